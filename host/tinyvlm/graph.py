@@ -86,7 +86,7 @@ class Add:
 
 @dataclass
 class AvgPool:
-    """Average over `kernel` x `kernel` windows (0: the whole map); scale and zero point are kept."""
+    """Average over `kernel` x `kernel` windows (0: the whole map); keeps scale and zero point."""
 
     name: str
     src: str
@@ -135,7 +135,7 @@ class Graph:
         return self.quant(layer.src) if isinstance(layer, AvgPool) else layer.out
 
     def shapes(self) -> dict[str, tuple[int, int, int]]:
-        """Shape (H, W, C) of every tensor by name. ValueError names the layer that does not fit."""
+        """Shape (H, W, C) of every tensor by name. ValueError names the layer that misfits."""
         shapes = {INPUT: tuple(self.input_shape)}
         for layer in self.layers:
             if layer.name in shapes:

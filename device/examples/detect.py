@@ -1,0 +1,82 @@
+# SPDX-License-Identifier: MIT
+"""Name what the camera sees, over and over. Start it with: mpremote run detect.py
+
+Without a camera it goes once through the photos (*.ppm) on the board, in /rom/photos or photos.
+The words come from a .tvp file: tinyvlm-pack --vocab pets.txt; mpremote cp pets.tvp :
+"""
+
+import os
+import time
+
+import tinyvlm
+
+try:
+    import virt  # the virtual board counts instructions; its milliseconds would mean nothing
+except ImportError:
+    virt = None
+
+VOCAB = None  # path of a .tvp file; None: the newest one on the board
+TOP = 3
+
+
+def newest_vocab():
+    found = [name for name in os.listdir() if name.endswith(".tvp")]
+    if not found:
+        raise OSError("no vocabulary on this board; mpremote cp pets.tvp :")
+    return max(found, key=lambda name: os.stat(name)[8])
+
+
+def photos():
+    """(name, frame) of every binary PPM on the board; pixels in ROMFS are used in place."""
+    for folder in ("/rom/photos", "photos"):
+        try:
+            names = sorted(os.listdir(folder))
+        except OSError:
+            continue
+        for name in names:
+            if name.endswith(".ppm"):
+                with open(folder + "/" + name, "rb") as file:
+                    try:
+                        data = memoryview(file)
+                    except TypeError:
+                        data = file.read()
+                yield name[:-4], read_ppm(data)
+
+
+def read_ppm(data):
+    """A frame from a binary PPM: `P6 width height 255`, then RGB888 pixels."""
+    fields = bytes(data[:32]).split(None, 4)
+    width, height = int(fields[1]), int(fields[2])
+    pixels = data[len(data) - width * height * 3 :]
+    return tinyvlm.Frame(pixels, width, height, tinyvlm.RGB888)
+
+
+def camera():
+    """(name, frame) from the camera, for ever; nothing if this board has none."""
+    try:
+        from camera import Camera, FrameSize, PixelFormat  # ESP32 and friends
+    except ImportError:
+        return
+    cam = Camera(pixel_format=PixelFormat.RGB565, frame_size=FrameSize.QQVGA)
+    while True:
+        buffer = cam.capture()
+        width, height = cam.pixel_width, cam.pixel_height
+        yield "camera", tinyvlm.Frame(buffer, width, height, tinyvlm.RGB565_BE)
+
+
+def main():
+    print(tinyvlm.load())
+    vocab = tinyvlm.Vocab(VOCAB or newest_vocab())
+    print(vocab)
+    for source in (camera(), photos()):
+        for name, frame in source:
+            us, cpu = time.ticks_us(), time.ticks_cpu()
+            found = tinyvlm.classify(frame, vocab, TOP)
+            cpu = time.ticks_diff(time.ticks_cpu(), cpu)
+            us = time.ticks_diff(time.ticks_us(), us)
+            words = ", ".join("%s %.2f" % pair for pair in found)
+            cost = "%.1f M instructions" % (cpu / 1e6) if virt else "%.1f ms" % (us / 1e3)
+            print("%-11s %-47s %s" % (name, words, cost))
+
+
+main()

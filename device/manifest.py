@@ -1,0 +1,8 @@
+metadata(
+    version="0.1.0",
+    description="Zero-shot vision on microcontrollers",
+    license="MIT",
+    author="the tinyvlm authors",
+)
+
+package("tinyvlm", base_path=".")

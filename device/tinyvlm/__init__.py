@@ -1,0 +1,29 @@
+# SPDX-License-Identifier: MIT
+"""Zero-shot vision on a microcontroller: name what the camera sees from a list of words.
+
+    import tinyvlm
+    pets = tinyvlm.Vocab("pets.tvp")            # made on the PC by tinyvlm-pack
+    tinyvlm.classify(frame, pets)               # [('cat', 0.93), ('dog', 0.05), ...]
+
+The same package runs on MicroPython, on CircuitPython (scoring only) and on the PC.
+"""
+
+from .encoder import Encoder, classify, embed, load
+from .frame import BGR888, GRAY8, RGB565_BE, RGB565_LE, RGB888, YUYV, Frame
+from .vocab import Vocab
+
+__version__ = "0.1.0"
+__all__ = (
+    "BGR888",
+    "GRAY8",
+    "RGB565_BE",
+    "RGB565_LE",
+    "RGB888",
+    "YUYV",
+    "Encoder",
+    "Frame",
+    "Vocab",
+    "classify",
+    "embed",
+    "load",
+)

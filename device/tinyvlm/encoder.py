@@ -1,0 +1,157 @@
+# SPDX-License-Identifier: MIT
+"""The image encoder: a `.tvlm` file, run by the engine. Its weights stay where they are."""
+
+import gc
+import json
+import os
+from array import array
+
+from .frame import as_frame
+
+try:
+    import _tinyvlm
+except ImportError:
+    _tinyvlm = None
+
+# Where `load()` looks, in this order: ROMFS first, because weights are used in place there.
+_PLACES = ("/rom", "/rom/lib", "", "/lib", "/flash", "/sd")
+
+_default = None
+
+
+class Encoder:
+    """An image encoder: `Encoder("base.tvlm")`. Most programs only need tinyvlm.load().
+
+    size: side of the image it wants; dim: numbers in an embedding; in_place: True when the weights
+    are used from memory-mapped flash. ValueError for a damaged file, MemoryError if it is too
+    large for this board.
+    """
+
+    def __init__(self, path):
+        if _tinyvlm is None:
+            raise RuntimeError(
+                "this firmware has no tinyvlm engine; see docs/boards.md for one that has"
+            )
+        self.path = path
+        data, self.in_place = _open(path)
+        try:
+            self._engine = _tinyvlm.Encoder(data)
+        except ValueError as error:
+            raise ValueError("%s: %s" % (path, error)) from None
+        self.file_size = len(data)
+        self.info = json.loads(self._engine.info)
+        self.name = self.info.get("name", path)
+        self.size = self._engine.size
+        self.dim = self._engine.dim
+        self.arena = self._engine.arena
+        self.macs = self._engine.macs
+        self.fingerprint = self._engine.fingerprint
+        self._embedding = array("b", bytes(self.dim))
+
+    def __repr__(self):
+        return "Encoder(%s: %dx%d -> %d, %.1f M MAC, %d KB %s, arena %d KB)" % (
+            self.name,
+            self.size,
+            self.size,
+            self.dim,
+            self.macs / 1e6,
+            self.file_size // 1024,
+            "in place" if self.in_place else "in RAM",
+            (self.arena + 1023) // 1024,
+        )
+
+    def embed_into(self, frame, out):
+        """Write the embedding of a frame into `out` (int8 buffer of `dim`); no allocation."""
+        f = as_frame(frame, self.size)
+        self._engine.embed(f.buffer, f.width, f.height, f.format, f.stride, out)
+        return out
+
+    def classify(self, frame, vocab, top=3):
+        """As tinyvlm.classify, with this encoder."""
+        if vocab.fingerprint != self.fingerprint:
+            raise ValueError(
+                "%s was packed for encoder %s (%s), this board runs %s (%s); pack it again with "
+                "--model for this encoder"
+                % (
+                    vocab.path,
+                    vocab.encoder,
+                    _hex(vocab.fingerprint),
+                    self.name,
+                    _hex(self.fingerprint),
+                )
+            )
+        return vocab.match(self.embed_into(frame, self._embedding), top)
+
+
+def load(path=None):
+    """Load the encoder that embed() and classify() use, and return it.
+
+    Without a path: the first *.tvlm in ROMFS, else on the file system. OSError if there is none.
+    """
+    global _default
+    _default = None  # the old one's memory is free before the new one is opened
+    gc.collect()
+    _default = Encoder(_find() if path is None else path)
+    return _default
+
+
+def default():
+    """The encoder that load() loaded last, or None."""
+    return _default
+
+
+def embed(frame):
+    """The embedding of a frame: a new array('b') of `dim` numbers. Any prefix of it is one too."""
+    encoder = _default or load()
+    return encoder.embed_into(frame, array("b", bytes(encoder.dim)))
+
+
+def classify(frame, vocab, top=3):
+    """What is in the frame? A list of (label, score), best first, at most `top` of them.
+
+    frame: a tinyvlm.Frame, or a buffer of exactly the encoder's size in RGB888 or GRAY8.
+    """
+    return (_default or load()).classify(frame, vocab, top)
+
+
+def _find():
+    for place in _PLACES:
+        try:
+            names = os.listdir(place or ".")
+        except OSError:
+            continue
+        for name in sorted(names):
+            if name.endswith(".tvlm"):
+                return place + "/" + name if place else name
+    raise OSError(
+        "no encoder (*.tvlm) on this board; put one into ROMFS with `mpremote romfs deploy DIR`"
+    )
+
+
+def _open(path):
+    """The bytes of a file and whether they are used in place (ROMFS files are memory-mapped)."""
+    with open(path, "rb") as file:
+        try:
+            return memoryview(file), True
+        except TypeError:
+            pass
+        size = file.seek(0, 2)
+        file.seek(0)
+        try:
+            data = bytearray(size)
+        except MemoryError:
+            raise MemoryError(
+                "%s needs %d bytes of RAM, %d are free; put it into ROMFS, where its weights are "
+                "used in place: mpremote romfs deploy DIR" % (path, size, _free())
+            ) from None
+        file.readinto(data)
+        return data, False
+
+
+def _free():
+    gc.collect()
+    return gc.mem_free() if hasattr(gc, "mem_free") else 0
+
+
+def _hex(raw):
+    return "".join("%02x" % byte for byte in raw)

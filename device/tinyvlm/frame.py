@@ -1,0 +1,74 @@
+# SPDX-License-Identifier: MIT
+"""Frames: pixels with their size and format. Nothing is guessed that could be wrong silently."""
+
+# The numbers are those of the engine (`_tinyvlm`, native/tv.h).
+GRAY8 = 0
+RGB565_LE = 1
+RGB565_BE = 2
+RGB888 = 3
+BGR888 = 4
+YUYV = 5
+
+_NAMES = ("GRAY8", "RGB565_LE", "RGB565_BE", "RGB888", "BGR888", "YUYV")
+_BYTES = (1, 2, 2, 3, 3, 2)
+
+
+class Frame:
+    """A picture in a buffer: `Frame(camera.capture(), 160, 120, tinyvlm.RGB565_BE)`.
+
+    buffer: anything with the buffer protocol; it is not copied. stride: bytes from one row to the
+    next, 0 when rows are packed. format: one of tinyvlm.GRAY8, RGB565_LE, RGB565_BE, RGB888,
+    BGR888, YUYV, or its name. ValueError if the buffer is too small for that.
+    """
+
+    def __init__(self, buffer, width, height, format, stride=0):
+        if isinstance(format, str):
+            if format not in _NAMES:
+                raise ValueError("format %r: use one of %s" % (format, ", ".join(_NAMES)))
+            format = _NAMES.index(format)
+        if not 0 <= format < len(_NAMES):
+            raise ValueError("format %r: use tinyvlm.RGB565_BE, tinyvlm.GRAY8, ..." % (format,))
+        have = len(memoryview(buffer))
+        if have > 2 and buffer[0] == 0xFF and buffer[1] == 0xD8 and buffer[2] == 0xFF:
+            raise ValueError("this is a JPEG; ask the camera for RGB565 or grayscale pixels")
+        row = width * _BYTES[format]
+        need = (height - 1) * (stride or row) + row
+        if width < 1 or height < 1 or (stride and stride < row):
+            raise ValueError("frame %dx%d with stride %d is impossible" % (width, height, stride))
+        if have < need:
+            raise ValueError(
+                "frame %dx%d %s needs %d bytes, the buffer has %d; check size and format"
+                % (width, height, _NAMES[format], need, have)
+            )
+        self.buffer = buffer
+        self.width = width
+        self.height = height
+        self.format = format
+        self.stride = stride
+
+    def __repr__(self):
+        return "Frame(%dx%d %s)" % (self.width, self.height, _NAMES[self.format])
+
+
+def as_frame(thing, side):
+    """A Frame from what cameras hand out; `side` is the encoder's input size.
+
+    A Frame is returned as it is. A bare buffer is accepted only when its length fits exactly one
+    reading: side x side pixels of RGB888 or GRAY8. RGB565 has two byte orders, so it must be said:
+    `Frame(buffer, width, height, tinyvlm.RGB565_BE)`.
+    """
+    if isinstance(thing, Frame):
+        return thing
+    try:
+        length = len(memoryview(thing))
+    except TypeError:
+        raise TypeError(
+            "a frame must be a tinyvlm.Frame or a buffer, not %s" % type(thing).__name__
+        ) from None
+    for format in (RGB888, GRAY8):
+        if length == side * side * _BYTES[format]:
+            return Frame(thing, side, side, format)
+    raise ValueError(
+        "%d bytes: say what they are, e.g. tinyvlm.Frame(buffer, width, height, "
+        "tinyvlm.RGB565_BE)" % length
+    )

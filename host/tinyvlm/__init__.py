@@ -1,0 +1,31 @@
+# SPDX-License-Identifier: MIT
+"""Zero-shot vision on microcontrollers, on the PC: the same calls and the same engine.
+
+    import tinyvlm
+    pets = tinyvlm.Vocab("pets.tvp")
+    tinyvlm.classify("photo.jpg", pets)      # [('cat', 0.93), ('dog', 0.05), ...]
+
+Where a board takes a frame, the PC also takes a path, a PIL image or a numpy array.
+"""
+
+from importlib import import_module
+
+__version__ = "0.1.0"
+
+# Looked up on first use: `tinyvlm-pack` starts without the engine, and nothing here needs torch.
+_API = ("Encoder", "Vocab", "classify", "embed", "load", "to_frame")
+_DEVICE = ("Frame", "GRAY8", "RGB565_LE", "RGB565_BE", "RGB888", "BGR888", "YUYV")
+
+__all__ = [*_API, *_DEVICE]
+
+
+def __getattr__(name: str):
+    if name in _API:
+        return getattr(import_module(".api", __name__), name)
+    if name in _DEVICE:
+        return getattr(import_module(".device", __name__), name)
+    raise AttributeError(f"module 'tinyvlm' has no attribute {name!r}")
+
+
+def __dir__() -> list[str]:
+    return sorted([*globals(), *__all__])

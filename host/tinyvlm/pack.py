@@ -1,0 +1,163 @@
+# SPDX-License-Identifier: MIT
+"""tinyvlm-pack: from a word list to a prototype file for the board.
+
+tinyvlm-pack --vocab pets.txt          # writes pets.tvp beside it
+mpremote cp pets.tvp :
+"""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from pathlib import Path
+
+import numpy as np
+
+from . import tvlm, tvp, vocabulary
+from .text import DATA, TextEncoder, UnknownPhrase, create_text_encoder, normalize
+
+DEFAULT_MODEL = DATA / "base.tvlm"
+
+
+def build(
+    entries: list[vocabulary.Entry],
+    encoder: TextEncoder,
+    header: tvlm.Header,
+    *,
+    dim: int = 64,
+    bits: int = 8,
+    prompts: tuple[str, ...] = (),
+    name: str = "vocabulary",
+) -> tuple[tvp.Prototypes, list[str]]:
+    """Prototypes for `entries`, and per label how its vector came about.
+
+    A label's vector is the normalised mean of its phrases' vectors, cut to its first `dim`
+    numbers and quantized. ValueError lists every label that cannot be encoded, with its line.
+    """
+    if encoder.space != header.text_space:
+        raise ValueError(
+            f"the text encoder {encoder.name} speaks {encoder.space!r}, the encoder "
+            f"{header.name} was aligned to {header.text_space!r}; use a matching --model"
+        )
+    if not 1 <= dim <= header.dim:
+        raise ValueError(f"--dim {dim}: {header.name} has 1 ... {header.dim} dimensions")
+    vectors, notes, problems = [], [], []
+    for entry in entries:
+        try:
+            encoded = [encoder.encode(phrase, prompts) for phrase in entry.phrases]
+        except UnknownPhrase as error:
+            problems.append(f"{name}:{entry.line}: {error}")
+            continue
+        vectors.append(normalize(np.mean([e.vector for e in encoded], axis=0)))
+        notes.append("; ".join(e.how for e in encoded))
+    if problems:
+        raise ValueError("\n".join(problems))
+    prototypes = tvp.Prototypes(
+        labels=[entry.label for entry in entries],
+        vectors=tvp.quantize(np.stack(vectors)[:, :dim], bits),
+        fingerprint=header.fingerprint,
+        encoder=header.name,
+        text_encoder=encoder.name,
+        prompt=" | ".join(prompts),
+        bits=bits,
+        logit_scale=header.logit_scale,
+    )
+    return prototypes, notes
+
+
+def main(argv: list[str] | None = None) -> int:
+    """Command line. Returns the exit status: 0, or 2 after a message on stderr."""
+    args = _arguments().parse_args(argv)
+    try:
+        for prompt in args.prompt or ():
+            if prompt.count("{}") != 1:
+                raise ValueError(f'--prompt {prompt!r}: needs one {{}}, as in "a photo of a {{}}"')
+        if args.prompt and args.text_encoder.startswith("lexicon"):
+            print(
+                "tinyvlm-pack: the lexicon has its prompts built in; --prompt is not used",
+                file=sys.stderr,
+            )
+        entries = vocabulary.read(args.vocab)
+        header = tvlm.read_header(args.model)
+        prototypes, notes = build(
+            entries,
+            create_text_encoder(args.text_encoder),
+            header,
+            dim=args.dim,
+            bits=args.bits,
+            prompts=tuple(args.prompt or ()),
+            name=str(args.vocab),
+        )
+        output = args.output or args.vocab.with_suffix(".tvp")
+        size = tvp.write(prototypes, output)
+    except FileNotFoundError as error:
+        print(f"tinyvlm-pack: {error.filename}: no such file", file=sys.stderr)
+        return 2
+    except (OSError, ValueError) as error:
+        print(
+            "\n".join(f"tinyvlm-pack: {line}" for line in str(error).splitlines()), file=sys.stderr
+        )
+        return 2
+    for label, note in zip(prototypes.labels, notes, strict=True):
+        if note != "exact":
+            print(f"  {label}: {note}")
+    print(
+        f"{output}: {len(prototypes.labels)} labels x {args.dim} dimensions x {args.bits} bits, "
+        f"{size} bytes, for encoder {header.name} ({header.fingerprint.hex()})"
+    )
+    print(", ".join(prototypes.labels[:20]) + (", ..." if len(prototypes.labels) > 20 else ""))
+    return 0
+
+
+def _arguments() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="tinyvlm-pack",
+        description="Pack a word list into a prototype file (.tvp) for the board.",
+    )
+    parser.add_argument(
+        "--vocab",
+        type=Path,
+        required=True,
+        metavar="LIST.txt",
+        help="one label a line; `label: phrase, phrase` for synonyms; # comments",
+    )
+    parser.add_argument(
+        "-o",
+        "--output",
+        type=Path,
+        metavar="FILE.tvp",
+        help="default: beside the list, with the suffix .tvp",
+    )
+    parser.add_argument(
+        "--dim",
+        type=int,
+        default=64,
+        help="numbers per label, any prefix of the embedding (default: 64)",
+    )
+    parser.add_argument(
+        "--bits", type=int, choices=(8, 4), default=8, help="bits per number (default: 8)"
+    )
+    parser.add_argument(
+        "--prompt",
+        action="append",
+        metavar="TEMPLATE",
+        help='for open_clip, e.g. "a photo of a {}"; repeat to average',
+    )
+    parser.add_argument(
+        "--text-encoder",
+        default="lexicon",
+        metavar="ENCODER",
+        help="lexicon (default, offline) or open_clip:MODEL/TAG",
+    )
+    parser.add_argument(
+        "--model",
+        type=Path,
+        default=DEFAULT_MODEL,
+        metavar="FILE.tvlm",
+        help="the image encoder on the board (default: the one that ships)",
+    )
+    return parser
+
+
+if __name__ == "__main__":
+    sys.exit(main())

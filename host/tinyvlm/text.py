@@ -1,0 +1,79 @@
+# SPDX-License-Identifier: MIT
+"""Text encoders: from a phrase to a unit vector in the space of the image encoder.
+
+`lexicon` (default) needs numpy alone and answers at once; `open_clip:MODEL/TAG` runs any
+open_clip text tower. Both end in the same 256-dimensional space: a fixed linear map (`TextSpace`)
+that was learned together with the image encoder.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Protocol
+
+import numpy as np
+
+DATA = Path(__file__).with_name("data")
+
+
+class UnknownPhrase(ValueError):
+    """A phrase that the text encoder has no vector for; the message suggests near ones."""
+
+
+@dataclass(frozen=True)
+class Encoded:
+    """A phrase's unit vector (dim,) and, in a few words, how it came about."""
+
+    vector: np.ndarray
+    how: str
+
+
+class TextEncoder(Protocol):
+    """What `tinyvlm-pack` needs of a text encoder."""
+
+    name: str  # goes into the .tvp, e.g. "lexicon" or "open_clip:ViT-B-32/openai"
+    space: str  # must equal the image encoder's `text_space`
+
+    def encode(self, phrase: str, prompts: tuple[str, ...]) -> Encoded:
+        """The phrase's vector; prompts are templates with one `{}`. UnknownPhrase if none."""
+        ...
+
+
+@dataclass(frozen=True)
+class TextSpace:
+    """The linear map from the teacher's text space to the student's: (v - centre) @ projection.
+
+    centre: float32 (teacher dim,); projection: float32 (teacher dim, student dim).
+    """
+
+    name: str
+    centre: np.ndarray
+    projection: np.ndarray
+
+    def project(self, vectors: np.ndarray) -> np.ndarray:
+        """Unit vectors (n, student dim) from L2-normalised teacher vectors (n, teacher dim)."""
+        return normalize((np.asarray(vectors, np.float32) - self.centre) @ self.projection)
+
+
+def normalize(vectors: np.ndarray) -> np.ndarray:
+    """L2-normalise along the last axis."""
+    return vectors / np.maximum(np.linalg.norm(vectors, axis=-1, keepdims=True), 1e-12)
+
+
+def create_text_encoder(spec: str) -> TextEncoder:
+    """`lexicon`, `lexicon:FILE.npz` or `open_clip:MODEL/TAG`. ValueError for anything else."""
+    kind, _, rest = spec.partition(":")
+    if kind == "lexicon":
+        from .lexicon import Lexicon
+
+        return Lexicon.load(Path(rest) if rest else DATA / "lexicon.npz")
+    if kind == "open_clip" and "/" in rest:
+        from .clip import OpenClipText
+
+        model, _, tag = rest.partition("/")
+        return OpenClipText.create(model, tag)
+    raise ValueError(
+        f"text encoder {spec!r}: use `lexicon` or `open_clip:MODEL/TAG`, "
+        "for example open_clip:ViT-B-32/openai"
+    )

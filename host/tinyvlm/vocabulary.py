@@ -1,0 +1,89 @@
+# SPDX-License-Identifier: MIT
+"""The word list a maker writes: one label a line.
+
+    # pets.txt
+    cat
+    dog: dog, puppy          <- shown as "dog", looked up as both phrases, averaged
+    Meerschweinchen: guinea pig
+
+Empty lines and everything after a `#` are ignored. Without a colon the label is its own phrase.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from .tvp import MAX_TEXT
+
+
+@dataclass(frozen=True)
+class Entry:
+    """One label with the phrases that describe it, and the line it came from (from 1)."""
+
+    label: str
+    phrases: tuple[str, ...]
+    line: int
+
+
+class VocabularyError(ValueError):
+    """All that is wrong with a list, one `file:line: sentence` per line of the message."""
+
+
+def parse(raw: bytes, name: str = "vocabulary") -> list[Entry]:
+    """Parse the bytes of a word list. VocabularyError lists every bad line with its number."""
+    entries: list[Entry] = []
+    problems: list[str] = []
+    seen: dict[str, int] = {}
+    for number, line in enumerate(raw.removeprefix(b"\xef\xbb\xbf").splitlines(), 1):
+        try:
+            text = line.decode("utf-8")
+        except UnicodeDecodeError:
+            problems.append(f"{name}:{number}: not UTF-8; save the list as UTF-8 text")
+            continue
+        text = text.split("#", 1)[0].strip()
+        if not text:
+            continue
+        problem = _problem(text)
+        label, phrases = _split(text)
+        if problem is None and label.casefold() in seen:
+            problem = f"{label!r} stands in line {seen[label.casefold()]} already; remove one"
+        if problem:
+            problems.append(f"{name}:{number}: {problem}")
+            continue
+        seen[label.casefold()] = number
+        entries.append(Entry(label, phrases, number))
+    if not entries and not problems:
+        problems.append(f"{name}: no labels in it; write one word or phrase a line")
+    if problems:
+        raise VocabularyError("\n".join(problems))
+    return entries
+
+
+def read(path: str | Path) -> list[Entry]:
+    """Read and parse the word list at `path`."""
+    return parse(Path(path).read_bytes(), str(path))
+
+
+def _split(text: str) -> tuple[str, tuple[str, ...]]:
+    label, colon, rest = text.partition(":")
+    label = " ".join(label.split())
+    if not colon:
+        return label, (label,)
+    phrases = (" ".join(phrase.split()) for phrase in rest.split(","))
+    return label, tuple(dict.fromkeys(p for p in phrases if p))
+
+
+def _problem(text: str) -> str | None:
+    label, phrases = _split(text)
+    if not label:
+        return "no label before the colon; write `label: phrase, phrase`"
+    if not phrases:
+        return f"{label!r} has no phrase after the colon; write `{label}: phrase, phrase`"
+    if ":" in text.partition(":")[2]:
+        return "two colons; write `label: phrase, phrase`"
+    if any(ord(c) < 32 or ord(c) == 127 for c in text):
+        return "a control character; is this a text file?"
+    if len(label.encode()) > MAX_TEXT:
+        return f"the label has {len(label.encode())} bytes, at most {MAX_TEXT} fit"
+    return None

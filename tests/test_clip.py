@@ -1,0 +1,80 @@
+# SPDX-License-Identifier: MIT
+"""The open_clip path on a small random model: nothing is downloaded."""
+
+import numpy as np
+import pytest
+
+from tinyvlm.clip import OpenClipText
+from tinyvlm.text import TextSpace
+
+torch = pytest.importorskip("torch", reason="torch is not installed (extra `train`)")
+
+TINY = {
+    "embed_dim": 32,
+    "vision_cfg": {"image_size": 32, "layers": 1, "width": 32, "head_width": 16, "patch_size": 16},
+    "text_cfg": {"context_length": 77, "vocab_size": 49408, "width": 32, "heads": 2, "layers": 2},
+}
+WORDS = ["cat", "dog", "motorcycle", "cup of coffee"]
+PROMPTS = ("a photo of a {}.", "a blurry photo of the {}.", "art of a {}")
+
+
+@pytest.fixture(scope="module")
+def open_clip():
+    # A torchvision built for another torch variant lacks its C++ operators, and its import fails
+    # on describing them. open_clip uses only its Python side.
+    with pytest.MonkeyPatch.context() as patch:
+        register = torch.library.register_fake
+        patch.setattr(
+            torch.library,
+            "register_fake",
+            lambda op, *a, **k: (lambda f: f) if "torchvision::" in op else register(op, *a, **k),
+        )
+        pytest.importorskip("torchvision", reason="torchvision is not installed")
+    return pytest.importorskip("open_clip", reason="open_clip_torch is not installed")
+
+
+@pytest.fixture(scope="module")
+def encoder(open_clip):
+    torch.manual_seed(0)
+    model = open_clip.CLIP(**TINY).eval()
+    rng = np.random.default_rng(0)
+    space = TextSpace(
+        "tiny", rng.normal(size=32).astype("f"), rng.normal(size=(32, 8)).astype("f")
+    )
+    return OpenClipText(model, open_clip.SimpleTokenizer(), space, "open_clip:tiny/random")
+
+
+def test_equals_open_clips_own_zero_shot_head(open_clip, encoder):
+    head = open_clip.build_zero_shot_classifier(
+        encoder.model,
+        tokenizer=encoder.tokenizer,
+        classnames=WORDS,
+        templates=[prompt.format for prompt in PROMPTS],
+        num_classes_per_batch=2,
+        device="cpu",
+    )
+    ours = np.stack([encoder.teacher_vector(word, PROMPTS) for word in WORDS])
+    assert ours.shape == (4, 32)
+    assert np.abs(ours - head.T.numpy()).max() < 1e-6
+
+
+def test_encode_projects_and_normalises(encoder):
+    encoded = encoder.encode("cat", PROMPTS)
+    assert encoded.vector.shape == (8,)
+    assert np.isclose(np.linalg.norm(encoded.vector), 1, atol=1e-6)
+    teacher = encoder.teacher_vector("cat", PROMPTS)
+    assert np.allclose(encoded.vector, encoder.text_space.project(teacher[None])[0], atol=1e-6)
+
+
+def test_a_text_tower_of_another_size_is_refused(encoder):
+    other = TextSpace("512", np.zeros(512, "f"), np.zeros((512, 8), "f"))
+    wrong = OpenClipText(encoder.model, encoder.tokenizer, other, encoder.name)
+    with pytest.raises(ValueError, match="makes 32-dimensional vectors"):
+        wrong.encode("cat")
+
+
+def test_unknown_tags_are_named(open_clip):
+    with pytest.raises(ValueError, match="tags of ViT-B-32: openai"):
+        OpenClipText.create("ViT-B-32", "nonsense")
+    with pytest.raises(ValueError, match="no such model"):
+        OpenClipText.create("nonsense", "openai")

@@ -1,0 +1,74 @@
+# SPDX-License-Identifier: MIT
+"""Text encoders: the lexicon's rules, and open_clip's zero-shot head reproduced."""
+
+import numpy as np
+import pytest
+
+from tinyvlm.lexicon import Lexicon
+from tinyvlm.text import DATA, TextSpace, UnknownPhrase, create_text_encoder
+
+
+@pytest.fixture(scope="module")
+def lexicon():
+    return Lexicon.load(DATA / "lexicon.npz")
+
+
+def test_vectors_are_unit_and_near_words_are_nearer(lexicon):
+    cat, kitten, rocket = (lexicon.encode(w).vector for w in ("cat", "kitten", "rocket"))
+    assert np.isclose(np.linalg.norm(cat), 1, atol=1e-5)
+    assert cat @ kitten > cat @ rocket
+
+
+@pytest.mark.parametrize(
+    ("phrase", "how"),
+    [
+        ("cat", "exact"),
+        ("cats", "exact (cat)"),
+        ("a cat", "exact (cat)"),
+        ("my cat", "exact (cat)"),
+    ],
+)
+def test_exact(lexicon, phrase, how):
+    encoded = lexicon.encode(phrase)
+    assert encoded.how == how
+    assert (encoded.vector == lexicon.encode("cat").vector).all()
+
+
+def test_composition_keeps_the_head_first(lexicon):
+    encoded = lexicon.encode("strawberry rocket")
+    assert encoded.how == "composed of strawberry + rocket"
+    strawberry, rocket = (lexicon.encode(w).vector for w in ("strawberry", "rocket"))
+    assert encoded.vector @ rocket > encoded.vector @ strawberry
+    assert encoded.vector @ strawberry > rocket @ strawberry
+
+
+def test_unknown_modifier_is_told_and_unknown_head_is_an_error(lexicon):
+    assert lexicon.encode("qwxz rocket").how == "composed of rocket, without qwxz"
+    with pytest.raises(UnknownPhrase, match="did you mean .*elephant"):
+        lexicon.encode("elefant")
+    with pytest.raises(UnknownPhrase, match="text-encoder"):
+        lexicon.encode("qwxz")
+
+
+def test_a_file_that_is_no_lexicon(tmp_path):
+    path = tmp_path / "x.npz"
+    path.write_bytes(b"not a zip")
+    with pytest.raises(ValueError, match="not a tinyvlm lexicon"):
+        Lexicon.load(path)
+    np.savez(path, other=np.zeros(3))
+    with pytest.raises(ValueError, match="not a tinyvlm lexicon"):
+        Lexicon.load(path)
+
+
+def test_unknown_text_encoder():
+    with pytest.raises(ValueError, match="use `lexicon` or `open_clip:MODEL/TAG`"):
+        create_text_encoder("word2vec")
+
+
+def test_projection_is_a_centred_linear_map():
+    rng = np.random.default_rng(0)
+    space = TextSpace("t", rng.normal(size=6), rng.normal(size=(6, 4)))
+    vectors = rng.normal(size=(5, 6))
+    want = (vectors - space.centre) @ space.projection
+    want /= np.linalg.norm(want, axis=1, keepdims=True)
+    assert np.allclose(space.project(vectors), want, atol=1e-6)

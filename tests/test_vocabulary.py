@@ -1,0 +1,55 @@
+# SPDX-License-Identifier: MIT
+"""Word lists: what is accepted, and what each bad line gets told."""
+
+import pytest
+
+from tinyvlm import vocabulary
+
+
+def labels(text):
+    return [entry.label for entry in vocabulary.parse(text.encode())]
+
+
+def test_comments_blank_lines_and_spaces():
+    assert labels("# pets\n\n  cat \nguinea   pig # a comment\n\t\n") == ["cat", "guinea pig"]
+
+
+def test_phrases_replace_the_label_and_duplicates_among_them_count_once():
+    [entry] = vocabulary.parse(b"Katze: cat, kitten , cat,\n")
+    assert entry == vocabulary.Entry("Katze", ("cat", "kitten"), 1)
+
+
+@pytest.mark.parametrize("raw", [b"\xef\xbb\xbfcat\r\ndog\r\n", b"cat\ndog", b"cat\n\n\ndog\n"])
+def test_byte_order_mark_and_line_ends(raw):
+    assert [entry.label for entry in vocabulary.parse(raw)] == ["cat", "dog"]
+
+
+@pytest.mark.parametrize(
+    ("raw", "message"),
+    [
+        (b"", "no labels in it"),
+        (b"# only a comment\n", "no labels in it"),
+        (b"cat\nCat\n", ":2: 'Cat' stands in line 1 already"),
+        (b"cat\n\xff\xfe\n", ":2: not UTF-8"),
+        (b": cat\n", ":1: no label before the colon"),
+        (b"cat:\n", ":1: 'cat' has no phrase after the colon"),
+        (b"cat: a: b\n", ":1: two colons"),
+        (b"ca\x07t\n", ":1: a control character"),
+        (b"x" * 256, ":1: the label has 256 bytes, at most 255 fit"),
+    ],
+)
+def test_bad_lists(raw, message):
+    with pytest.raises(vocabulary.VocabularyError) as error:
+        vocabulary.parse(raw, "pets.txt")
+    assert message in str(error.value)
+    assert str(error.value).startswith("pets.txt:")
+
+
+def test_all_bad_lines_are_told_at_once():
+    with pytest.raises(vocabulary.VocabularyError) as error:
+        vocabulary.parse(b"cat\ncat\n: x\nb:\n", "pets.txt")
+    assert [line.split(" ")[0] for line in str(error.value).splitlines()] == [
+        "pets.txt:2:",
+        "pets.txt:3:",
+        "pets.txt:4:",
+    ]
