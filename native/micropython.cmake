@@ -1,0 +1,14 @@
+# For MicroPython's CMake ports (esp32, rp2): USER_C_MODULES=<this file>.
+
+file(GLOB TINYVLM_SOURCES ${CMAKE_CURRENT_LIST_DIR}/tv_*.c)
+
+add_library(usermod_tinyvlm INTERFACE)
+target_sources(usermod_tinyvlm INTERFACE
+    ${TINYVLM_SOURCES}
+    ${CMAKE_CURRENT_LIST_DIR}/modtinyvlm.c
+)
+target_include_directories(usermod_tinyvlm INTERFACE ${CMAKE_CURRENT_LIST_DIR})
+target_link_libraries(usermod INTERFACE usermod_tinyvlm)
+
+# Ports compile for size; the kernels are a few kilobytes and all of the time.
+set_source_files_properties(${TINYVLM_SOURCES} PROPERTIES COMPILE_OPTIONS "-O2")

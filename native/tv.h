@@ -1,0 +1,193 @@
+// SPDX-License-Identifier: MIT
+//
+// tinyvlm's engine: an int8 image encoder in plain C99. It allocates nothing, keeps no state
+// of its own and uses weights where they lie (flash, ROMFS, a mapped file).
+//
+//     tv_model_t model;
+//     int err = tv_model_open(&model, file, file_size);      // checks everything, once
+//     // provide model.arena_size bytes, aligned to TV_ARENA_ALIGN
+//     tv_frame_t frame = { .data = pixels, .size = n, .width = 160, .height = 120,
+//                          .format = TV_RGB565_BE };
+//     err = tv_frame_check(&frame, NULL);
+//     err = tv_run(&model, &frame, arena, embedding, NULL, NULL);
+//     tv_score(embedding, vectors, rows, dim, 8, dim, cosines);
+//
+// Functions return 0 or a negative TV_ERR_... code; tv_strerror() gives the words.
+
+#ifndef TV_H
+#define TV_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+// What the arena's first byte must be a multiple of. Any allocator gives that.
+#define TV_ARENA_ALIGN (8)
+
+enum {
+    TV_OK = 0,
+    // the file as a whole
+    TV_ERR_MAGIC = -1,
+    TV_ERR_VERSION = -2,
+    TV_ERR_TRUNCATED = -3,
+    TV_ERR_CRC = -4,
+    TV_ERR_HEADER = -5,
+    TV_ERR_SECTION = -6,
+    // one layer: model.bad_layer says which
+    TV_ERR_OP = -7,
+    TV_ERR_SHAPE = -8,
+    TV_ERR_TENSOR = -9,
+    TV_ERR_PRODUCER = -10,
+    TV_ERR_RING = -11,
+    TV_ERR_PLANAR = -12,
+    TV_ERR_WEIGHTS = -13,
+    TV_ERR_QUANT = -14,
+    TV_ERR_SCRATCH = -15,
+    TV_ERR_SEGMENT = -16,
+    TV_ERR_OUTPUT = -17,
+    // a frame
+    TV_ERR_FRAME_FORMAT = -20,
+    TV_ERR_FRAME_JPEG = -21,
+    TV_ERR_FRAME_EMPTY = -22,
+    TV_ERR_FRAME_LARGE = -23,
+    TV_ERR_FRAME_ODD = -24,
+    TV_ERR_FRAME_STRIDE = -25,
+    TV_ERR_FRAME_SHORT = -26,
+    // a run
+    TV_ERR_STOPPED = -30,
+    TV_ERR_NO_MAP = -31,
+    TV_ERR_NO_TEST = -32,
+    TV_ERR_TEST = -33,
+};
+
+// One sentence part in lower case without a full stop, e.g. "the checksum does not match".
+const char *tv_strerror(int err);
+
+// Where a tensor lies in the arena.
+typedef struct {
+    uint32_t offset;    // first byte, counted from the start of the arena
+    uint32_t row_bytes; // bytes from one row to the next
+    uint16_t rows;      // rows kept; row y lies in slot y mod rows
+    uint16_t pitch;     // 0: a row is W x C; else planar, pitch bytes a channel
+} tv_tensor_t;
+
+// An open encoder file: numbers, and pointers into the caller's buffer, which must stay.
+// To be read by anyone, written only by tv_model_open().
+typedef struct {
+    const uint8_t *data;        // the file, at any alignment
+    uint32_t size;              // its length in bytes, without what may follow it
+    const uint8_t *fingerprint; // 8 bytes: the identity of the network
+    uint16_t image;             // the encoder sees image x image pixels, RGB
+    uint16_t dim;               // length of the embedding; every prefix of it is one, too
+    uint16_t map_h, map_w;      // shape of the dense map; 0, 0: the encoder has none
+    uint16_t layers;            // number of layers, the dense one included
+    uint16_t embed_layer;       // index of the layer that writes the embedding
+    uint16_t dense_layer;       // index of the layer that writes the map, or TV_NO_LAYER
+    int16_t bad_layer;          // after an error: the layer it is about, or -1
+    uint32_t arena_size;        // bytes of RAM a frame needs, scratch included
+    uint32_t scratch_offset;    // the kernels' working memory, inside the arena
+    uint32_t scratch_size;      // bytes of it
+    uint32_t macs;              // multiply-accumulates of one embedding
+    tv_tensor_t input;          // the image, as int8 pixel - 128
+    int8_t input_zero_point;    // what a grey of 128 + zero point stands for: 0
+    const uint8_t *records;     // LAYR
+    const uint8_t *weights;     // WGHT
+    uint32_t weights_size;
+    const uint8_t *names;       // NAME, or NULL
+    const uint8_t *info;        // INFO (JSON, not terminated), or NULL
+    uint32_t info_size;
+    const uint8_t *test;        // TEST, or NULL
+} tv_model_t;
+
+// Check a file and describe it. After TV_OK, running the model touches nothing outside the
+// file, the arena, the frame and the outputs, whatever the file contains. Reads the whole
+// file once (CRC): about 0.1 s for 600 KB on a slow board.
+int tv_model_open(tv_model_t *model, const void *data, size_t size);
+
+// One layer, as the file has it. The pointers are the caller's file.
+typedef struct {
+    uint8_t op, flags;          // TV_OP_..., TV_FLAG_...
+    uint8_t kernel, stride;     // square
+    uint8_t pad_top, pad_left;
+    int8_t in_zero_point, in2_zero_point, out_zero_point;
+    uint8_t out_margin;         // pixels left of x = 0 in a planar output row
+    uint16_t in_h, in_w, in_c;
+    uint16_t out_h, out_w, out_c;
+    tv_tensor_t in, in2, out;
+    const uint8_t *weights;     // any alignment
+    const uint8_t *table;       // any alignment
+} tv_layer_t;
+
+// Layer `index` (less than model->layers) into `layer`.
+void tv_layer_get(const tv_model_t *model, unsigned index, tv_layer_t *layer);
+
+// Multiply-accumulates of a layer: out_h * out_w * out_c * taps; 0 for add and pool.
+uint64_t tv_layer_macs(const tv_layer_t *layer);
+
+// Bytes of scratch that the layer's kernel needs (docs/format.md, "Scratch").
+// The model's scratch_size is at least that of every layer and of the intake (12 * image).
+uint64_t tv_layer_scratch(const tv_layer_t *layer);
+
+// "conv", "depthwise", "add", "avgpool"
+const char *tv_op_name(uint8_t op);
+
+// UTF-8 name of a layer, not terminated; its length goes to *size (0: the file has no names).
+const char *tv_layer_name(const tv_model_t *model, unsigned index, size_t *size);
+
+// Pixel formats, named with their byte order in memory.
+enum {
+    TV_GRAY8 = 0,       // 1 byte a pixel
+    TV_RGB565_LE = 1,   // u16, low byte first
+    TV_RGB565_BE = 2,   // u16, high byte first: what most cameras send
+    TV_RGB888 = 3,
+    TV_BGR888 = 4,
+    TV_YUYV = 5,        // Y0 U Y1 V: 2 pixels in 4 bytes, full range BT.601
+    TV_FORMATS = 6,
+    TV_TEST_IMAGE = 255 // internal: the known-answer image, made on the fly from `state`
+};
+
+// A camera picture. The encoder takes its centred square.
+typedef struct {
+    const uint8_t *data; // first row, top to bottom
+    size_t size;         // bytes at `data`
+    uint32_t width;      // pixels
+    uint32_t height;     // pixels; min(width, height) is at most 4096
+    uint32_t stride;     // bytes from row to row; 0: rows are packed
+    uint8_t format;      // TV_GRAY8 ...
+    uint32_t state;      // TV_TEST_IMAGE only: state of the generator
+} tv_frame_t;
+
+// Is the frame what it claims to be? Fills in a stride of 0. *need, if wanted, becomes the
+// bytes the buffer must have (0 if that cannot be said).
+int tv_frame_check(tv_frame_t *frame, uint64_t *need);
+
+// Called before (end = false) and after (end = true) every row, or every layer that runs in
+// one piece. layer -1 is the frame intake. Anything but 0 stops the run. It may also leave
+// by longjmp: the engine holds nothing that would have to be released.
+typedef int (*tv_hook_t)(void *ctx, int layer, bool end);
+
+// Frame -> embedding (model->dim bytes, zero point 0). `frame` has passed tv_frame_check().
+// map: map_h * map_w * dim bytes, or NULL to skip the dense layer. hook may be NULL.
+// arena: model->arena_size bytes, aligned to TV_ARENA_ALIGN; its contents do not matter.
+int tv_run(const tv_model_t *model, tv_frame_t *frame, void *arena,
+    int8_t *embedding, int8_t *map, tv_hook_t hook, void *hook_ctx);
+
+// Run the file's known-answer test; `embedding` receives what this machine computes.
+int tv_selftest(const tv_model_t *model, void *arena, int8_t *embedding,
+    tv_hook_t hook, void *hook_ctx);
+
+// Cosines of the first `dim` numbers of `embedding` with those of each of `rows` vectors.
+// A stored vector has stored_dim numbers: stored_dim bytes for 8 bits, (stored_dim + 1) / 2
+// for 4 bits, the even index in the low nibble. A zero vector scores 0.
+void tv_score(const int8_t *embedding, const uint8_t *vectors, size_t rows,
+    size_t stored_dim, int bits, size_t dim, float *cosines);
+
+// Bytes of one stored vector.
+static inline size_t tv_vector_size(size_t stored_dim, int bits) {
+    return bits == 4 ? (stored_dim + 1) / 2 : stored_dim;
+}
+
+// zlib's CRC-32. Start with crc = 0; feed pieces with the last result.
+uint32_t tv_crc32(uint32_t crc, const void *data, size_t size);
+
+#endif // TV_H

@@ -1,0 +1,67 @@
+// SPDX-License-Identifier: MIT
+//
+// Depthwise convolution. The input rows are planar with the zero point on both sides, so a
+// channel of a row is one straight run of bytes and no tap needs a left or right check.
+
+#include "tv_kernels.h"
+
+#define RUN (16) // outputs at a time: their sums stay in registers or on the stack
+
+// sum[i] += w * x[i * stride]
+static inline void tap(int32_t *restrict sum, const int8_t *restrict x, int32_t w, uint32_t n, uint32_t stride) {
+    for (uint32_t i = 0; i < n; i++) {
+        sum[i] += w * x[i * stride];
+    }
+}
+
+void tv_depthwise(const tv_layer_t *l, int8_t *arena, void *scratch, uint32_t y, uint32_t pixels) {
+    (void)scratch;
+    uint32_t channels = l->out_c, kernel = l->kernel, stride = l->stride;
+    const uint8_t *bias = l->table, *mult = bias + 4 * channels, *shift = mult + 4 * channels;
+    const uint8_t *w = l->weights;
+    const int8_t *rows[7]; // of the channel at hand; NULL: outside the image
+    for (uint32_t ky = 0; ky < kernel; ky++) {
+        uint32_t iy = y * stride + ky - l->pad_top; // wraps to a huge number above the image
+        rows[ky] = iy < l->in_h ? tv_row(arena, &l->in, iy) : NULL;
+    }
+    tv_out_t out = tv_out(l, arena, y);
+    for (uint32_t c = 0; c < channels; c++, w += kernel * tv_align4(kernel), out.base += out.dc) {
+        int32_t b = tv_i32(bias + 4 * c), m = tv_i32(mult + 4 * c);
+        uint32_t s = shift[c];
+        int8_t *to = out.base;
+        for (uint32_t x = 0; x < pixels; x += RUN) {
+            uint32_t n = pixels - x < RUN ? pixels - x : RUN;
+            int32_t sum[RUN];
+            for (uint32_t i = 0; i < RUN; i++) {
+                sum[i] = b;
+            }
+            for (uint32_t ky = 0; ky < kernel; ky++) {
+                const uint8_t *wy = w + ky * tv_align4(kernel);
+                if (rows[ky] == NULL) {
+                    int32_t outside = 0; // the same for every output
+                    for (uint32_t kx = 0; kx < kernel; kx++) {
+                        outside += (int8_t)wy[kx] * l->in_zero_point;
+                    }
+                    for (uint32_t i = 0; i < RUN; i++) {
+                        sum[i] += outside;
+                    }
+                    continue;
+                }
+                const int8_t *row = rows[ky] + (size_t)c * l->in.pitch + (size_t)x * stride;
+                for (uint32_t kx = 0; kx < kernel; kx++) {
+                    if (n == RUN && stride == 1) {
+                        tap(sum, row + kx, (int8_t)wy[kx], RUN, 1);
+                    } else if (n == RUN) {
+                        tap(sum, row + kx, (int8_t)wy[kx], RUN, 2);
+                    } else {
+                        tap(sum, row + kx, (int8_t)wy[kx], n, stride);
+                    }
+                }
+            }
+            for (uint32_t i = 0; i < n; i++, to += out.dx) {
+                *to = tv_clamp8(tv_requantize(sum[i], m, s) + l->out_zero_point);
+            }
+        }
+    }
+    tv_fill_margins(l, arena, y);
+}

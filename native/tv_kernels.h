@@ -1,0 +1,85 @@
+// SPDX-License-Identifier: MIT
+//
+// What the kernels share. A kernel computes one output row, always with the same arguments:
+//
+//     tv_conv(layer, arena, scratch, y, pixels)
+//
+// pixels is out_w; a conv 1x1 or an add that runs on its own may get all pixels of the
+// tensor at once (y = 0, pixels = out_h * out_w). Input rows outside the image are the
+// kernel's business, rows in the image lie at tv_row(). scratch holds tv_layer_scratch()
+// bytes, aligned to 4; nothing in it survives the call.
+// A faster kernel for one core replaces one function of one file and must give equal bytes.
+
+#ifndef TV_KERNELS_H
+#define TV_KERNELS_H
+
+#include "tv.h"
+#include "tv_format.h"
+
+void tv_conv(const tv_layer_t *layer, int8_t *arena, void *scratch, uint32_t y, uint32_t pixels);
+void tv_depthwise(const tv_layer_t *layer, int8_t *arena, void *scratch, uint32_t y, uint32_t pixels);
+void tv_add(const tv_layer_t *layer, int8_t *arena, void *scratch, uint32_t y, uint32_t pixels);
+void tv_avgpool(const tv_layer_t *layer, int8_t *arena, void *scratch, uint32_t y, uint32_t pixels);
+
+// The first stage: row y of the image (S pixels of 3 int8) from the frame.
+// scratch: 12 * S bytes. Rows of a TV_TEST_IMAGE must be asked for in order.
+void tv_intake(tv_frame_t *frame, uint32_t image, uint32_t y, int8_t *out, uint32_t *scratch);
+
+// Bytes of one row's content (row_bytes may be more).
+static inline uint32_t tv_row_content(const tv_tensor_t *t, uint32_t w, uint32_t c) {
+    return t->pitch ? c * t->pitch : w * c;
+}
+
+static inline int8_t *tv_row(int8_t *arena, const tv_tensor_t *t, uint32_t y) {
+    uint32_t slot = y < t->rows ? y : y % t->rows;
+    return arena + t->offset + (size_t)slot * t->row_bytes;
+}
+
+// Where a kernel puts its numbers: pixel x, channel c at base[x * dx + c * dc].
+typedef struct {
+    int8_t *base;
+    uint32_t dx, dc;
+} tv_out_t;
+
+static inline tv_out_t tv_out(const tv_layer_t *layer, int8_t *arena, uint32_t y) {
+    tv_out_t out = { tv_row(arena, &layer->out, y), layer->out_c, 1 };
+    if (layer->out.pitch) {
+        out.base += layer->out_margin;
+        out.dx = 1;
+        out.dc = layer->out.pitch;
+    }
+    return out;
+}
+
+// A planar row is read by a depthwise layer, which wants the zero point beside the image.
+static inline void tv_fill_margins(const tv_layer_t *layer, int8_t *arena, uint32_t y) {
+    uint32_t pitch = layer->out.pitch, left = layer->out_margin;
+    if (pitch) {
+        int8_t *row = tv_row(arena, &layer->out, y);
+        for (uint32_t c = 0; c < layer->out_c; c++, row += pitch) {
+            memset(row, layer->out_zero_point, left);
+            memset(row + left + layer->out_w, layer->out_zero_point, pitch - left - layer->out_w);
+        }
+    }
+}
+
+// acc * mult * 2^-31 * 2^-shift with gemmlowp's double rounding: a rounding doubling high
+// multiply, then a right shift that rounds half away from zero. gemmlowp writes the first
+// as a truncating division with a nudge that depends on the sign; that equals this floor.
+// |acc| < 2^30 keeps all of it inside int32 (format.md, "Limits"). `>>` of a negative int
+// is arithmetic on every compiler this is meant for.
+static inline int32_t tv_high_mul(int32_t acc, int32_t mult) {
+    return (int32_t)(((int64_t)acc * mult + (1 << 30)) >> 31);
+}
+
+static inline int32_t tv_requantize(int32_t acc, int32_t mult, uint32_t shift) {
+    int32_t high = tv_high_mul(acc, mult);
+    return (high + (high >> 31) + (1 << (shift - 1))) >> shift; // shift is 1 ... 30
+}
+
+static inline int8_t tv_clamp8(int32_t v) {
+    v = v < -128 ? -128 : v;
+    return (int8_t)(v > 127 ? 127 : v);
+}
+
+#endif // TV_KERNELS_H

@@ -1,0 +1,158 @@
+// SPDX-License-Identifier: MIT
+//
+// Running a network: segments one after another, and inside a segment row by row, so that a
+// tensor between two stages needs only the few rows that its reader looks at. The order is
+// part of the file format ("Running it"): the writer sized the rings by it.
+
+#include "tv_kernels.h"
+
+typedef struct {
+    tv_layer_t layer;
+    int index;          // of the record; -1: the frame intake
+    uint32_t rows;      // rows it has to write
+    uint32_t done;      // rows written
+} stage_t;
+
+typedef struct {
+    const tv_model_t *model;
+    tv_frame_t *frame;
+    int8_t *arena;
+    void *scratch;
+    tv_hook_t hook;
+    void *hook_ctx;
+} run_t;
+
+static void run_kernel(run_t *run, const tv_layer_t *layer, uint32_t y, uint32_t pixels) {
+    switch (layer->op) {
+        case TV_OP_CONV:
+            tv_conv(layer, run->arena, run->scratch, y, pixels);
+            break;
+        case TV_OP_DEPTHWISE:
+            tv_depthwise(layer, run->arena, run->scratch, y, pixels);
+            break;
+        case TV_OP_ADD:
+            tv_add(layer, run->arena, run->scratch, y, pixels);
+            break;
+        default:
+            tv_avgpool(layer, run->arena, run->scratch, y, pixels);
+            break;
+    }
+}
+
+// Next row of a stage, or all `pixels` of it at once.
+static int run_stage(run_t *run, stage_t *stage, uint32_t pixels) {
+    if (run->hook && run->hook(run->hook_ctx, stage->index, false)) {
+        return TV_ERR_STOPPED;
+    }
+    if (stage->index < 0) {
+        const tv_model_t *m = run->model;
+        tv_intake(run->frame, m->image, stage->done, tv_row(run->arena, &m->input, stage->done), run->scratch);
+    } else {
+        run_kernel(run, &stage->layer, stage->done, pixels);
+    }
+    stage->done++;
+    if (run->hook && run->hook(run->hook_ctx, stage->index, true)) {
+        return TV_ERR_STOPPED;
+    }
+    return TV_OK;
+}
+
+// Input rows that must exist before the layer's row y can be computed.
+static uint32_t rows_needed(const tv_layer_t *l, uint32_t y) {
+    if (l->op == TV_OP_ADD) {
+        return y + 1;
+    }
+    uint32_t end = y * l->stride + l->kernel; // pad_top < kernel: no underflow below
+    end -= l->pad_top;
+    return end < l->in_h ? end : l->in_h;
+}
+
+static bool whole(const tv_tensor_t *t, uint32_t h, uint32_t w, uint32_t c) {
+    return t->pitch == 0 && t->rows == h && (h == 1 || t->row_bytes == w * c);
+}
+
+// Can the layer, alone in its segment, run on all pixels as if they were one long row?
+static bool is_flat(const tv_layer_t *l) {
+    bool pointwise = l->op == TV_OP_ADD
+        || (l->op == TV_OP_CONV && l->kernel == 1 && l->stride == 1
+            && l->in_h == l->out_h && l->in_w == l->out_w);
+    return pointwise && whole(&l->in, l->in_h, l->in_w, l->in_c)
+           && whole(&l->out, l->out_h, l->out_w, l->out_c)
+           && (l->op != TV_OP_ADD || whole(&l->in2, l->in_h, l->in_w, l->in_c));
+}
+
+static int run_segment(run_t *run, stage_t *stages, int count) {
+    stage_t *last = &stages[count - 1];
+    if (count == 1 && is_flat(&last->layer)) {
+        return run_stage(run, last, (uint32_t)last->layer.out_h * last->layer.out_w);
+    }
+    while (last->done < last->rows) {
+        stage_t *s = last;
+        while (s > stages && rows_needed(&s->layer, s->done) > s[-1].done) {
+            s--;
+        }
+        int err = run_stage(run, s, s->layer.out_w);
+        if (err) {
+            return err;
+        }
+    }
+    return TV_OK;
+}
+
+// Outputs leave the arena at once: a later segment may reuse their place.
+static void copy_out(const run_t *run, const tv_layer_t *l, int8_t *to) {
+    size_t size = (size_t)l->out_w * l->out_c;
+    for (uint32_t y = 0; y < l->out_h; y++, to += size) {
+        memcpy(to, tv_row(run->arena, &l->out, y), size);
+    }
+}
+
+int tv_run(const tv_model_t *m, tv_frame_t *frame, void *arena,
+    int8_t *embedding, int8_t *map, tv_hook_t hook, void *hook_ctx) {
+    run_t run = { m, frame, arena, (int8_t *)arena + m->scratch_offset, hook, hook_ctx };
+    stage_t stages[TV_MAX_STAGES + 1];
+    if (map != NULL && m->dense_layer == TV_NO_LAYER) {
+        return TV_ERR_NO_MAP;
+    }
+    int count = 0;
+    stages[count].index = -1;
+    stages[count].rows = m->image;
+    stages[count++].done = 0;
+    for (int i = 0; i < m->layers; i++) {
+        stage_t *s = &stages[count++];
+        tv_layer_get(m, (unsigned)i, &s->layer);
+        s->index = i;
+        s->rows = s->layer.out_h;
+        s->done = 0;
+        if (s->layer.flags & TV_FLAG_STREAM) {
+            continue;
+        }
+        if (map != NULL || !(s->layer.flags & TV_FLAG_DENSE)) {
+            int err = run_segment(&run, stages, count);
+            if (err) {
+                return err;
+            }
+            if (i == m->embed_layer) {
+                copy_out(&run, &s->layer, embedding);
+            }
+            if (map != NULL && i == m->dense_layer) {
+                copy_out(&run, &s->layer, map);
+            }
+        }
+        count = 0;
+    }
+    return TV_OK;
+}
+
+int tv_selftest(const tv_model_t *m, void *arena, int8_t *embedding, tv_hook_t hook, void *hook_ctx) {
+    if (m->test == NULL) {
+        return TV_ERR_NO_TEST;
+    }
+    tv_frame_t frame = { .format = TV_TEST_IMAGE, .width = m->image, .height = m->image };
+    frame.state = tv_u32(m->test);
+    int err = tv_run(m, &frame, arena, embedding, NULL, hook, hook_ctx);
+    if (!err && memcmp(embedding, m->test + 4, m->dim) != 0) {
+        err = TV_ERR_TEST;
+    }
+    return err;
+}
