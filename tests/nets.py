@@ -149,7 +149,9 @@ def random_graph(
     size = size or int(rng.integers(5, 34))
     build = Builder(size, seed)
     build.conv(
-        int(rng.integers(1, 18)), int(rng.choice([1, 3, 3, 5, 7])), int(rng.integers(1, 3)),
+        int(rng.integers(1, 18)),
+        int(rng.choice([1, 3, 3, 5, 7])),
+        int(rng.integers(1, 3)),
         relu=bool(rng.integers(0, 2)),
     )
     for _ in range(int(rng.integers(1, 5))):
@@ -178,7 +180,7 @@ def random_graph(
 
 
 def mobilenet_like(input: int = 96, seed: int = 0, dim: int = 256, dense: bool = True) -> Graph:
-    """The MobileNetV2-like net of the bench, expansion 6: 16 -> 8 -> 16 -> 24 -> 40 -> 56 -> 96."""
+    """The net of the bench, MobileNetV2-like, expansion 6: 16 -> 8 -> 16 -> 24 -> 40 -> 56 -> 96."""
     build = Builder(input, seed)
     build.conv(16, 3, 2)
     build.depthwise()
@@ -194,7 +196,7 @@ def base_like(input: int = 96, seed: int = 0, dim: int = 256, dense: bool = True
     build = Builder(input, seed)
     build.conv(16, 3, 2)
     build.residual(16, 2, 3, 2)
-    for out_c, repeats, stride, expand in ((16, 1, 1, 3), (32, 3, 2, 4), (64, 4, 2, 5)):
+    for out_c, repeats, stride, expand in ((16, 1, 1, 3), (32, 2, 2, 4), (64, 3, 2, 5)):
         for i in range(repeats):
             build.residual(out_c, expand, 3, stride if i == 0 else 1)
     build.conv(192)

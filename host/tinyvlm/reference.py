@@ -199,7 +199,7 @@ def run_layer(graph: Graph, layer: Layer, tensors: dict[str, np.ndarray]) -> np.
 
 
 def run(graph: Graph, image_q: np.ndarray, dense: bool = True) -> dict[str, np.ndarray]:
-    """All tensors by name for image_q, int8 (..., H, W, 3); layers marked dense only if `dense`."""
+    """All tensors by name for image_q, int8 (..., H, W, 3); the dense layer only if `dense`."""
     if tuple(image_q.shape[-3:]) != tuple(graph.input_shape) or image_q.dtype != np.int8:
         raise ValueError(
             f"the image must be int8 {tuple(graph.input_shape)}, "
@@ -223,4 +223,3 @@ def embed(graph: Graph, image_q: np.ndarray, batch: int = 8) -> np.ndarray:
         for i in range(0, len(flat), batch)
     ]
     return np.concatenate(parts).reshape(*lead, -1)
-
