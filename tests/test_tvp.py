@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tinyvlm import tvp
+from tinyvlm import files, tvp
 from tinyvlm.device import vocab as device_vocab
 
 
@@ -116,7 +116,7 @@ def test_write_is_atomic(tmp_path, monkeypatch):
     def fail(*_):
         raise OSError("the plug was pulled")
 
-    monkeypatch.setattr(tvp.os, "replace", fail)
+    monkeypatch.setattr(files.os, "replace", fail)
     with pytest.raises(OSError):
         tvp.write(sample(3), path)
     assert path.read_bytes() == before

@@ -22,7 +22,7 @@ DEFAULT_MODEL = DATA / "base.tvlm"
 def build(
     entries: list[vocabulary.Entry],
     encoder: TextEncoder,
-    header: tvlm.Header,
+    model: tvlm.Encoder,
     *,
     dim: int = 64,
     bits: int = 8,
@@ -34,13 +34,16 @@ def build(
     A label's vector is the normalised mean of its phrases' vectors, cut to its first `dim`
     numbers and quantized. ValueError lists every label that cannot be encoded, with its line.
     """
-    if encoder.space != header.text_space:
+    info = model.graph.info
+    model_name = info.get("name", "unnamed")
+    if encoder.space != info.get("text_space"):
         raise ValueError(
             f"the text encoder {encoder.name} speaks {encoder.space!r}, the encoder "
-            f"{header.name} was aligned to {header.text_space!r}; use a matching --model"
+            f"{model_name} was aligned to {info.get('text_space')!r}; use a matching --model"
         )
-    if not 1 <= dim <= header.dim:
-        raise ValueError(f"--dim {dim}: {header.name} has 1 ... {header.dim} dimensions")
+    most = model.graph.shapes()[model.graph.embedding][2]
+    if not 1 <= dim <= most:
+        raise ValueError(f"--dim {dim}: {model_name} has 1 ... {most} dimensions")
     vectors, notes, problems = [], [], []
     for entry in entries:
         try:
@@ -55,12 +58,12 @@ def build(
     prototypes = tvp.Prototypes(
         labels=[entry.label for entry in entries],
         vectors=tvp.quantize(np.stack(vectors)[:, :dim], bits),
-        fingerprint=header.fingerprint,
-        encoder=header.name,
+        fingerprint=model.fingerprint,
+        encoder=model_name,
         text_encoder=encoder.name,
         prompt=" | ".join(prompts),
         bits=bits,
-        logit_scale=header.logit_scale,
+        logit_scale=info.get("logit_scale", 20.0),
     )
     return prototypes, notes
 
@@ -78,11 +81,11 @@ def main(argv: list[str] | None = None) -> int:
                 file=sys.stderr,
             )
         entries = vocabulary.read(args.vocab)
-        header = tvlm.read_header(args.model)
+        model = tvlm.load(args.model)
         prototypes, notes = build(
             entries,
             create_text_encoder(args.text_encoder),
-            header,
+            model,
             dim=args.dim,
             bits=args.bits,
             prompts=tuple(args.prompt or ()),
@@ -103,7 +106,7 @@ def main(argv: list[str] | None = None) -> int:
             print(f"  {label}: {note}")
     print(
         f"{output}: {len(prototypes.labels)} labels x {args.dim} dimensions x {args.bits} bits, "
-        f"{size} bytes, for encoder {header.name} ({header.fingerprint.hex()})"
+        f"{size} bytes, for encoder {prototypes.encoder} ({prototypes.fingerprint.hex()})"
     )
     print(", ".join(prototypes.labels[:20]) + (", ..." if len(prototypes.labels) > 20 else ""))
     return 0

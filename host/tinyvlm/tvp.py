@@ -7,14 +7,14 @@ wrote.
 
 from __future__ import annotations
 
-import os
 import struct
-import tempfile
 import zlib
 from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
+
+from .files import write_atomic
 
 MAGIC = b"TVPR"
 VERSION = 1
@@ -155,19 +155,8 @@ def from_bytes(data: bytes, name: str = "vocabulary") -> Prototypes:
 
 
 def write(prototypes: Prototypes, path: str | Path) -> int:
-    """Write `path` so that it holds the old or the new file, never half of one. Returns bytes."""
-    data = to_bytes(prototypes)
-    path = Path(path)
-    handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
-    try:
-        with os.fdopen(handle, "wb") as file:
-            file.write(data)
-        os.chmod(temporary, 0o644)  # mkstemp makes it private
-        os.replace(temporary, path)
-    except BaseException:
-        os.unlink(temporary)
-        raise
-    return len(data)
+    """Write `path` at once or not at all; returns the bytes."""
+    return write_atomic(path, to_bytes(prototypes))
 
 
 def read(path: str | Path) -> Prototypes:
