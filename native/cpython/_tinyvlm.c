@@ -1,0 +1,410 @@
+// SPDX-License-Identifier: MIT
+//
+// The engine as a CPython extension: module `_tinyvlm`, the same names and errors as
+// native/modtinyvlm.c gives MicroPython. A run releases the GIL.
+
+#define PY_SSIZE_T_CLEAN
+#include <Python.h>
+#include <time.h>
+
+#include "tv.h"
+
+typedef struct {
+    PyObject_HEAD
+    Py_buffer file;     // keeps the caller's buffer, and so the weights, where they are
+    tv_model_t model;
+    void *arena;
+    bool busy;          // the GIL is released while a frame runs; one arena, one frame
+} encoder_t;
+
+// What the hook needs; it runs without the GIL.
+typedef struct {
+    PyThreadState *thread;
+    uint32_t *times;    // layers + 1 sums of ns, the intake first; or NULL
+    uint64_t begin;
+    unsigned rows;      // since Ctrl-C was looked for
+} hook_t;
+
+static uint64_t now_ns(void) {
+    struct timespec t;
+    timespec_get(&t, TIME_UTC);
+    return (uint64_t)t.tv_sec * 1000000000u + (uint64_t)t.tv_nsec;
+}
+
+static int hook(void *ctx, int layer, bool end) {
+    hook_t *h = ctx;
+    if (h->times && !end) {
+        h->begin = now_ns();
+    }
+    if (h->times && end) {
+        h->times[layer + 1] += (uint32_t)(now_ns() - h->begin);
+    }
+    int stop = 0;
+    if (end && ++h->rows == 512) { // a few milliseconds
+        h->rows = 0;
+        PyEval_RestoreThread(h->thread);
+        stop = PyErr_CheckSignals();
+        h->thread = PyEval_SaveThread();
+    }
+    return stop;
+}
+
+static PyObject *file_error(const tv_model_t *m, int err) {
+    size_t size;
+    if (m->bad_layer < 0) {
+        return PyErr_Format(PyExc_ValueError, "%s", tv_strerror(err));
+    }
+    const char *text = tv_layer_name(m, (unsigned)m->bad_layer, &size);
+    PyObject *name = PyUnicode_DecodeUTF8(text, (Py_ssize_t)size, "replace");
+    if (name != NULL) {
+        PyErr_Format(PyExc_ValueError, "layer %d (%U): %s", m->bad_layer, name, tv_strerror(err));
+        Py_DECREF(name);
+    }
+    return NULL;
+}
+
+static PyObject *encoder_new(PyTypeObject *type, PyObject *args, PyObject *kwargs) {
+    Py_buffer file;
+    static char *keywords[] = { "buffer", NULL };
+    if (!PyArg_ParseTupleAndKeywords(args, kwargs, "y*:Encoder", keywords, &file)) {
+        return NULL;
+    }
+    encoder_t *self = (encoder_t *)type->tp_alloc(type, 0);
+    if (self == NULL) {
+        PyBuffer_Release(&file);
+        return NULL;
+    }
+    self->file = file;
+    int err = tv_model_open(&self->model, file.buf, (size_t)file.len);
+    if (err) {
+        file_error(&self->model, err);
+        Py_DECREF(self);
+        return NULL;
+    }
+    self->arena = PyMem_Malloc(self->model.arena_size);
+    if (self->arena == NULL) {
+        PyErr_Format(PyExc_MemoryError, "the encoder needs an arena of %u bytes", self->model.arena_size);
+        Py_DECREF(self);
+        return NULL;
+    }
+    return (PyObject *)self;
+}
+
+static void encoder_dealloc(encoder_t *self) {
+    PyTypeObject *type = Py_TYPE(self);
+    PyMem_Free(self->arena);
+    PyBuffer_Release(&self->file);
+    type->tp_free(self);
+    Py_DECREF(type);
+}
+
+// Numbers from Python to a frame; the buffer is filled in by the caller. -1: exception is set.
+static int make_frame(tv_frame_t *frame, const Py_buffer *buf, const Py_ssize_t n[4]) {
+    static const char *const names[] = { "width", "height", "format", "stride" };
+    for (int i = 0; i < 4; i++) {
+        if (n[i] < 0 || n[i] > (i == 2 ? 255 : INT32_MAX)) {
+            PyErr_Format(PyExc_ValueError, "%s %zd is out of range", names[i], n[i]);
+            return -1;
+        }
+    }
+    *frame = (tv_frame_t) {
+        .data = buf->buf, .size = (size_t)buf->len, .width = (uint32_t)n[0],
+        .height = (uint32_t)n[1], .format = (uint8_t)n[2], .stride = (uint32_t)n[3],
+    };
+    uint64_t need;
+    int err = tv_frame_check(frame, &need);
+    if (err == TV_ERR_FRAME_SHORT) {
+        PyErr_Format(PyExc_ValueError, "the frame needs %llu bytes, the buffer has %zd",
+            (unsigned long long)need, buf->len);
+    } else if (err) {
+        PyErr_SetString(PyExc_ValueError, tv_strerror(err));
+    }
+    return err ? -1 : 0;
+}
+
+static int check_size(const char *name, const Py_buffer *buf, size_t need) {
+    if ((size_t)buf->len >= need) {
+        return 0;
+    }
+    PyErr_Format(PyExc_ValueError, "%s needs %zu bytes, the buffer has %zd", name, need, buf->len);
+    return -1;
+}
+
+// The frame, or the known-answer image if frame is NULL. Returns 0, an engine error, or 1 if
+// a Python exception is set.
+static int run(encoder_t *self, tv_frame_t *frame, int8_t *out, int8_t *map, uint32_t *times) {
+    if (self->busy) {
+        PyErr_SetString(PyExc_RuntimeError, "the encoder is busy with a frame; use one Encoder per thread");
+        return 1;
+    }
+    self->busy = true;
+    hook_t h = { .times = times };
+    h.thread = PyEval_SaveThread();
+    int err = frame
+        ? tv_run(&self->model, frame, self->arena, out, map, hook, &h)
+        : tv_selftest(&self->model, self->arena, out, hook, &h);
+    PyEval_RestoreThread(h.thread);
+    self->busy = false;
+    if (err == TV_ERR_STOPPED) {
+        return 1; // by a signal handler's exception
+    }
+    if (err == TV_ERR_NO_MAP) {
+        PyErr_SetString(PyExc_ValueError, tv_strerror(err));
+        return 1;
+    }
+    return err;
+}
+
+static PyObject *encoder_embed(encoder_t *self, PyObject *args) {
+    Py_buffer buf, out;
+    Py_ssize_t n[4];
+    if (!PyArg_ParseTuple(args, "y*nnnnw*:embed", &buf, &n[0], &n[1], &n[2], &n[3], &out)) {
+        return NULL;
+    }
+    tv_frame_t frame;
+    bool ok = make_frame(&frame, &buf, n) == 0
+        && check_size("the embedding", &out, self->model.dim) == 0
+        && run(self, &frame, out.buf, NULL, NULL) == 0;
+    PyBuffer_Release(&buf);
+    PyBuffer_Release(&out);
+    return ok ? Py_NewRef(Py_None) : NULL;
+}
+
+static PyObject *encoder_embed_map(encoder_t *self, PyObject *args) {
+    Py_buffer buf, out, map;
+    Py_ssize_t n[4];
+    if (!PyArg_ParseTuple(args, "y*nnnnw*w*:embed_map", &buf, &n[0], &n[1], &n[2], &n[3], &out, &map)) {
+        return NULL;
+    }
+    const tv_model_t *m = &self->model;
+    tv_frame_t frame;
+    bool ok = make_frame(&frame, &buf, n) == 0
+        && check_size("the embedding", &out, m->dim) == 0
+        && check_size("the map", &map, (size_t)m->map_h * m->map_w * m->dim) == 0
+        && run(self, &frame, out.buf, map.buf, NULL) == 0;
+    PyBuffer_Release(&buf);
+    PyBuffer_Release(&out);
+    PyBuffer_Release(&map);
+    return ok ? Py_NewRef(Py_None) : NULL;
+}
+
+static PyObject *encoder_profile(encoder_t *self, PyObject *args) {
+    Py_buffer buf, out;
+    Py_ssize_t n[4];
+    if (!PyArg_ParseTuple(args, "y*nnnnw*:profile", &buf, &n[0], &n[1], &n[2], &n[3], &out)) {
+        return NULL;
+    }
+    size_t count = self->model.layers + 1u;
+    tv_frame_t frame;
+    int8_t *embedding = PyMem_Malloc(self->model.dim);
+    uint32_t *times = PyMem_Calloc(count, sizeof(*times));
+    bool ok = false;
+    if (embedding == NULL || times == NULL) {
+        PyErr_NoMemory();
+    } else {
+        ok = make_frame(&frame, &buf, n) == 0
+            && check_size("the profile", &out, count * sizeof(*times)) == 0
+            && run(self, &frame, embedding, NULL, times) == 0;
+    }
+    if (ok) {
+        memcpy(out.buf, times, count * sizeof(*times));
+    }
+    PyMem_Free(embedding);
+    PyMem_Free(times);
+    PyBuffer_Release(&buf);
+    PyBuffer_Release(&out);
+    return ok ? Py_NewRef(Py_None) : NULL;
+}
+
+static PyObject *encoder_selftest(encoder_t *self, PyObject *Py_UNUSED(ignored)) {
+    const tv_model_t *m = &self->model;
+    int8_t *embedding = PyMem_Malloc(m->dim);
+    if (embedding == NULL) {
+        return PyErr_NoMemory();
+    }
+    int err = run(self, NULL, embedding, NULL, NULL);
+    if (err == TV_ERR_TEST) {
+        unsigned differ = 0, first = 0;
+        const int8_t *want = (const int8_t *)m->test + 4;
+        for (unsigned i = m->dim; i-- > 0;) {
+            if (embedding[i] != want[i]) {
+                differ++;
+                first = i;
+            }
+        }
+        PyErr_Format(PyExc_RuntimeError, "the embedding of the test image differs from the file's: "
+            "%u of %u numbers, the first is number %u, %d instead of %d",
+            differ, m->dim, first, embedding[first], want[first]);
+    } else if (err < 0) {
+        PyErr_SetString(PyExc_RuntimeError, tv_strerror(err));
+    }
+    PyMem_Free(embedding);
+    return err ? NULL : Py_NewRef(Py_True);
+}
+
+static PyObject *encoder_layer(encoder_t *self, PyObject *arg) {
+    Py_ssize_t index = PyNumber_AsSsize_t(arg, PyExc_IndexError);
+    if (index == -1 && PyErr_Occurred()) {
+        return NULL;
+    }
+    if (index < 0 || index >= self->model.layers) {
+        return PyErr_Format(PyExc_IndexError, "layer %zd of %u", index, self->model.layers);
+    }
+    tv_layer_t l;
+    size_t size;
+    tv_layer_get(&self->model, (unsigned)index, &l);
+    const char *text = tv_layer_name(&self->model, (unsigned)index, &size);
+    PyObject *name = PyUnicode_DecodeUTF8(text, (Py_ssize_t)size, "replace");
+    return name == NULL ? NULL : Py_BuildValue("Ns(HHH)(HHH)K", name, tv_op_name(l.op),
+        l.in_h, l.in_w, l.in_c, l.out_h, l.out_w, l.out_c, (unsigned long long)tv_layer_macs(&l));
+}
+
+enum { SIZE, DIM, MAP, ARENA, MACS, FINGERPRINT, INFO, LAYERS };
+
+static PyObject *encoder_get(encoder_t *self, void *which) {
+    const tv_model_t *m = &self->model;
+    switch ((intptr_t)which) {
+        case SIZE:
+            return PyLong_FromLong(m->image);
+        case DIM:
+            return PyLong_FromLong(m->dim);
+        case MAP:
+            return m->map_h ? Py_BuildValue("HH", m->map_h, m->map_w) : Py_NewRef(Py_None);
+        case ARENA:
+            return PyLong_FromUnsignedLong(m->arena_size);
+        case MACS:
+            return PyLong_FromUnsignedLong(m->macs);
+        case FINGERPRINT:
+            return PyBytes_FromStringAndSize((const char *)m->fingerprint, 8);
+        case INFO:
+            return m->info == NULL ? PyUnicode_FromString("{}")
+                : PyUnicode_DecodeUTF8((const char *)m->info, m->info_size, "replace");
+        default:
+            return PyLong_FromLong(m->layers);
+    }
+}
+
+#define GET(name, which, doc) { name, (getter)encoder_get, NULL, doc, (void *)(intptr_t)which }
+
+static PyGetSetDef encoder_getset[] = {
+    GET("size", SIZE, "side of the image the encoder sees, in pixels"),
+    GET("dim", DIM, "numbers in an embedding"),
+    GET("map", MAP, "(height, width) of the dense map, or None"),
+    GET("arena", ARENA, "bytes of RAM for one frame"),
+    GET("macs", MACS, "multiply-accumulates of one embedding"),
+    GET("fingerprint", FINGERPRINT, "8 bytes, the identity of the network"),
+    GET("info", INFO, "what the file says about itself, JSON"),
+    GET("layers", LAYERS, "number of layers"),
+    { NULL },
+};
+
+static PyMethodDef encoder_methods[] = {
+    { "embed", (PyCFunction)encoder_embed, METH_VARARGS,
+      "embed(buf, width, height, format, stride, out): the embedding of a frame, int8, into out" },
+    { "embed_map", (PyCFunction)encoder_embed_map, METH_VARARGS,
+      "embed_map(buf, width, height, format, stride, out, map_out): and the dense map" },
+    { "profile", (PyCFunction)encoder_profile, METH_VARARGS,
+      "profile(buf, width, height, format, stride, out): ns of intake and layers, u32 each" },
+    { "selftest", (PyCFunction)encoder_selftest, METH_NOARGS,
+      "selftest() -> True, or RuntimeError: does this machine compute what the file expects?" },
+    { "layer", (PyCFunction)encoder_layer, METH_O,
+      "layer(i) -> (name, op, (in h, w, c), (out h, w, c), macs)" },
+    { NULL },
+};
+
+static PyType_Slot encoder_slots[] = {
+    { Py_tp_new, encoder_new },
+    { Py_tp_dealloc, encoder_dealloc },
+    { Py_tp_methods, encoder_methods },
+    { Py_tp_getset, encoder_getset },
+    { Py_tp_doc, "Encoder(buffer): an opened .tvlm; the buffer is used in place, leave it unchanged" },
+    { 0, NULL },
+};
+
+static PyType_Spec encoder_spec = {
+    .name = "_tinyvlm.Encoder",
+    .basicsize = sizeof(encoder_t),
+    .flags = Py_TPFLAGS_DEFAULT,
+    .slots = encoder_slots,
+};
+
+static PyObject *score(PyObject *Py_UNUSED(module), PyObject *args) {
+    Py_buffer embedding, vectors, out;
+    Py_ssize_t rows, stored_dim, bits, dim;
+    if (!PyArg_ParseTuple(args, "y*y*nnnnw*:score", &embedding, &vectors, &rows, &stored_dim,
+        &bits, &dim, &out)) {
+        return NULL;
+    }
+    bool ok = false;
+    if (rows < 0 || rows > INT32_MAX || (bits != 4 && bits != 8)
+        || dim < 1 || dim > stored_dim || stored_dim > UINT16_MAX) {
+        PyErr_Format(PyExc_ValueError, "cannot score %zd rows with %zd of %zd numbers of %zd bits",
+            rows, dim, stored_dim, bits);
+    } else {
+        ok = check_size("the embedding", &embedding, (size_t)dim) == 0
+            && check_size("vectors", &vectors, (size_t)rows * tv_vector_size((size_t)stored_dim, (int)bits)) == 0
+            && check_size("out", &out, (size_t)rows * sizeof(float)) == 0;
+        if (ok && (uintptr_t)out.buf % sizeof(float)) {
+            PyErr_SetString(PyExc_ValueError, "out must be aligned, an array('f')");
+            ok = false;
+        }
+    }
+    if (ok) {
+        tv_score(embedding.buf, vectors.buf, (size_t)rows, (size_t)stored_dim, (int)bits, (size_t)dim, out.buf);
+    }
+    PyBuffer_Release(&embedding);
+    PyBuffer_Release(&vectors);
+    PyBuffer_Release(&out);
+    return ok ? Py_NewRef(Py_None) : NULL;
+}
+
+static PyObject *crc32(PyObject *Py_UNUSED(module), PyObject *arg) {
+    Py_buffer buf;
+    if (PyObject_GetBuffer(arg, &buf, PyBUF_SIMPLE) < 0) {
+        return NULL;
+    }
+    uint32_t crc = tv_crc32(0, buf.buf, (size_t)buf.len);
+    PyBuffer_Release(&buf);
+    return PyLong_FromUnsignedLong(crc);
+}
+
+static PyMethodDef module_methods[] = {
+    { "score", score, METH_VARARGS,
+      "score(embedding, vectors, rows, stored_dim, bits, dim, out): cosines into out, an array('f')" },
+    { "crc32", crc32, METH_O, "crc32(buf) -> int, as zlib's" },
+    { NULL },
+};
+
+static int module_exec(PyObject *module) {
+    PyObject *type = PyType_FromSpec(&encoder_spec);
+    if (type == NULL || PyModule_AddObjectRef(module, "Encoder", type) < 0) {
+        Py_XDECREF(type);
+        return -1;
+    }
+    Py_DECREF(type);
+    return PyModule_AddIntConstant(module, "GRAY8", TV_GRAY8)
+           || PyModule_AddIntConstant(module, "RGB565_LE", TV_RGB565_LE)
+           || PyModule_AddIntConstant(module, "RGB565_BE", TV_RGB565_BE)
+           || PyModule_AddIntConstant(module, "RGB888", TV_RGB888)
+           || PyModule_AddIntConstant(module, "BGR888", TV_BGR888)
+           || PyModule_AddIntConstant(module, "YUYV", TV_YUYV) ? -1 : 0;
+}
+
+static PyModuleDef_Slot module_slots[] = {
+    { Py_mod_exec, module_exec },
+    { 0, NULL },
+};
+
+static PyModuleDef module_def = {
+    PyModuleDef_HEAD_INIT,
+    .m_name = "_tinyvlm",
+    .m_doc = "tinyvlm's engine, the C code that runs on the boards",
+    .m_methods = module_methods,
+    .m_slots = module_slots,
+};
+
+PyMODINIT_FUNC PyInit__tinyvlm(void);
+
+PyMODINIT_FUNC PyInit__tinyvlm(void) {
+    return PyModuleDef_Init(&module_def);
+}
