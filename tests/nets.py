@@ -180,7 +180,7 @@ def random_graph(
 
 
 def mobilenet_like(input: int = 96, seed: int = 0, dim: int = 256, dense: bool = True) -> Graph:
-    """The net of the bench, MobileNetV2-like, expansion 6: 16 -> 8 -> 16 -> 24 -> 40 -> 56 -> 96."""
+    """MobileNetV2-like net of the bench, expansion 6: 16 -> 8 -> 16 -> 24 -> 40 -> 56 -> 96."""
     build = Builder(input, seed)
     build.conv(16, 3, 2)
     build.depthwise()

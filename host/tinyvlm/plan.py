@@ -1,45 +1,24 @@
 # SPDX-License-Identifier: MIT
-"""The arena planner: which layers run interleaved, how many rows are kept, and where bytes lie.
+"""The arena planner: which layers run interleaved and where in RAM the bytes lie.
 
-The engine runs the records in order, in *segments* (docs/format.md, "Running it"). Inside a
-segment rows are pulled one by one through the chain, so its tensors need only a few rows, a ring;
-a tensor that a later segment reads is kept whole. Long segments save memory where maps are large;
-short ones read weights once instead of once a row, which is what the small late layers want.
-
-`plan(graph, budget)` searches all segmentations by dynamic programming: the fewest weight bytes
-fetched for one frame among those that fit the budget, or the smallest arena if none does. Offsets
-are then assigned by best fit over the lifetimes. Everything is deterministic.
-
-In the code tensor 0 is the image and tensor i + 1 is what layer i writes; stage i is layer i.
+Long segments save memory where maps are large; short ones read weights once instead of once a
+row, which is what the small late layers want (`tinyvlm.schedule`). All segmentations are searched
+by dynamic programming, which gives the whole trade of RAM against weight traffic; a plan is the
+point of it that `plan(graph, budget, slack)` asks for. Offsets are then assigned by best fit over
+the lifetimes. Everything is deterministic.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from functools import cached_property
 
 import numpy as np
 
-from .graph import INPUT, Add, AvgPool, Conv, Depthwise, Graph, same_padding
+from .graph import Graph
+from .schedule import MAX_RECORDS, Ref, Schedule, Segment, align
 
 BUDGET = 96 * 1024  # bytes; an STM32H7's tightly coupled RAM is 128 KB and has other guests
-ALIGN = 16  # of every tensor; the arena itself begins at a multiple of 8
-MAX_RECORDS = 16  # of a segment
-
-
-@dataclass(frozen=True)
-class Ref:
-    """Where a tensor lies: the tensor reference of docs/format.md and its margin."""
-
-    offset: int
-    row_bytes: int
-    rows: int
-    pitch: int = 0
-    margin: int = 0
-
-    @property
-    def size(self) -> int:
-        return self.rows * self.row_bytes
+SLACK = 0.05  # more weight bytes fetched than needed that a smaller arena may cost
 
 
 @dataclass(frozen=True)
@@ -63,251 +42,22 @@ class Plan:
         return next(i for i, (_, last) in enumerate(self.segments) if layer <= last)
 
 
-@dataclass(frozen=True)
-class Segment:
-    """What one run of consecutive layers needs. rows: of the tensors written in it.
-
-    alias: tensor -> tensor in whose bytes it lies (an addition done in place).
-    """
-
-    rows: dict[int, int]
-    alias: dict[int, int]
-    bytes: int
-    fetched: int
-
-
-def align(value: int, to: int = ALIGN) -> int:
-    return -(-value // to) * to
-
-
-def windows(graph: Graph) -> list[tuple[int, int, int]]:
-    """(kernel, stride, pad_top) of every layer along the rows; 1, 1, 0 for an addition."""
-    shapes, result = graph.shapes(), []
-    for layer in graph.layers:
-        height = shapes[layer.src][0]
-        if isinstance(layer, Add):
-            result.append((1, 1, 0))
-        elif isinstance(layer, AvgPool):
-            kernel = layer.kernel or height
-            result.append((kernel, layer.stride or kernel, 0))
-        else:
-            kernel = layer.weights.shape[1]
-            result.append((kernel, layer.stride, same_padding(height, kernel, layer.stride)[1]))
-    return result
-
-
-def operands(graph: Graph) -> list[tuple[int, ...]]:
-    """Tensors that each layer reads, the latest first (the order `in`, `in2` of a record)."""
-    number = {INPUT: 0} | {layer.name: i + 1 for i, layer in enumerate(graph.layers)}
-    return [
-        tuple(sorted((number[s] for s in (x.src, getattr(x, "src2", None)) if s), reverse=True))
-        for x in graph.layers
-    ]
-
-
-def weight_bytes(layer: Conv | Depthwise | Add | AvgPool) -> int:
-    """Bytes of the layer's weights in a .tvlm, tables not counted."""
-    if isinstance(layer, Conv):
-        return align(layer.weights[0].size, 4) * align(len(layer.weights), 2)
-    if isinstance(layer, Depthwise):
-        channels, kernel = layer.weights.shape[:2]
-        return channels * kernel * align(kernel, 4)
-    return 0
-
-
-def scratch_bytes(graph: Graph, refs: list[Ref]) -> int:
-    """Working memory of the kernels (docs/format.md, "Scratch"); refs by tensor number."""
-    need = 12 * graph.input_shape[1]
-    for i, layer in enumerate(graph.layers):
-        if isinstance(layer, Conv):
-            need = max(need, 6 * align(layer.weights[0].size, 4))
-        elif isinstance(layer, Depthwise):
-            pitch = refs[operands(graph)[i][0]].pitch
-            need = max(need, 2 * layer.weights.shape[1] * pitch)
-    return align(need)
-
-
-class _Planner:
-    def __init__(self, graph: Graph) -> None:
-        shapes = graph.shapes()
-        self.graph, self.layers = graph, graph.layers
-        self.names = [INPUT] + [layer.name for layer in graph.layers]
-        self.heights = [shapes[name][0] for name in self.names]
-        self.windows, self.reads = windows(graph), operands(graph)
-        self.readers = [
-            [i for i, reads in enumerate(self.reads) if t in reads] for t in range(len(self.names))
-        ]
-        self.last_reader = [max(r, default=-1) for r in self.readers]
-        self.shape_refs = [self._rows_of(shapes[name], t) for t, name in enumerate(self.names)]
-
-    def _rows_of(self, shape: tuple[int, int, int], tensor: int) -> Ref:
-        """The tensor kept whole at offset 0: row layout, planar for a depthwise reader."""
-        height, width, channels = shape
-        for reader in self.readers[tensor]:
-            layer = self.layers[reader]
-            if isinstance(layer, Depthwise):
-                kernel = layer.weights.shape[1]
-                out_w, margin, _ = same_padding(width, kernel, layer.stride)
-                pitch = align(max(margin + width, (out_w - 1) * layer.stride + kernel), 4)
-                return Ref(0, channels * pitch, height, pitch, margin)
-        return Ref(0, width * channels, height)
-
-    @cached_property
-    def scratch(self) -> int:
-        return scratch_bytes(self.graph, self.shape_refs)
-
-    # -- the schedule -------------------------------------------------------------------------
-
-    def need(self, stage: int, y: np.ndarray) -> np.ndarray:
-        """Rows of its input that must be written before `stage` can make its row y."""
-        kernel, stride, pad = self.windows[stage]
-        return np.minimum(y * stride - pad + kernel, self.heights[self.reads[stage][0]])
-
-    def first(self, stage: int, y: np.ndarray) -> np.ndarray:
-        """First input row that row y of `stage` looks at."""
-        _, stride, pad = self.windows[stage]
-        return np.maximum(y * stride - pad, 0)
-
-    def written(self, stage: int, tensor: int) -> np.ndarray:
-        """Rows of `tensor` that exist when `stage` makes row 0, 1, ...; both in one segment.
-
-        Rows are pulled, so a stage has never run further than the next one asked for.
-        """
-        rows = self.need(stage, np.arange(self.heights[stage + 1]))
-        for upstream in range(stage - 1, tensor - 1, -1):
-            rows = self.need(upstream, rows - 1)
-        return rows
-
-    def ring(self, tensor: int) -> int:
-        """Rows of a ring from which every reader still finds all it needs."""
-        rows = 1
-        for stage in self.readers[tensor]:
-            y = np.arange(self.heights[stage + 1])
-            rows = max(rows, int((self.written(stage, tensor) - self.first(stage, y)).max()))
-            rows = max(rows, self.windows[stage][0])
-        return min(rows, self.heights[tensor])
-
-    def overwrites(self, add: int, tensor: int, first: int) -> bool:
-        """Would `add`, writing over `tensor`, destroy rows that stages from `first` on still read?
-
-        When the addition makes row y, a reader that has made n rows reads from first(n) on.
-        """
-        y = np.arange(self.heights[add + 1])
-        for stage in self.readers[tensor]:
-            if first <= stage < add:
-                made = self.written(add, stage + 1)
-                pending = made < self.heights[stage + 1]
-                if np.any(pending & (self.first(stage, made) <= y)):
-                    return True
-        return False
-
-    # -- segments -----------------------------------------------------------------------------
-
-    def segment(self, first: int, last: int) -> Segment | None:
-        """Layers first ... last run interleaved; None where the format does not allow it."""
-        if last - first >= MAX_RECORDS:
-            return None
-        for stage in range(first, last + 1):
-            if stage > first and self.reads[stage][0] != stage:
-                return None  # does not continue the chain
-            if last > first and getattr(self.layers[stage], "dense", False):
-                return None
-            if stage < last and self.names[stage + 1] == self.graph.embedding:
-                return None  # it is copied out when its segment has run
-        written = range(first + 1 if first else 0, last + 2)
-        rows = {}
-        for tensor in written:
-            whole = tensor == last + 1 or self.last_reader[tensor] > last
-            rows[tensor] = self.heights[tensor] if whole else self.ring(tensor)
-            if whole and tensor <= last:
-                # rows that nobody in this segment pulls would be missing later
-                if self.written(last, tensor)[-1] < self.heights[tensor]:
-                    return None
-        alias = self._in_place(first, last, rows)
-        held = [t for t in range(first + 1 if first else 0) if self.last_reader[t] >= first]
-        need = sum(align(self.shape_refs[t].size) for t in held)
-        for tensor, count in rows.items():
-            if tensor not in alias:
-                need += align(count * self.shape_refs[tensor].row_bytes)
-        return Segment(rows, alias, need, self._fetched(first, last))
-
-    def _in_place(self, first: int, last: int, rows: dict[int, int]) -> dict[int, int]:
-        """Additions of a segment that can write over an operand: tensor -> owner of the bytes."""
-        alias = {}
-        for stage in range(first, last + 1):
-            if not isinstance(self.layers[stage], Add):
-                continue
-            out = stage + 1
-            for operand in self.reads[stage]:
-                if self.last_reader[operand] != stage:
-                    continue
-                if operand not in rows:  # a whole map from an earlier segment
-                    if rows[out] == self.heights[out] and not self.overwrites(
-                        stage, operand, first
-                    ):
-                        alias[out] = operand
-                        break
-                elif operand == stage and len(set(self.readers[operand])) == 1:
-                    # The chain writes row y of the operand immediately before row y of the sum,
-                    # so it can write it straight into the sum's ring.
-                    rows[operand] = rows[out]
-                    alias[operand] = out
-                    break
-        return alias
-
-    def _fetched(self, first: int, last: int) -> int:
-        """Weight bytes read: once a row, but only once by a 1x1 convolution that runs alone over a
-        whole map and does not write planar rows (those of a depthwise layer's input).
-        """
-        total = 0
-        for stage in range(first, last + 1):
-            layer = self.layers[stage]
-            once = first == last and first > 0 and isinstance(layer, Conv)
-            once = once and self.windows[stage][:2] == (1, 1)
-            once = once and not self.shape_refs[stage + 1].pitch
-            total += weight_bytes(layer) * (1 if once else self.heights[stage + 1])
-        return total
-
-    def segments(self) -> dict[tuple[int, int], Segment]:
-        """All segments that are possible, by (first, last)."""
-        found = {}
-        for first in range(len(self.layers)):
-            for last in range(first, min(first + MAX_RECORDS, len(self.layers))):
-                segment = self.segment(first, last)
-                if segment is not None:
-                    found[first, last] = segment
-        return found
-
-    def spans(self, path: list[tuple[int, int]]) -> list[tuple[int, int]]:
-        """First and last segment in which each tensor is written or read."""
-        number = [i for i, (first, last) in enumerate(path) for _ in range(first, last + 1)]
-        begin = [0, *number]  # the image is written in the first segment
-        return [
-            (begin[t], max((number[r] for r in readers), default=begin[t]))
-            for t, readers in enumerate(self.readers)
-        ]
-
-
 def _cheapest(
-    count: int, options: dict[tuple[int, int], Segment], limit: int | None
-) -> list[tuple[int, int]] | None:
-    """Segmentation of `count` layers: least peak bytes (limit None), or least fetched in limit."""
-    best: list[tuple | None] = [((0, 0), [])] + [None] * count
+    count: int, options: dict[tuple[int, int], Segment], limit: float
+) -> tuple[int, int, list[tuple[int, int]]] | None:
+    """(fetched, peak, segments) of the segmentation of `count` layers that fetches the fewest
+    weight bytes with at most `limit` live bytes in any segment; None if there is none.
+    """
+    best: list[tuple | None] = [(0, 0, [])] + [None] * count
     for last in range(count):
-        for first in range(last + 1):
+        for first in range(max(0, last + 1 - MAX_RECORDS), last + 1):
             option, before = options.get((first, last)), best[first]
-            if option is None or before is None:
+            if option is None or before is None or option.bytes > limit:
                 continue
-            (one, two), path = before
-            if limit is None:
-                cost = max(one, option.bytes), two + option.fetched
-            elif option.bytes <= limit:
-                cost = one + option.fetched, max(two, option.bytes)
-            else:
-                continue
-            if best[last + 1] is None or cost < best[last + 1][0]:
-                best[last + 1] = cost, [*path, (first, last)]
-    return best[count][1] if best[count] else None
+            fetched, peak = before[0] + option.fetched, max(before[1], option.bytes)
+            if best[last + 1] is None or (fetched, peak) < best[last + 1][:2]:
+                best[last + 1] = fetched, peak, [*before[2], (first, last)]
+    return best[count]
 
 
 def _pack(sizes: list[int], spans: list[tuple[int, int]], order: list[int]) -> list[int]:
@@ -339,7 +89,7 @@ def _assign(sizes: list[int], spans: list[tuple[int, int]]) -> tuple[list[int], 
         lambda i: (spans[i][0] - spans[i][1], -sizes[i]),
         lambda i: (spans[i], -sizes[i]),
     )
-    total, best = None, []
+    total, best, best_order = None, [], []
     rng = np.random.default_rng(0)  # deterministic: the same graph gives the same plan
     floor = max(
         sum(sizes[i] for i in items if spans[i][0] <= s <= spans[i][1])
@@ -350,7 +100,7 @@ def _assign(sizes: list[int], spans: list[tuple[int, int]]) -> tuple[list[int], 
         if attempt < len(orders):
             order = orders[attempt]
         else:  # swap two in the best order so far
-            order = list(best_order)
+            order = best_order.copy()
             i, j = rng.integers(0, len(order), 2)
             order[i], order[j] = order[j], order[i]
         offsets = _pack(sizes, spans, order)
@@ -363,16 +113,16 @@ def _assign(sizes: list[int], spans: list[tuple[int, int]]) -> tuple[list[int], 
 
 
 def _lay_out(
-    planner: _Planner, path: list[tuple[int, int]], options: dict[tuple[int, int], Segment]
+    schedule: Schedule, path: list[tuple[int, int]], options: dict[tuple[int, int], Segment]
 ) -> Plan:
     """Offsets for a chosen segmentation."""
-    count, spans = len(planner.names), planner.spans(path)
+    count, spans = len(schedule.names), schedule.spans(path)
     rows, owner = {}, list(range(count))
     for pair in path:
         rows.update(options[pair].rows)
         for tensor, other in options[pair].alias.items():
             owner[tensor] = other
-    scratch = planner.scratch
+    scratch = schedule.scratch
 
     def root(tensor: int) -> int:
         return tensor if owner[tensor] == tensor else root(owner[tensor])
@@ -382,19 +132,19 @@ def _lay_out(
         first, last = life.get(root(tensor), spans[tensor])
         life[root(tensor)] = min(first, spans[tensor][0]), max(last, spans[tensor][1])
     roots = list(life)
-    sizes = [align(rows[t] * planner.shape_refs[t].row_bytes) for t in roots] + [scratch]
+    sizes = [align(rows[t] * schedule.shape_refs[t].row_bytes) for t in roots] + [scratch]
     offsets, end = _assign(sizes, [life[t] for t in roots] + [(0, len(path) - 1)])
     at = dict(zip(roots, offsets, strict=False))
     refs = {}
-    for tensor, name in enumerate(planner.names):
-        shape = planner.shape_refs[tensor]
+    for tensor, name in enumerate(schedule.names):
+        shape = schedule.shape_refs[tensor]
         refs[name] = Ref(
             at[root(tensor)], shape.row_bytes, rows[tensor], shape.pitch, shape.margin
         )
     return Plan(
         segments=path,
         refs=refs,
-        lifetimes={name: spans[t] for t, name in enumerate(planner.names)},
+        lifetimes=dict(zip(schedule.names, spans, strict=True)),
         scratch_offset=offsets[-1],
         scratch_size=scratch,
         arena_size=end,
@@ -402,30 +152,34 @@ def _lay_out(
     )
 
 
-def plan(graph: Graph, budget: int = BUDGET) -> Plan:
+def plan(graph: Graph, budget: int = BUDGET, slack: float = SLACK) -> Plan:
     """Segments, rings and offsets for the arena of `graph`.
 
-    Among plans of at most `budget` bytes the one that fetches the fewest weight bytes; if none
-    fits, the smallest. ValueError if the graph cannot be run at all.
+    Of the plans that need at most `budget` bytes and at most 1 + slack times the least weight
+    traffic possible in that budget, the smallest; so slack 0 asks for speed and a large one for
+    the least RAM. If nothing fits the budget, the smallest plan. ValueError if the graph cannot
+    be run at all.
     """
-    planner = _Planner(graph)
-    options = planner.segments()
-    count = len(graph.layers)
-    smallest = _cheapest(count, options, None)
-    if smallest is None:
+    schedule = Schedule(graph)
+    options, count = schedule.segments(), len(graph.layers)
+    # The trade of traffic against RAM, from fast and large to slow and small
+    trade, limit = [], float("inf")
+    while (point := _cheapest(count, options, limit)) is not None:
+        trade.append(point)
+        limit = point[1] - 1
+    if not trade:
         raise ValueError("the graph cannot be cut into segments")
-    best = _lay_out(planner, smallest, options)
-    # The sum of live bytes bounds the arena from below only: offsets may need a little more.
-    limits = sorted({o.bytes for o in options.values() if o.bytes + planner.scratch <= budget})
-    for limit in reversed(limits[-200:]):
-        path = _cheapest(count, options, limit)
-        if path is None:
-            break
-        found = _lay_out(planner, path, options)
-        if found.arena_size <= budget:
-            return found
-        if found.arena_size < best.arena_size:
+    # The sum of live bytes bounds an arena from below only: offsets may need a little more, so
+    # the choice by that sum is tried first and smaller ones after it.
+    fits = [p for p in trade if p[1] + schedule.scratch <= budget] or trade[-1:]
+    chosen = max(i for i, p in enumerate(fits) if p[0] <= fits[0][0] * (1 + slack))
+    best = None
+    for _, _, segments in fits[chosen:]:
+        found = _lay_out(schedule, segments, options)
+        if best is None or found.arena_size < best.arena_size:
             best = found
+        if best.arena_size <= budget:
+            break
     return best
 
 
@@ -438,13 +192,13 @@ def restore(
     arena_size: int,
 ) -> Plan:
     """The plan that a file holds. ValueError where the engine could not run it."""
-    planner, options = _Planner(graph), {}
+    schedule, options = Schedule(graph), {}
     for pair in segments:
-        options[pair] = planner.segment(*pair)
+        options[pair] = schedule.segment(*pair)
         if options[pair] is None:
             raise ValueError(f"layers {pair[0]} ... {pair[1]} cannot run interleaved")
         for tensor, rows in options[pair].rows.items():
-            name, shape = planner.names[tensor], planner.shape_refs[tensor]
+            name, shape = schedule.names[tensor], schedule.shape_refs[tensor]
             ref = refs[name]
             if not rows <= ref.rows <= shape.rows or ref.row_bytes < shape.row_bytes:
                 raise ValueError(f"{name!r} keeps {ref.rows} rows of {rows} needed")
@@ -454,12 +208,12 @@ def restore(
                 raise ValueError(f"{name!r} has the wrong margin {ref.margin}")
             if ref.offset + ref.size > arena_size:
                 raise ValueError(f"{name!r} lies outside the arena")
-    if planner.scratch > scratch_size or scratch_offset + scratch_size > arena_size:
-        raise ValueError(f"scratch of {scratch_size} bytes, {planner.scratch} are needed")
+    if schedule.scratch > scratch_size or scratch_offset + scratch_size > arena_size:
+        raise ValueError(f"scratch of {scratch_size} bytes, {schedule.scratch} are needed")
     return Plan(
         segments=segments,
         refs=refs,
-        lifetimes={n: s for n, s in zip(planner.names, planner.spans(segments), strict=True)},
+        lifetimes=dict(zip(schedule.names, schedule.spans(segments), strict=True)),
         scratch_offset=scratch_offset,
         scratch_size=scratch_size,
         arena_size=arena_size,

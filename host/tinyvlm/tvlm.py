@@ -21,11 +21,12 @@ from pathlib import Path
 
 import numpy as np
 
-from . import limits
+from . import limits, packing
 from .graph import INPUT, Add, AvgPool, Conv, Depthwise, Graph, Layer, Quant, same_padding
-from .plan import Plan, Ref, operands, restore
+from .plan import Plan, restore
 from .plan import plan as make_plan
-from .reference import add_multipliers, conv_multipliers, embed, fold_bias
+from .reference import add_multipliers, embed
+from .schedule import Ref, operands
 
 MAGIC = b"TVLM"
 VERSION = 1
@@ -110,20 +111,6 @@ def _outputs(graph: Graph) -> tuple[int, int]:
 # -- writing ----------------------------------------------------------------------------------
 
 
-def pack_conv(weights: np.ndarray) -> bytes:
-    """int8 (out_c, k, k, in_c) in the file's order: pairs of channels, four taps at a time."""
-    out_c, taps = len(weights), weights[0].size
-    flat = np.zeros((-(-out_c // 2) * 2, -(-taps // 4) * 4), np.int8)
-    flat[:out_c, :taps] = weights.reshape(out_c, -1)
-    return flat.reshape(len(flat) // 2, 2, -1, 4).transpose(0, 2, 1, 3).tobytes()
-
-
-def pack_depthwise(weights: np.ndarray) -> bytes:
-    """int8 (c, k, k) with each row of taps padded to a multiple of 4."""
-    kernel = weights.shape[1]
-    return np.pad(weights, [(0, 0), (0, 0), (0, -kernel % 4)]).tobytes()
-
-
 class _Blobs:
     """WGHT: byte strings at multiples of 4; equal ones (embedding and dense map) stored once."""
 
@@ -188,12 +175,11 @@ def _record(graph: Graph, plan: Plan, index: int, blobs: _Blobs) -> bytes:
     pads, weights, table = (0, 0), 0, 0
     if isinstance(layer, Conv | Depthwise):
         pads = tuple(same_padding(n, kernel, stride)[1] for n in shapes[layer.src][:2])
-        pack = pack_conv if isinstance(layer, Conv) else pack_depthwise
+        conv = isinstance(layer, Conv)
+        pack = packing.pack_conv if conv else packing.pack_depthwise
         weights = blobs.put(pack(layer.weights))
-        mult, shift = conv_multipliers(source.scale, layer.weight_scale, out.scale)
-        bias = fold_bias(layer.weights, layer.bias, source.zero_point)
-        columns = bias.astype("<i4"), mult.astype("<i4"), shift.astype(np.uint8)
-        table = blobs.put(b"".join(column.tobytes() for column in columns))
+        numbers = layer.weights, layer.bias, layer.weight_scale
+        table = blobs.put(packing.pack_table(*numbers, source, out))
     elif isinstance(layer, Add):
         mults, shifts = add_multipliers(source.scale, source2.scale, out.scale)
         table = blobs.put(ADD_TABLE.pack(*mults, *shifts))
@@ -354,7 +340,7 @@ def _layer(fields: tuple, name: str, graph: Graph, refs: dict[str, Ref], weights
         layer = Add(name, src, src2, Quant(scale, out_zero), relu=relu)
         scales = graph.quant(src).scale, graph.quant(src2).scale, layer.out.scale
         mults, shifts = add_multipliers(*scales)
-        if _slice(weights, table, ADD_TABLE.size) != ADD_TABLE.pack(*mults, *shifts):
+        if packing.cut(weights, table, ADD_TABLE.size) != ADD_TABLE.pack(*mults, *shifts):
             raise ValueError("the table is not that of its scales")
     else:
         conv = op == OPS[Conv]
@@ -363,16 +349,12 @@ def _layer(fields: tuple, name: str, graph: Graph, refs: dict[str, Ref], weights
         if pads != [same_padding(n, kernel, stride)[1] for n in in_shape[:2]]:
             raise ValueError("only SAME padding is read")
         shape = (out_shape[2], kernel, kernel, in_shape[2])[: 4 if conv else 3]
-        unpack = _unpack_conv if conv else _unpack_depthwise
+        unpack = packing.unpack_conv if conv else packing.unpack_depthwise
         array = unpack(weights, at, shape)
-        bias, weight_scale = _unpack_table(weights, table, array, graph.quant(src), scale)
-        if conv:
-            more = {"dense": bool(flags & DENSE)}
-        else:
-            more = {}
+        numbers = packing.unpack_table(weights, table, array, graph.quant(src), scale)
+        more = {"dense": bool(flags & DENSE)} if conv else {}
         cls = Conv if conv else Depthwise
-        out = Quant(scale, out_zero)
-        layer = cls(name, src, array, bias, weight_scale, out, stride, relu, **more)
+        layer = cls(name, src, array, *numbers, Quant(scale, out_zero), stride, relu, **more)
     quant = graph.quant(src) if op == OPS[AvgPool] else layer.out
     if (quant.zero_point, quant.scale) != (out_zero, scale):
         raise ValueError("the output's quantization is inconsistent")
@@ -397,44 +379,3 @@ def _producer(
 
 def _is_dense(graph: Graph, name: str) -> bool:
     return name != INPUT and bool(getattr(graph.layer(name), "dense", False))
-
-
-def _slice(blob: bytes, offset: int, size: int) -> bytes:
-    if offset + size > len(blob):
-        raise ValueError("weights or table lie outside the file")
-    return blob[offset : offset + size]
-
-
-def _unpack_conv(blob: bytes, at: int, shape: tuple[int, int, int, int]) -> np.ndarray:
-    out_c, taps = shape[0], shape[1] * shape[2] * shape[3]
-    blocks, fours = -(-out_c // 2), -(-taps // 4)
-    raw = np.frombuffer(_slice(blob, at, blocks * fours * 8), np.int8)
-    flat = raw.reshape(blocks, fours, 2, 4).transpose(0, 2, 1, 3).reshape(blocks * 2, -1)
-    return flat[:out_c, :taps].reshape(shape).copy()
-
-
-def _unpack_depthwise(blob: bytes, at: int, shape: tuple[int, int, int]) -> np.ndarray:
-    channels, kernel, _ = shape
-    padded = -(-kernel // 4) * 4
-    raw = np.frombuffer(_slice(blob, at, channels * kernel * padded), np.int8)
-    return raw.reshape(channels, kernel, padded)[:, :, :kernel].copy()
-
-
-def _unpack_table(
-    blob: bytes, at: int, weights: np.ndarray, source: Quant, out_scale: float
-) -> tuple[np.ndarray, np.ndarray]:
-    """Raw biases and weight scales. mult has 31 bits, a float32 24: the scale is exact."""
-    count = len(weights)
-    raw = _slice(blob, at, 9 * count)
-    bias, mult = np.frombuffer(raw, "<i4", 2 * count).astype(np.int64).reshape(2, -1)
-    shift = np.frombuffer(raw, np.uint8, count, 8 * count).astype(np.int64)
-    real = np.ldexp(mult.astype(np.float64), -31 - shift)
-    scale = (real * out_scale / source.scale).astype(np.float32)
-    good = (mult > 0).all() and np.isfinite(scale).all() and (scale > 0).all()
-    again = conv_multipliers(source.scale, scale, out_scale) if good else (0, 0)
-    if not (np.all(again[0] == mult) and np.all(again[1] == shift)):
-        raise ValueError("a multiplier does not come from float32 scales")
-    bias = bias - fold_bias(weights, np.zeros(count, np.int64), source.zero_point)
-    if np.abs(bias).max(initial=0) >= 1 << 31:
-        raise ValueError("a bias is out of range")
-    return bias.astype(np.int32), scale
