@@ -452,10 +452,10 @@ int tv_model_open(tv_model_t *m, const void *data, size_t size) {
     memset(m, 0, sizeof(*m));
     m->data = p;
     m->bad_layer = -1;
-    if (size < 4) {
+    if (size == 0) {
         return TV_ERR_TRUNCATED;
     }
-    if (memcmp(p, "TVLM", 4) != 0) {
+    if (memcmp(p, "TVLM", size < 4 ? size : 4) != 0) {
         return TV_ERR_MAGIC;
     }
     if (size < TV_HEADER_SIZE) {

@@ -1,0 +1,407 @@
+// SPDX-License-Identifier: MIT
+//
+// The engine as a MicroPython module: `_tinyvlm`, the same names and errors as
+// native/cpython/_tinyvlm.c gives a PC. The package device/tinyvlm is what programs import.
+//
+// Where a frame's working memory comes from: a board whose linker script defines the symbols
+// _tinyvlm_arena_start and _tinyvlm_arena_end (say, all of a tightly coupled RAM) sets
+// TINYVLM_ARENA_REGION to 1 in its mpconfigboard.h; elsewhere it is taken from the heap, once,
+// when an Encoder is made.
+
+#include <string.h>
+
+#include "py/gc.h"
+#include "py/mphal.h"
+#include "py/objstr.h"
+#include "py/runtime.h"
+
+#include "tv.h"
+
+#ifndef MODULE_TINYVLM_ENABLED
+#define MODULE_TINYVLM_ENABLED (1)
+#endif
+
+#ifndef TINYVLM_ARENA_REGION
+#define TINYVLM_ARENA_REGION (0)
+#endif
+
+#ifndef MP_NORETURN // MicroPython 1.25
+#define MP_NORETURN NORETURN
+#endif
+
+#if MODULE_TINYVLM_ENABLED
+
+typedef struct {
+    mp_obj_base_t base;
+    mp_obj_t file;      // keeps the caller's buffer, and so the weights, where they are
+    tv_model_t model;
+    void *arena;
+    bool busy;          // Ctrl-C polling may run callbacks; they must not start another frame
+} encoder_t;
+
+typedef struct {
+    encoder_t *self;
+    uint32_t *times;    // layers + 1 sums of mp_hal_ticks_cpu(), the intake first; or NULL
+    uint32_t begin;
+} hook_t;
+
+#if TINYVLM_ARENA_REGION
+// One region, so only one encoder at a time may be running in it.
+static bool tinyvlm_region_busy;
+#define BUSY(self) tinyvlm_region_busy
+#else
+#define BUSY(self) (self)->busy
+#endif
+
+static int tinyvlm_hook(void *ctx, int layer, bool end) {
+    hook_t *h = ctx;
+    if (h->times != NULL) {
+        uint32_t now = (uint32_t)mp_hal_ticks_cpu();
+        if (end) {
+            h->times[layer + 1] += now - h->begin;
+        }
+        h->begin = now;
+    }
+    if (end) {
+        mp_handle_pending(true); // KeyboardInterrupt leaves from here
+        if (h->times != NULL) {
+            h->begin = (uint32_t)mp_hal_ticks_cpu();
+        }
+    }
+    return 0;
+}
+
+static MP_NORETURN void raise_file_error(const tv_model_t *m, int err) {
+    if (m->bad_layer < 0) {
+        mp_raise_msg_varg(&mp_type_ValueError, MP_ERROR_TEXT("%s"), tv_strerror(err));
+    }
+    size_t size;
+    const char *name = tv_layer_name(m, (unsigned)m->bad_layer, &size);
+    mp_raise_msg_varg(&mp_type_ValueError, MP_ERROR_TEXT("layer %d (%.*s): %s"),
+        (int)m->bad_layer, (int)size, name, tv_strerror(err));
+}
+
+// The arena. Its size is known, and so is the memory: say no before anything is allocated.
+static void *get_arena(uint32_t need) {
+    #if TINYVLM_ARENA_REGION
+    extern uint8_t _tinyvlm_arena_start, _tinyvlm_arena_end;
+    size_t have = (size_t)(&_tinyvlm_arena_end - &_tinyvlm_arena_start);
+    if (need > have) {
+        mp_raise_msg_varg(&mp_type_MemoryError,
+            MP_ERROR_TEXT("arena: need %u bytes, have %u, largest free block %u; use a smaller encoder"),
+            (unsigned)need, (unsigned)have, (unsigned)have);
+    }
+    return &_tinyvlm_arena_start;
+    #else
+    gc_info_t info;
+    gc_collect();
+    gc_info(&info);
+    size_t largest = info.max_free * MICROPY_BYTES_PER_GC_BLOCK;
+    void *arena = NULL;
+    #if MICROPY_GC_SPLIT_HEAP_AUTO
+    arena = m_malloc_maybe(need); // the heap can grow
+    #else
+    if (need <= largest) {
+        arena = m_malloc_maybe(need);
+    }
+    #endif
+    if (arena == NULL) {
+        mp_raise_msg_varg(&mp_type_MemoryError,
+            MP_ERROR_TEXT("arena: need %u bytes, have %u, largest free block %u; "
+                "load the encoder first, or use a smaller one"),
+            (unsigned)need, (unsigned)info.free, (unsigned)largest);
+    }
+    return arena;
+    #endif
+}
+
+static mp_obj_t encoder_make_new(const mp_obj_type_t *type, size_t n_args, size_t n_kw, const mp_obj_t *args) {
+    mp_arg_check_num(n_args, n_kw, 1, 1, false);
+    mp_buffer_info_t file;
+    mp_get_buffer_raise(args[0], &file, MP_BUFFER_READ);
+    encoder_t *self = mp_obj_malloc(encoder_t, type);
+    self->file = args[0];
+    self->busy = false;
+    self->arena = NULL;
+    int err = tv_model_open(&self->model, file.buf, file.len);
+    if (err) {
+        raise_file_error(&self->model, err);
+    }
+    self->arena = get_arena(self->model.arena_size);
+    return MP_OBJ_FROM_PTR(self);
+}
+
+// args: buf, width, height, format, stride
+static void make_frame(tv_frame_t *frame, const mp_obj_t *args) {
+    mp_buffer_info_t buf;
+    mp_get_buffer_raise(args[0], &buf, MP_BUFFER_READ);
+    mp_int_t n[4];
+    for (int i = 0; i < 4; i++) {
+        n[i] = mp_obj_get_int(args[1 + i]);
+        if (n[i] < 0 || n[i] > (i == 2 ? 255 : INT32_MAX)) {
+            static const qstr names[] = { MP_QSTR_width, MP_QSTR_height, MP_QSTR_format, MP_QSTR_stride };
+            mp_raise_msg_varg(&mp_type_ValueError, MP_ERROR_TEXT("%q %d is out of range"), names[i], (int)n[i]);
+        }
+    }
+    memset(frame, 0, sizeof(*frame));
+    frame->data = buf.buf;
+    frame->size = buf.len;
+    frame->width = (uint32_t)n[0];
+    frame->height = (uint32_t)n[1];
+    frame->format = (uint8_t)n[2];
+    frame->stride = (uint32_t)n[3];
+    uint64_t need;
+    int err = tv_frame_check(frame, &need);
+    if (err == TV_ERR_FRAME_SHORT) {
+        unsigned bytes = need > UINT32_MAX ? UINT32_MAX : (unsigned)need;
+        mp_raise_msg_varg(&mp_type_ValueError,
+            MP_ERROR_TEXT("the frame needs %u bytes, the buffer has %u"), bytes, (unsigned)buf.len);
+    }
+    if (err) {
+        mp_raise_msg_varg(&mp_type_ValueError, MP_ERROR_TEXT("%s"), tv_strerror(err));
+    }
+}
+
+static void *get_buffer(mp_obj_t obj, mp_uint_t flags, const char *name, size_t need) {
+    mp_buffer_info_t buf;
+    mp_get_buffer_raise(obj, &buf, flags);
+    if (buf.len < need) {
+        mp_raise_msg_varg(&mp_type_ValueError, MP_ERROR_TEXT("%s needs %u bytes, the buffer has %u"),
+            name, (unsigned)need, (unsigned)buf.len);
+    }
+    return buf.buf;
+}
+
+// The frame, or the known-answer image if frame is NULL.
+static int run(encoder_t *self, tv_frame_t *frame, int8_t *out, int8_t *map, uint32_t *times) {
+    if (BUSY(self)) {
+        mp_raise_msg(&mp_type_RuntimeError, MP_ERROR_TEXT("the encoder is busy with a frame"));
+    }
+    hook_t h = { self, times, 0 };
+    BUSY(self) = true;
+    nlr_buf_t nlr;
+    if (nlr_push(&nlr) == 0) {
+        int err = frame != NULL
+            ? tv_run(&self->model, frame, self->arena, out, map, tinyvlm_hook, &h)
+            : tv_selftest(&self->model, self->arena, out, tinyvlm_hook, &h);
+        nlr_pop();
+        BUSY(self) = false;
+        return err;
+    }
+    BUSY(self) = false; // Ctrl-C
+    nlr_jump(nlr.ret_val);
+}
+
+// encoder, buf, width, height, format, stride, out
+static mp_obj_t encoder_embed(size_t n_args, const mp_obj_t *args) {
+    (void)n_args;
+    encoder_t *self = MP_OBJ_TO_PTR(args[0]);
+    tv_frame_t frame;
+    make_frame(&frame, args + 1);
+    int8_t *out = get_buffer(args[6], MP_BUFFER_WRITE, "the embedding", self->model.dim);
+    run(self, &frame, out, NULL, NULL);
+    return mp_const_none;
+}
+static MP_DEFINE_CONST_FUN_OBJ_VAR_BETWEEN(encoder_embed_obj, 7, 7, encoder_embed);
+
+// encoder, buf, width, height, format, stride, out, map_out
+static mp_obj_t encoder_embed_map(size_t n_args, const mp_obj_t *args) {
+    (void)n_args;
+    encoder_t *self = MP_OBJ_TO_PTR(args[0]);
+    const tv_model_t *m = &self->model;
+    tv_frame_t frame;
+    make_frame(&frame, args + 1);
+    int8_t *out = get_buffer(args[6], MP_BUFFER_WRITE, "the embedding", m->dim);
+    int8_t *map = get_buffer(args[7], MP_BUFFER_WRITE, "the map", (size_t)m->map_h * m->map_w * m->dim);
+    if (run(self, &frame, out, map, NULL) == TV_ERR_NO_MAP) {
+        mp_raise_msg_varg(&mp_type_ValueError, MP_ERROR_TEXT("%s"), tv_strerror(TV_ERR_NO_MAP));
+    }
+    return mp_const_none;
+}
+static MP_DEFINE_CONST_FUN_OBJ_VAR_BETWEEN(encoder_embed_map_obj, 8, 8, encoder_embed_map);
+
+// encoder, buf, width, height, format, stride, out: array('I') of layers + 1 tick sums
+static mp_obj_t encoder_profile(size_t n_args, const mp_obj_t *args) {
+    (void)n_args;
+    encoder_t *self = MP_OBJ_TO_PTR(args[0]);
+    size_t count = self->model.layers + 1u;
+    tv_frame_t frame;
+    make_frame(&frame, args + 1);
+    uint32_t *out = get_buffer(args[6], MP_BUFFER_WRITE, "the profile", count * sizeof(uint32_t));
+    if ((uintptr_t)out % sizeof(uint32_t) != 0) {
+        mp_raise_msg(&mp_type_ValueError, MP_ERROR_TEXT("out must be aligned, an array('I')"));
+    }
+    memset(out, 0, count * sizeof(uint32_t));
+    int8_t *embedding = m_new(int8_t, self->model.dim);
+    run(self, &frame, embedding, NULL, out);
+    m_del(int8_t, embedding, self->model.dim);
+    return mp_const_none;
+}
+static MP_DEFINE_CONST_FUN_OBJ_VAR_BETWEEN(encoder_profile_obj, 7, 7, encoder_profile);
+
+static mp_obj_t encoder_selftest(mp_obj_t self_in) {
+    encoder_t *self = MP_OBJ_TO_PTR(self_in);
+    const tv_model_t *m = &self->model;
+    int8_t *got = m_new(int8_t, m->dim);
+    int err = run(self, NULL, got, NULL, NULL);
+    if (err == TV_ERR_TEST) {
+        unsigned differ = 0, first = 0;
+        const int8_t *want = (const int8_t *)m->test + 4;
+        for (unsigned i = m->dim; i-- > 0;) {
+            if (got[i] != want[i]) {
+                differ++;
+                first = i;
+            }
+        }
+        mp_raise_msg_varg(&mp_type_RuntimeError,
+            MP_ERROR_TEXT("the embedding of the test image differs from the file's: "
+                "%u of %u numbers, the first is number %u, %d instead of %d"),
+            differ, (unsigned)m->dim, first, (int)got[first], (int)want[first]);
+    }
+    if (err) {
+        mp_raise_msg_varg(&mp_type_RuntimeError, MP_ERROR_TEXT("%s"), tv_strerror(err));
+    }
+    m_del(int8_t, got, m->dim);
+    return mp_const_true;
+}
+static MP_DEFINE_CONST_FUN_OBJ_1(encoder_selftest_obj, encoder_selftest);
+
+static mp_obj_t shape(uint16_t h, uint16_t w, uint16_t c) {
+    mp_obj_t items[3] = { MP_OBJ_NEW_SMALL_INT(h), MP_OBJ_NEW_SMALL_INT(w), MP_OBJ_NEW_SMALL_INT(c) };
+    return mp_obj_new_tuple(3, items);
+}
+
+// encoder, i -> (name, op, (in h, w, c), (out h, w, c), macs)
+static mp_obj_t encoder_layer(mp_obj_t self_in, mp_obj_t index_in) {
+    encoder_t *self = MP_OBJ_TO_PTR(self_in);
+    mp_int_t index = mp_obj_get_int(index_in);
+    if (index < 0 || index >= self->model.layers) {
+        mp_raise_msg_varg(&mp_type_IndexError, MP_ERROR_TEXT("layer %d of %d"), (int)index, (int)self->model.layers);
+    }
+    tv_layer_t l;
+    size_t size;
+    tv_layer_get(&self->model, (unsigned)index, &l);
+    const char *name = tv_layer_name(&self->model, (unsigned)index, &size);
+    const char *op = tv_op_name(l.op);
+    mp_obj_t items[5] = {
+        mp_obj_new_str(name, size),
+        mp_obj_new_str(op, strlen(op)),
+        shape(l.in_h, l.in_w, l.in_c),
+        shape(l.out_h, l.out_w, l.out_c),
+        mp_obj_new_int_from_ull(tv_layer_macs(&l)),
+    };
+    return mp_obj_new_tuple(5, items);
+}
+static MP_DEFINE_CONST_FUN_OBJ_2(encoder_layer_obj, encoder_layer);
+
+static void encoder_attr(mp_obj_t self_in, qstr attr, mp_obj_t *dest) {
+    const encoder_t *self = MP_OBJ_TO_PTR(self_in);
+    const tv_model_t *m = &self->model;
+    if (dest[0] != MP_OBJ_NULL) {
+        return; // read only
+    }
+    switch (attr) {
+        case MP_QSTR_size:
+            dest[0] = MP_OBJ_NEW_SMALL_INT(m->image);
+            break;
+        case MP_QSTR_dim:
+            dest[0] = MP_OBJ_NEW_SMALL_INT(m->dim);
+            break;
+        case MP_QSTR_map: {
+            mp_obj_t items[2] = { MP_OBJ_NEW_SMALL_INT(m->map_h), MP_OBJ_NEW_SMALL_INT(m->map_w) };
+            dest[0] = m->map_h ? mp_obj_new_tuple(2, items) : mp_const_none;
+            break;
+        }
+        case MP_QSTR_arena:
+            dest[0] = mp_obj_new_int_from_uint(m->arena_size);
+            break;
+        case MP_QSTR_macs:
+            dest[0] = mp_obj_new_int_from_uint(m->macs);
+            break;
+        case MP_QSTR_fingerprint:
+            dest[0] = mp_obj_new_bytes(m->fingerprint, 8);
+            break;
+        case MP_QSTR_info:
+            dest[0] = m->info == NULL ? mp_obj_new_str("{}", 2)
+                : mp_obj_new_str((const char *)m->info, m->info_size);
+            break;
+        case MP_QSTR_layers:
+            dest[0] = MP_OBJ_NEW_SMALL_INT(m->layers);
+            break;
+        default:
+            dest[1] = MP_OBJ_SENTINEL; // a method
+            break;
+    }
+}
+
+static const mp_rom_map_elem_t encoder_locals_table[] = {
+    { MP_ROM_QSTR(MP_QSTR_embed), MP_ROM_PTR(&encoder_embed_obj) },
+    { MP_ROM_QSTR(MP_QSTR_embed_map), MP_ROM_PTR(&encoder_embed_map_obj) },
+    { MP_ROM_QSTR(MP_QSTR_profile), MP_ROM_PTR(&encoder_profile_obj) },
+    { MP_ROM_QSTR(MP_QSTR_selftest), MP_ROM_PTR(&encoder_selftest_obj) },
+    { MP_ROM_QSTR(MP_QSTR_layer), MP_ROM_PTR(&encoder_layer_obj) },
+};
+static MP_DEFINE_CONST_DICT(encoder_locals_dict, encoder_locals_table);
+
+static MP_DEFINE_CONST_OBJ_TYPE(
+    encoder_type,
+    MP_QSTR_Encoder,
+    MP_TYPE_FLAG_NONE,
+    make_new, encoder_make_new,
+    attr, encoder_attr,
+    locals_dict, &encoder_locals_dict
+    );
+
+// embedding, vectors, rows, stored_dim, bits, dim, out
+static mp_obj_t tinyvlm_score(size_t n_args, const mp_obj_t *args) {
+    (void)n_args;
+    mp_int_t rows = mp_obj_get_int(args[2]), stored_dim = mp_obj_get_int(args[3]);
+    mp_int_t bits = mp_obj_get_int(args[4]), dim = mp_obj_get_int(args[5]);
+    if (rows < 0 || rows > UINT16_MAX * 2 || (bits != 4 && bits != 8)
+        || dim < 1 || dim > stored_dim || stored_dim > UINT16_MAX) {
+        mp_raise_msg_varg(&mp_type_ValueError,
+            MP_ERROR_TEXT("cannot score %d rows with %d of %d numbers of %d bits"),
+            (int)rows, (int)dim, (int)stored_dim, (int)bits);
+    }
+    uint64_t size = (uint64_t)rows * tv_vector_size((size_t)stored_dim, (int)bits);
+    const int8_t *embedding = get_buffer(args[0], MP_BUFFER_READ, "the embedding", (size_t)dim);
+    const uint8_t *vectors = get_buffer(args[1], MP_BUFFER_READ, "vectors",
+        size > SIZE_MAX ? SIZE_MAX : (size_t)size);
+    float *out = get_buffer(args[6], MP_BUFFER_WRITE, "out", (size_t)rows * sizeof(float));
+    if ((uintptr_t)out % sizeof(float) != 0) {
+        mp_raise_msg(&mp_type_ValueError, MP_ERROR_TEXT("out must be aligned, an array('f')"));
+    }
+    tv_score(embedding, vectors, (size_t)rows, (size_t)stored_dim, (int)bits, (size_t)dim, out);
+    return mp_const_none;
+}
+static MP_DEFINE_CONST_FUN_OBJ_VAR_BETWEEN(tinyvlm_score_obj, 7, 7, tinyvlm_score);
+
+static mp_obj_t tinyvlm_crc32(mp_obj_t data) {
+    mp_buffer_info_t buf;
+    mp_get_buffer_raise(data, &buf, MP_BUFFER_READ);
+    return mp_obj_new_int_from_uint(tv_crc32(0, buf.buf, buf.len));
+}
+static MP_DEFINE_CONST_FUN_OBJ_1(tinyvlm_crc32_obj, tinyvlm_crc32);
+
+static const mp_rom_map_elem_t tinyvlm_globals_table[] = {
+    { MP_ROM_QSTR(MP_QSTR___name__), MP_ROM_QSTR(MP_QSTR__tinyvlm) },
+    { MP_ROM_QSTR(MP_QSTR_Encoder), MP_ROM_PTR(&encoder_type) },
+    { MP_ROM_QSTR(MP_QSTR_score), MP_ROM_PTR(&tinyvlm_score_obj) },
+    { MP_ROM_QSTR(MP_QSTR_crc32), MP_ROM_PTR(&tinyvlm_crc32_obj) },
+    { MP_ROM_QSTR(MP_QSTR_GRAY8), MP_ROM_INT(TV_GRAY8) },
+    { MP_ROM_QSTR(MP_QSTR_RGB565_LE), MP_ROM_INT(TV_RGB565_LE) },
+    { MP_ROM_QSTR(MP_QSTR_RGB565_BE), MP_ROM_INT(TV_RGB565_BE) },
+    { MP_ROM_QSTR(MP_QSTR_RGB888), MP_ROM_INT(TV_RGB888) },
+    { MP_ROM_QSTR(MP_QSTR_BGR888), MP_ROM_INT(TV_BGR888) },
+    { MP_ROM_QSTR(MP_QSTR_YUYV), MP_ROM_INT(TV_YUYV) },
+};
+static MP_DEFINE_CONST_DICT(tinyvlm_globals, tinyvlm_globals_table);
+
+const mp_obj_module_t tinyvlm_module = {
+    .base = { &mp_type_module },
+    .globals = (mp_obj_dict_t *)&tinyvlm_globals,
+};
+
+MP_REGISTER_MODULE(MP_QSTR__tinyvlm, tinyvlm_module);
+
+#endif // MODULE_TINYVLM_ENABLED
