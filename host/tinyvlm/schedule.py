@@ -214,22 +214,17 @@ class Schedule:
         for stage in range(first, last + 1):
             if not isinstance(self.layers[stage], Add):
                 continue
-            out = stage + 1
-            for operand in self.reads[stage]:
-                if self.last_reader[operand] != stage:
-                    continue
-                if operand not in rows:  # a whole map from an earlier segment
-                    if rows[out] == self.heights[out] and not self.overwrites(
-                        stage, operand, first
-                    ):
-                        alias[out] = operand
-                        break
-                elif operand == stage and len(set(self.readers[operand])) == 1:
-                    # The chain writes row y of the operand immediately before row y of the sum,
-                    # so it can write it straight into the sum's ring.
-                    rows[operand] = rows[out]
-                    alias[operand] = out
+            out, dying = stage + 1, [t for t in self.reads[stage] if self.last_reader[t] == stage]
+            for operand in dying:
+                # over a whole map from an earlier segment: saves a whole map
+                whole = operand not in rows and rows[out] == self.heights[out]
+                if whole and not self.overwrites(stage, operand, first):
+                    alias[out] = operand
                     break
+            if out not in alias and stage in dying and stage in rows:
+                # Over what the layer before it writes. The chain writes row y of that immediately
+                # before row y of the sum, so it can write it straight into the sum's ring.
+                rows[stage], alias[stage] = rows[out], out
         return alias
 
     def _fetched(self, first: int, last: int) -> int:

@@ -79,7 +79,7 @@ def fingerprint(graph: Graph) -> bytes:
     digest.update(struct.pack("<HHHbf", *graph.input_shape, source.zero_point, source.scale))
     for layer, reads in zip(graph.layers, operands(graph), strict=True):
         out = graph.quant(layer.name)
-        kernel, stride = _window(layer, shapes)
+        kernel, stride = window(layer, shapes)
         dense = getattr(layer, "dense", False)
         digest.update(struct.pack("<BBBB", OPS[type(layer)], kernel, stride, dense))
         digest.update(struct.pack("<HH", *(reads + (NO_LAYER,))[:2]))
@@ -92,7 +92,7 @@ def fingerprint(graph: Graph) -> bytes:
     return digest.digest()[:8]
 
 
-def _window(layer: Layer, shapes: dict[str, tuple[int, int, int]]) -> tuple[int, int]:
+def window(layer: Layer, shapes: dict[str, tuple[int, int, int]]) -> tuple[int, int]:
     """kernel and stride of a record; one window over the whole map has stride = kernel."""
     if isinstance(layer, Add):
         return 0, 0
@@ -171,7 +171,7 @@ def _record(graph: Graph, plan: Plan, index: int, blobs: _Blobs) -> bytes:
     reads = [names[tensor] for tensor in operands(graph)[index]]
     source, out = graph.quant(reads[0]), graph.quant(layer.name)
     source2 = graph.quant(reads[1]) if len(reads) > 1 else None
-    kernel, stride = _window(layer, shapes)
+    kernel, stride = window(layer, shapes)
     pads, weights, table = (0, 0), 0, 0
     if isinstance(layer, Conv | Depthwise):
         pads = tuple(same_padding(n, kernel, stride)[1] for n in shapes[layer.src][:2])
