@@ -6,6 +6,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
+
 import numpy as np
 
 from .graph import INPUT, Add, AvgPool, Conv, Depthwise, Graph, Layer
@@ -27,34 +30,50 @@ def check(graph: Graph) -> None:
         )
     if not 1 <= len(graph.layers) <= 32767:
         raise ValueError(f"the graph has {len(graph.layers)} layers; 1 ... 32767 fit the format")
+    for layer in graph.layers:
+        with _naming(layer):
+            _check_alone(layer)
     shapes = graph.shapes()
     for layer in graph.layers:
-        try:
+        with _naming(layer):
             _check_layer(graph, layer, shapes)
-        except ValueError as error:
-            raise ValueError(f"layer {layer.name!r}: {error}") from None
     _check_outputs(graph, shapes)
 
 
-def _check_layer(graph: Graph, layer: Layer, shapes: dict[str, tuple[int, int, int]]) -> None:
+@contextmanager
+def _naming(layer: Layer) -> Iterator[None]:
+    """Puts the layer's name before what is wrong with it."""
+    try:
+        yield
+    except ValueError as error:
+        raise ValueError(f"layer {layer.name!r}: {error}") from None
+
+
+def _check_alone(layer: Layer) -> None:
+    """What can be said without knowing the layer's inputs."""
     if not 1 <= len(layer.name.encode()) <= 255:
         raise ValueError("a name has 1 ... 255 bytes of UTF-8")
-    if shapes[layer.name][2] > 0xFFFF:
-        raise ValueError(f"{shapes[layer.name][2]} channels; at most 65535 fit the format")
-    for source in {layer.src, getattr(layer, "src2", layer.src)}:
-        if source == graph.dense:
-            raise ValueError(f"reads {source!r}, the dense map, which exists only when wanted")
     if getattr(layer, "relu", False) and layer.out.zero_point != -128:
         raise ValueError(
             f"ReLU needs an output zero point of -128, got {layer.out.zero_point}; "
             "the saturation to int8 is the ReLU"
         )
+    if isinstance(layer, Conv | Depthwise):
+        _check_arrays(layer)
+
+
+def _check_layer(graph: Graph, layer: Layer, shapes: dict[str, tuple[int, int, int]]) -> None:
+    if shapes[layer.name][2] > 0xFFFF:
+        raise ValueError(f"{shapes[layer.name][2]} channels; at most 65535 fit the format")
+    for source in {layer.src, getattr(layer, "src2", layer.src)}:
+        if source == graph.dense:
+            raise ValueError(f"reads {source!r}, the dense map, which exists only when wanted")
     if isinstance(layer, AvgPool):
         _check_pool(layer, shapes[layer.src])
     elif isinstance(layer, Add):
         _check_add(graph, layer)
     else:
-        _check_weights(graph, layer)
+        _check_numbers(graph, layer)
         if isinstance(layer, Depthwise):
             _check_planar(graph, layer)
 
@@ -79,7 +98,7 @@ def _check_add(graph: Graph, layer: Add) -> None:
         )
 
 
-def _check_weights(graph: Graph, layer: Conv | Depthwise) -> None:
+def _check_arrays(layer: Conv | Depthwise) -> None:
     weights, channels = layer.weights, len(layer.weights)
     conv = isinstance(layer, Conv)
     if weights.dtype != np.int8 or weights.ndim != (4 if conv else 3):
@@ -103,6 +122,10 @@ def _check_weights(graph: Graph, layer: Conv | Depthwise) -> None:
         )
     if not (np.isfinite(scale).all() and (scale > 0).all()):
         raise ValueError("every weight scale must be positive and finite")
+
+
+def _check_numbers(graph: Graph, layer: Conv | Depthwise) -> None:
+    scale = layer.weight_scale
     source = graph.quant(layer.src)
     _, shift = conv_multipliers(source.scale, scale, layer.out.scale)
     if shift.min() < 1:
@@ -116,7 +139,7 @@ def _check_weights(graph: Graph, layer: Conv | Depthwise) -> None:
             f"above {scale[shift.argmax()]:.3g} (a channel of zeros can have any)"
         )
     taps = stored_taps(layer)
-    bias = np.abs(fold_bias(weights, layer.bias, source.zero_point))
+    bias = np.abs(fold_bias(layer.weights, layer.bias, source.zero_point))
     if bias.max() + taps * (1 << 14) >= MAX_ACC:
         raise ValueError(
             f"channel {bias.argmax()}: its accumulator can leave +-2**30 (folded bias "
