@@ -10,6 +10,7 @@ import _tinyvlm
 import numpy as np
 import pytest
 from nets import Builder, base_like, random_graph, random_image
+
 from tinyvlm import intake, reference, tvlm
 from tinyvlm.graph import AvgPool, Conv, Graph, Quant
 from tinyvlm.plan import plan

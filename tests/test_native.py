@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 from nets import Builder, random_graph
+
 from tinyvlm import tvlm
 from tinyvlm.plan import plan
 
