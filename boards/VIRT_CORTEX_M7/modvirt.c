@@ -7,6 +7,12 @@
 
 extern const mp_obj_type_t flash_type;
 
+// virt.instructions(): how many were executed since reset, or None without -icount.
+static mp_obj_t virt_instructions(void) {
+    return clock_counts_instructions() ? mp_obj_new_int_from_ull(clock_instructions()) : mp_const_none;
+}
+static MP_DEFINE_CONST_FUN_OBJ_0(virt_instructions_obj, virt_instructions);
+
 // virt.count(f, *args): instructions that the call f(*args) takes, MicroPython's own included.
 // None where QEMU was started without -icount. Exact: the same call gives the same number.
 static mp_obj_t virt_count(size_t n_args, const mp_obj_t *args) {
@@ -53,6 +59,7 @@ static const mp_rom_map_elem_t virt_module_globals_table[] = {
     { MP_ROM_QSTR(MP_QSTR___name__), MP_ROM_QSTR(MP_QSTR_virt) },
     { MP_ROM_QSTR(MP_QSTR_Flash), MP_ROM_PTR(&flash_type) },
     { MP_ROM_QSTR(MP_QSTR_count), MP_ROM_PTR(&virt_count_obj) },
+    { MP_ROM_QSTR(MP_QSTR_instructions), MP_ROM_PTR(&virt_instructions_obj) },
     { MP_ROM_QSTR(MP_QSTR_memory), MP_ROM_PTR(&virt_memory_obj) },
 };
 static MP_DEFINE_CONST_DICT(virt_module_globals, virt_module_globals_table);

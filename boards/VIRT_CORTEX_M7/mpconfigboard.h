@@ -7,6 +7,7 @@
 #undef MICROPY_FLOAT_IMPL // 1.25 sets it in the header, later ones in the Makefile: the same value
 #define MICROPY_FLOAT_IMPL                  (MICROPY_FLOAT_IMPL_FLOAT)
 
+#define TINYVLM_ARENA_REGION                (1) // the linker script's _tinyvlm_arena_start and _end
 #define MICROPY_KBD_EXCEPTION               (1)
 #define MICROPY_ENABLE_SCHEDULER            (1)
 #define MICROPY_REPL_STDIN_BUFFER_MAX       (4096) // the window of mpremote's raw paste

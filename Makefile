@@ -1,0 +1,64 @@
+# `make` lists what there is. Everything sets itself up: `make demo` works in a fresh clone.
+
+PYTHON ?= python3
+JOBS ?= $(shell nproc 2>/dev/null || sysctl -n hw.ncpu)
+
+BOARD_DIR := $(CURDIR)/boards/VIRT_CORTEX_M7
+FIRMWARE := build/board/firmware.elf
+VENV := .venv
+
+.DEFAULT_GOAL := help
+.PHONY: help setup packages board demo test lint clean FORCE
+
+help: ## Show this list
+	@sed -n 's/^\([a-z]*\):.*## \(.*\)/make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 14
+
+setup: $(VENV)/engine.stamp ## Install what is needed: system packages, .venv, this package
+
+packages:
+	@boards/packages.sh $(PYTHON)
+
+$(VENV)/packages.stamp: pyproject.toml | packages
+	@echo "Installing Python packages into $(VENV) ..."
+	$(PYTHON) -m venv $(VENV)
+	$(VENV)/bin/python -m pip install --upgrade pip setuptools wheel
+	$(VENV)/bin/python -m pip install --editable '.[dev,boards]'
+	@touch $@
+
+# The same again for the C extension alone, whenever the engine changed: 5 seconds.
+$(VENV)/engine.stamp: $(VENV)/packages.stamp $(wildcard native/*.[ch] native/cpython/*.[ch])
+	PYTHONWARNINGS=ignore $(VENV)/bin/python -m pip install --quiet --no-build-isolation --no-deps --editable .
+	@touch $@
+
+board: $(FIRMWARE) ## Build the virtual board's firmware (MPY_DIR=... for a MicroPython of yours)
+
+build/micropython.path: FORCE | packages
+	@MPY_DIR=$(MPY_DIR) boards/micropython.sh $@
+
+FIRMWARE_SOURCES := $(shell find $(BOARD_DIR) native/*.* device -type f)
+
+# Another MicroPython than last time starts from scratch.
+build/board/%.path: build/micropython.path
+	rm -rf build/board
+	mkdir -p build/board
+	cp $< $@
+
+# MicroPython insists on a folder of micropython-lib, although this board takes nothing from it.
+$(FIRMWARE): build/board/micropython.path $(FIRMWARE_SOURCES)
+	$(MAKE) -j$(JOBS) -C $$(cat $<)/mpy-cross PYTHON=$(PYTHON)
+	mpy=$$(cat $<) && $(MAKE) -j$(JOBS) -C $$mpy/ports/qemu BOARD=VIRT_CORTEX_M7 \
+		BOARD_DIR=$(BOARD_DIR) BUILD=$(CURDIR)/build/board USER_C_MODULES=$(CURDIR) \
+		MPY_LIB_DIR=$$mpy PYTHON=$(PYTHON)
+	@touch $@
+
+demo: setup board ## Name what is on real photos, on the virtual board
+	$(VENV)/bin/python -m tinyvlm.demo
+
+test: setup board ## Run all tests
+	$(VENV)/bin/python -m pytest tests
+
+lint: setup ## Check the Python code with ruff
+	$(VENV)/bin/ruff check .
+
+clean: ## Remove what was built and installed here
+	rm -rf build $(VENV) .pytest_cache .ruff_cache host/*.egg-info host/*.so
