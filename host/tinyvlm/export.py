@@ -4,11 +4,11 @@
 from __future__ import annotations
 
 import argparse
-import os
 import sys
 from pathlib import Path
 
 from . import tflite, tvlm
+from .files import write_atomic
 
 
 def main(argv: list[str] | None = None) -> int:
@@ -24,9 +24,7 @@ def main(argv: list[str] | None = None) -> int:
     try:
         graph = tvlm.read(args.model)
         data = tflite.to_bytes(graph, args.dense)
-        part = args.tflite.with_name(args.tflite.name + ".part")
-        part.write_bytes(data)
-        os.replace(part, args.tflite)
+        write_atomic(args.tflite, data)
     except (ValueError, OSError, ImportError) as error:
         print(f"tinyvlm-export: {error}", file=sys.stderr)
         return 1

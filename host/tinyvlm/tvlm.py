@@ -12,9 +12,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-import os
 import struct
-import tempfile
 import zlib
 from dataclasses import dataclass
 from pathlib import Path
@@ -22,6 +20,7 @@ from pathlib import Path
 import numpy as np
 
 from . import limits, packing
+from .files import write_atomic
 from .graph import INPUT, Add, AvgPool, Conv, Depthwise, Graph, Layer, Quant, same_padding
 from .plan import Plan, restore
 from .plan import plan as make_plan
@@ -196,18 +195,8 @@ def _record(graph: Graph, plan: Plan, index: int, blobs: _Blobs) -> bytes:
 
 
 def write(graph: Graph, path: str | Path, plan: Plan | None = None) -> int:
-    """Write `path` at once or not at all (a temporary file, then a rename); returns its bytes."""
-    path, data = Path(path), to_bytes(graph, plan)
-    handle, temporary = tempfile.mkstemp(prefix=path.name, dir=path.parent)
-    try:
-        with os.fdopen(handle, "wb") as file:
-            file.write(data)
-        os.chmod(temporary, 0o644)
-        os.replace(temporary, path)
-    except BaseException:
-        os.unlink(temporary)
-        raise
-    return len(data)
+    """Write `path`, at once or not at all; returns its bytes. ValueError as `to_bytes`."""
+    return write_atomic(path, to_bytes(graph, plan))
 
 
 # -- reading ----------------------------------------------------------------------------------
