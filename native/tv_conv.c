@@ -6,10 +6,6 @@
 
 #include "tv_kernels.h"
 
-#if defined(__SSE2__) && !defined(TV_PORTABLE)
-#include <emmintrin.h>
-#endif
-
 #define COLUMNS (3)
 
 static int16_t *widen(int16_t *to, const int8_t *from, uint32_t n) {
@@ -54,44 +50,46 @@ static void gather(const tv_layer_t *l, int8_t *arena, uint32_t y, uint32_t x, i
     fill(to, 0, (uint32_t)(column + k4 - to));
 }
 
-// acc[2 * p + o] += column p * weights of channel o, for `columns` columns that lie k4 apart.
-// `columns` is a constant at every call.
-#if defined(__SSE2__) && !defined(TV_PORTABLE)
-static inline void multiply(int32_t *acc, const uint8_t *w, const int16_t *col, uint32_t k4, int columns) {
-    __m128i sum[COLUMNS];
-    for (int p = 0; p < columns; p++) {
-        sum[p] = _mm_setzero_si128();
+// acc[2 * p + o] += column p * weights of channel o, for three columns that lie k4 apart.
+// Written out: compilers do not unroll it at -O2, where it would take three times as long, and
+// at -O3 they find the vector instructions in it.
+static void multiply3(int32_t *acc, const uint8_t *w, const int16_t *col, uint32_t k4) {
+    const int16_t *x = col, *y = col + k4, *z = col + 2 * k4, *end = y;
+    int32_t x0 = acc[0], x1 = acc[1], y0 = acc[2], y1 = acc[3], z0 = acc[4], z1 = acc[5];
+    #define TAP(j) do { \
+        int16_t w0 = (int8_t)w[j], w1 = (int8_t)w[4 + (j)]; \
+        x0 += w0 * x[j]; \
+        x1 += w1 * x[j]; \
+        y0 += w0 * y[j]; \
+        y1 += w1 * y[j]; \
+        z0 += w0 * z[j]; \
+        z1 += w1 * z[j]; \
+} while (0)
+    for (; x != end; x += 4, y += 4, z += 4, w += 8) {
+        TAP(0);
+        TAP(1);
+        TAP(2);
+        TAP(3);
     }
-    for (uint32_t k = 0; k < k4; k += 4, w += 8) {
-        __m128i weight = _mm_loadl_epi64((const __m128i *)(const void *)w);
-        weight = _mm_srai_epi16(_mm_unpacklo_epi8(weight, weight), 8); // 4 of o, 4 of o + 1
-        for (int p = 0; p < columns; p++) {
-            __m128i x = _mm_loadl_epi64((const __m128i *)(const void *)(col + (uint32_t)p * k4 + k));
-            x = _mm_unpacklo_epi64(x, x);
-            sum[p] = _mm_add_epi32(sum[p], _mm_madd_epi16(weight, x));
-        }
-    }
-    for (int p = 0; p < columns; p++) {
-        __m128i even = _mm_shuffle_epi32(sum[p], 0x08), odd = _mm_shuffle_epi32(sum[p], 0x0d);
-        __m128i both = _mm_add_epi32(even, odd); // lanes: o, o + 1
-        acc[2 * p] += _mm_cvtsi128_si32(both);
-        acc[2 * p + 1] += _mm_cvtsi128_si32(_mm_shuffle_epi32(both, 1));
-    }
+    #undef TAP
+    acc[0] = x0;
+    acc[1] = x1;
+    acc[2] = y0;
+    acc[3] = y1;
+    acc[4] = z0;
+    acc[5] = z1;
 }
-#else
-static inline void multiply(int32_t *acc, const uint8_t *w, const int16_t *col, uint32_t k4, int columns) {
-    for (uint32_t k = 0; k < k4; k += 4, w += 8) {
-        for (int j = 0; j < 4; j++) {
-            int32_t w0 = (int8_t)w[j], w1 = (int8_t)w[4 + j];
-            for (int p = 0; p < columns; p++) {
-                int32_t x = col[(uint32_t)p * k4 + k + (uint32_t)j];
-                acc[2 * p] += w0 * x;
-                acc[2 * p + 1] += w1 * x;
-            }
-        }
+
+// The same for a single column.
+static void multiply1(int32_t *acc, const uint8_t *w, const int16_t *col, uint32_t k4) {
+    int32_t sum0 = acc[0], sum1 = acc[1];
+    for (const int16_t *end = col + k4; col != end; col += 4, w += 8) {
+        sum0 += (int8_t)w[0] * col[0] + (int8_t)w[1] * col[1] + (int8_t)w[2] * col[2] + (int8_t)w[3] * col[3];
+        sum1 += (int8_t)w[4] * col[0] + (int8_t)w[5] * col[1] + (int8_t)w[6] * col[2] + (int8_t)w[7] * col[3];
     }
+    acc[0] = sum0;
+    acc[1] = sum1;
 }
-#endif
 
 // All output channels of 1 ... 3 pixels whose columns are ready.
 static void columns_out(const tv_layer_t *l, const int16_t *col, uint32_t k4, int columns, tv_out_t out) {
@@ -102,12 +100,12 @@ static void columns_out(const tv_layer_t *l, const int16_t *col, uint32_t k4, in
         uint32_t pair = o + 1 < channels ? 2 : 1;
         int32_t b0 = tv_i32(bias + 4 * o), b1 = pair == 2 ? tv_i32(bias + 4 * o + 4) : 0;
         int32_t acc[2 * COLUMNS] = { b0, b1, b0, b1, b0, b1 };
-        if (columns == 3) {
-            multiply(acc, w, col, k4, 3);
-        } else if (columns == 2) {
-            multiply(acc, w, col, k4, 2);
+        if (columns == COLUMNS) {
+            multiply3(acc, w, col, k4);
         } else {
-            multiply(acc, w, col, k4, 1);
+            for (int p = 0; p < columns; p++) {
+                multiply1(acc + 2 * p, w, col + (uint32_t)p * k4, k4);
+            }
         }
         for (uint32_t i = 0; i < pair; i++) {
             int32_t m = tv_i32(mult + 4 * (o + i));

@@ -7,10 +7,29 @@
 
 #define RUN (16) // outputs at a time: their sums stay in registers or on the stack
 
-// sum[i] += w * x[i * stride]
-static inline void tap(int32_t *restrict sum, const int8_t *restrict x, int32_t w, uint32_t n, uint32_t stride) {
-    for (uint32_t i = 0; i < n; i++) {
-        sum[i] += w * x[i * stride];
+// sum[i] += x[i * stride] * w, with one or three neighbouring taps
+static inline void tap1(int32_t *restrict sum, const int8_t *restrict x, const uint8_t *w, uint32_t n, uint32_t stride) {
+    int32_t w0 = (int8_t)w[0];
+    for (uint32_t i = 0; i < n; i++, x += stride) {
+        sum[i] += x[0] * w0;
+    }
+}
+
+static inline void tap3(int32_t *restrict sum, const int8_t *restrict x, const uint8_t *w, uint32_t n, uint32_t stride) {
+    int32_t w0 = (int8_t)w[0], w1 = (int8_t)w[1], w2 = (int8_t)w[2];
+    for (uint32_t i = 0; i < n; i++, x += stride) {
+        sum[i] += x[0] * w0 + x[1] * w1 + x[2] * w2;
+    }
+}
+
+// One row of the kernel. n and stride are constants in the calls that matter.
+static inline void taps(int32_t *sum, const int8_t *x, const uint8_t *w, uint32_t n, uint32_t stride, uint32_t kernel) {
+    uint32_t kx = 0;
+    for (; kx + 3 <= kernel; kx += 3) {
+        tap3(sum, x + kx, w + kx, n, stride);
+    }
+    for (; kx < kernel; kx++) {
+        tap1(sum, x + kx, w + kx, n, stride);
     }
 }
 
@@ -48,14 +67,12 @@ void tv_depthwise(const tv_layer_t *l, int8_t *arena, void *scratch, uint32_t y,
                     continue;
                 }
                 const int8_t *row = rows[ky] + (size_t)c * l->in.pitch + (size_t)x * stride;
-                for (uint32_t kx = 0; kx < kernel; kx++) {
-                    if (n == RUN && stride == 1) {
-                        tap(sum, row + kx, (int8_t)wy[kx], RUN, 1);
-                    } else if (n == RUN) {
-                        tap(sum, row + kx, (int8_t)wy[kx], RUN, 2);
-                    } else {
-                        tap(sum, row + kx, (int8_t)wy[kx], n, stride);
-                    }
+                if (n == RUN && stride == 1) {
+                    taps(sum, row, wy, RUN, 1, kernel);
+                } else if (n == RUN) {
+                    taps(sum, row, wy, RUN, 2, kernel);
+                } else {
+                    taps(sum, row, wy, n, stride, kernel);
                 }
             }
             for (uint32_t i = 0; i < n; i++, to += out.dx) {
