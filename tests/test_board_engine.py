@@ -1,0 +1,216 @@
+# SPDX-License-Identifier: MIT
+"""The engine on the virtual board: the same bytes as on the PC, in bounded memory."""
+
+import struct
+import subprocess
+import sys
+import time
+import zlib
+
+import _tinyvlm
+import numpy as np
+import pytest
+from nets import Builder, base_like, random_graph
+
+from tinyvlm import tvlm
+from tinyvlm.plan import plan
+
+FRAMES = [(31, 17, 0), (20, 33, 1), (9, 9, 2), (40, 30, 3), (12, 50, 4), (22, 21, 5)]
+PIXEL = (1, 2, 2, 3, 3, 2)
+
+
+def romfs(folder, files):
+    """A ROMFS image of {name: bytes}; its files lie at any byte address."""
+    (folder / "rom").mkdir()
+    for name, data in files.items():
+        (folder / "rom" / name).write_bytes(data)
+    image = folder / "rom.img"
+    command = [sys.executable, "-m", "mpremote", "romfs", "-o", image, "build", folder / "rom"]
+    subprocess.run(command, check=True, capture_output=True, timeout=30)
+    return image
+
+
+def pixels(width, height, format):
+    size = width * height * PIXEL[format]
+    return bytes(i * i * 7 + i // 5 & 255 for i in range(size))
+
+
+ON_BOARD = """
+import _tinyvlm, binascii, gc
+
+def run(path, width, height, format):
+    e = _tinyvlm.Encoder(memoryview(open(path, "rb")))
+    n = width * height * (1, 2, 2, 3, 3, 2)[format]
+    frame = bytes((i * i * 7 + i // 5) & 255 for i in range(n))
+    out = bytearray(e.dim)
+    if e.map is None:
+        e.embed(frame, width, height, format, 0, out)
+    else:
+        dense = bytearray(e.map[0] * e.map[1] * e.dim)
+        e.embed_map(frame, width, height, format, 0, out, dense)
+        out = out + dense
+    assert e.selftest()
+    print(binascii.hexlify(out).decode())
+"""
+
+
+def test_equal_to_the_pc(start_board, tmp_path):
+    files, expected = {}, {}
+    for seed in range(24):
+        graph = random_graph(seed)
+        data = tvlm.to_bytes(graph, plan(graph, 1 if seed % 2 else 1 << 30))
+        frame = FRAMES[seed % len(FRAMES)]
+        engine = _tinyvlm.Encoder(data)
+        out = bytearray(engine.dim)
+        dense = bytearray()
+        if engine.map:
+            dense = bytearray(engine.map[0] * engine.map[1] * engine.dim)
+            engine.embed_map(pixels(*frame), *frame, 0, out, dense)
+        else:
+            engine.embed(pixels(*frame), *frame, 0, out)
+        name = "n" * (1 + seed % 4) + f"{seed}.tvlm"
+        files[name], expected[name] = data, (frame, out + dense)
+    board = start_board(romfs=romfs(tmp_path, files))
+    board.exec(ON_BOARD)
+    bad = n = 0
+    for name, (frame, want) in expected.items():
+        got = bytes.fromhex(board.exec(f"run('/rom/{name}', *{frame})"))
+        assert len(got) == len(want)
+        bad += sum(a != b for a, b in zip(got, want, strict=True))
+        n += len(want)
+    print(f"\n{bad} of {n} differ")
+    assert bad == 0
+
+
+def test_scores_are_equal_to_the_pc(board):
+    rng = np.random.default_rng(0)
+    for bits in (8, 4):
+        size = 50 * (32 if bits == 8 else 16)
+        embedding, vectors = rng.bytes(32), rng.bytes(size)
+        out = np.zeros(50, np.float32)
+        for dim in (1, 17, 32):
+            _tinyvlm.score(embedding, vectors, 50, 32, bits, dim, out)
+            board.exec(
+                "import _tinyvlm, array; out = array.array('f', [0] * 50); "
+                f"_tinyvlm.score({embedding!r}, {vectors!r}, 50, 32, {bits}, {dim}, out)"
+            )
+            assert bytes.fromhex(board.eval("bytes(out).hex()")) == out.tobytes()
+
+
+@pytest.fixture(scope="module")
+def small():
+    """An encoder of 1.5 KB with every operation."""
+    build = Builder(8, seed=1)
+    build.conv(4, 3, 2)
+    build.residual(4, 2)
+    return tvlm.to_bytes(build.finish(5, dense=True))
+
+
+def test_damaged_files_are_refused(board, small):
+    board.exec(f"import _tinyvlm; data = bytearray({small!r}); whole = memoryview(data)")
+    board.exec("""
+def refused(buffer):
+    try:
+        _tinyvlm.Encoder(buffer)
+    except ValueError as error:
+        return str(error)
+    raise AssertionError("accepted")
+messages = {refused(whole[:n]) for n in range(len(data))}
+for bit in list(range(16 * 8)) + list(range(128, 8 * len(data), 7)):
+    data[bit // 8] ^= 1 << bit % 8
+    messages.add(refused(whole))
+    data[bit // 8] ^= 1 << bit % 8
+e = _tinyvlm.Encoder(whole)
+""")
+    assert board.eval("sorted(messages)") == [
+        "the checksum does not match, the file is damaged",
+        "the file is of a version that this firmware does not read",
+        "the file is truncated",
+        "the header is inconsistent",
+        "this is not an encoder file (.tvlm)",
+    ]
+
+
+def test_a_frame_takes_no_heap_and_weights_stay(start_board, tmp_path):
+    data = tvlm.to_bytes(base_like())
+    board = start_board(romfs=romfs(tmp_path, {"b.tvlm": data}))
+    board.exec("""
+import _tinyvlm, gc
+frame, out = bytearray(160 * 120 * 2), bytearray(256)
+def used():
+    gc.collect()
+    return gc.mem_alloc()
+before = used()
+e = _tinyvlm.Encoder(memoryview(open("/rom/b.tvlm", "rb")))
+""")
+    assert board.eval("used() - before") < 500
+    board.exec("""
+def frames():
+    embed, bytes_used = e.embed, gc.mem_alloc
+    before = bytes_used()
+    embed(frame, 160, 120, 2, 0, out)
+    embed(frame, 160, 120, 2, 0, out)
+    return bytes_used() - before
+frames()
+""")
+    assert board.eval("frames()") == 0
+
+
+def test_too_large_for_the_board(board, small):
+    need = 200_000
+    data = bytearray(small)
+    struct.pack_into("<I", data, 44, need)
+    struct.pack_into("<I", data, 12, zlib.crc32(data[16:]))
+    data = bytes(data)
+    board.exec(f"import _tinyvlm; data = {data!r}")
+    board.exec("""
+try:
+    _tinyvlm.Encoder(data)
+except MemoryError as error:
+    message = str(error)
+""")
+    assert board.eval("message") == (
+        f"arena: need {need} bytes, have 131072, largest free block 131072; use a smaller encoder"
+    )
+
+
+def test_ctrl_c_ends_a_frame(start_board, tmp_path):
+    board = start_board(romfs=romfs(tmp_path, {"b.tvlm": tvlm.to_bytes(base_like())}))
+    board.exec("""
+import _tinyvlm
+e = _tinyvlm.Encoder(memoryview(open("/rom/b.tvlm", "rb")))
+frame, out = bytearray(96 * 96), bytearray(256)
+def forever():
+    while True:
+        e.embed(frame, 96, 96, 0, 0, out)
+""")
+    for delay in (0.05, 0.1, 0.17):
+        board.transport.exec_raw_no_follow("forever()")
+        time.sleep(delay)
+        board.transport.serial.write(b"\x03")
+        _, err = board.transport.follow(timeout=5)
+        assert b"KeyboardInterrupt" in err
+        assert board.eval("e.selftest()") is True
+    board.mpremote("soft-reset")
+    board.exec("import _tinyvlm; e = _tinyvlm.Encoder(memoryview(open('/rom/b.tvlm', 'rb')))")
+    assert board.eval("e.selftest()") is True
+
+
+def test_a_callback_cannot_start_a_second_frame(start_board, tmp_path):
+    board = start_board(romfs=romfs(tmp_path, {"b.tvlm": tvlm.to_bytes(base_like())}))
+    board.exec("""
+import _tinyvlm, micropython
+e = _tinyvlm.Encoder(memoryview(open("/rom/b.tvlm", "rb")))
+frame, out, seen = bytearray(96 * 96), bytearray(256), []
+def callback(_):
+    try:
+        e.embed(frame, 96, 96, 0, 0, out)
+    except RuntimeError as error:
+        seen.append(str(error))
+def go():
+    micropython.schedule(callback, 0)
+    e.embed(frame, 96, 96, 0, 0, out)
+go()
+""")
+    assert board.eval("seen") == ["the encoder is busy with a frame"]
+    assert board.eval("e.selftest()") is True
