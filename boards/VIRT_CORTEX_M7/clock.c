@@ -7,7 +7,8 @@
 //     instructions = ticks * 40 / 128 = ticks * 5 / 16
 //
 // and since a tick is less than a third of an instruction, rounding gives the exact number.
-// The console's interrupt runs every 2 ms; it subtracts its own instructions, so that a count
+// Time asleep (time.sleep, waiting for input) passes too, as if instructions were executed. The
+// console's interrupt runs every 2 ms; it subtracts its own instructions, so that a count
 // comes out the same however often it struck. Without -icount time is the host's time and
 // there is nothing to count.
 
@@ -87,10 +88,15 @@ bool clock_counts_instructions(void) {
     return counting;
 }
 
+// Sums up from call to call, because a CPU that wakes from sleep stands between two multiples of
+// 128 ns: only a difference of ticks can be rounded, and only where no sleep lies in between.
 uint64_t clock_instructions(void) {
+    static uint64_t last, sum;
     mp_uint_t state = MICROPY_BEGIN_ATOMIC_SECTION();
-    uint64_t all = (ticks() * 5 + 8) / 16;
-    uint64_t n = all - clock_pump_instructions;
+    uint64_t now = ticks();
+    sum += ((now - last) * 5 + 8) / 16;
+    last = now;
+    uint64_t n = sum - clock_pump_instructions;
     MICROPY_END_ATOMIC_SECTION(state);
     return n;
 }

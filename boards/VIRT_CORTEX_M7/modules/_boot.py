@@ -1,5 +1,6 @@
 # Mounts the filesystem; a flash chip that has none yet gets one.
 import sys
+
 import vfs
 import virt
 

@@ -1,0 +1,103 @@
+# SPDX-License-Identifier: MIT
+"""What tests that run on the virtual board share. They talk to it through mpremote only."""
+
+import os
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from mpremote.transport_serial import SerialTransport
+
+from tinyvlm.board import Board
+
+TOP = Path(__file__).resolve().parents[1]
+LIMIT = 120  # seconds for one test that uses the board
+
+
+class BoardUnderTest(Board):
+    """A virtual board with two ways to reach it: in this process (fast), and the command."""
+
+    transport = None
+
+    def exec(self, code: str, timeout: float = 30) -> str:
+        """Runs code on the board, in this process; returns what it printed."""
+        if self.transport is None:
+            self.transport = SerialTransport(self.port)
+            self.transport.enter_raw_repl(soft_reset=False)
+        out, err = self.transport.exec_raw(code, timeout=timeout)
+        if err:
+            raise AssertionError(f"on the board:\n{err.decode()}")
+        return out.decode().replace("\r\n", "\n").removesuffix("\n")
+
+    def eval(self, expression: str):
+        """The value of an expression on the board."""
+        return eval(self.exec(f"print(repr(({expression})))"))
+
+    def disconnect(self) -> None:
+        """Leaves the port to others."""
+        if self.transport is not None:
+            self.transport.exit_raw_repl()
+            self.transport.close()
+            self.transport = None
+
+    def mpremote(self, *arguments, timeout: float = 30, check: bool = True) -> str:
+        """Runs `mpremote connect PORT arguments...`; returns its output."""
+        self.disconnect()
+        command = [sys.executable, "-m", "mpremote", "connect", self.port, *map(str, arguments)]
+        done = subprocess.run(command, capture_output=True, text=True, timeout=timeout)
+        if check and done.returncode:
+            raise AssertionError(f"{command} failed:\n{done.stdout}{done.stderr}")
+        return done.stdout + done.stderr
+
+    def close(self) -> None:
+        if self.transport is not None:
+            try:
+                self.transport.close()
+            except OSError:
+                pass  # the board has ended before
+            self.transport = None
+        super().close()
+
+
+@pytest.fixture(scope="session")
+def firmware() -> Path:
+    """The firmware, built when something in it changed."""
+    packages = subprocess.run(
+        [TOP / "boards" / "packages.sh", sys.executable], capture_output=True, text=True
+    )
+    if packages.returncode:
+        pytest.skip(f"no compiler or emulator here: {packages.stderr.strip()}")
+    environment = {name: value for name, value in os.environ.items() if "MAKE" not in name}
+    made = subprocess.run(
+        ["make", "board"], cwd=TOP, env=environment, capture_output=True, text=True, timeout=900
+    )
+    assert made.returncode == 0, (made.stdout + made.stderr)[-4000:]
+    return TOP / "build" / "board" / "firmware.elf"
+
+
+@pytest.fixture
+def start_board(firmware):
+    """A function that starts a board: start_board(romfs=..., flash=..., icount=True)."""
+    boards = []
+
+    def start(**options) -> BoardUnderTest:
+        boards.append(BoardUnderTest(firmware, **options))
+        return boards[-1]
+
+    def late(*_):
+        raise TimeoutError(f"the test took more than {LIMIT} seconds")
+
+    signal.signal(signal.SIGALRM, late)
+    signal.alarm(LIMIT)
+    yield start
+    signal.alarm(0)
+    for board in boards:
+        board.close()
+
+
+@pytest.fixture
+def board(start_board) -> BoardUnderTest:
+    """A fresh board with an empty filesystem."""
+    return start_board()
