@@ -53,7 +53,8 @@ def test_cosines_at_every_prefix_equal_numpy(bits, dim):
     vocab = device_vocab.Vocab(tvp.to_bytes(written))
     vocab.dim = dim
     rows = written.vectors[:, :dim].astype(float)
-    want = rows @ embedding[:dim] / np.linalg.norm(rows, axis=1) / np.linalg.norm(embedding[:dim])
+    lengths = np.linalg.norm(rows, axis=1) * np.linalg.norm(embedding[:dim])
+    want = rows @ embedding[:dim] / np.maximum(lengths, 1e-9)  # a prefix of zeros scores 0
     assert np.allclose(vocab.cosines(array("b", embedding.tobytes())), want, atol=1e-6)
     # the engine's score and the Python one that boards without the engine use
     out = array("f", bytes(4 * 5))
