@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
 //
-// What the kernels share. A kernel computes one output row, always with the same arguments:
+// What the engine's files share. A kernel computes one output row, always with the same arguments:
 //
 //     tv_conv(layer, arena, scratch, y, pixels)
 //
@@ -25,9 +25,14 @@ void tv_avgpool(const tv_layer_t *layer, int8_t *arena, void *scratch, uint32_t 
 // scratch: 12 * S bytes. Rows of a TV_TEST_IMAGE must be asked for in order.
 void tv_intake(tv_frame_t *frame, uint32_t image, uint32_t y, int8_t *out, uint32_t *scratch);
 
-// Bytes of one row's content (row_bytes may be more).
-static inline uint32_t tv_row_content(const tv_tensor_t *t, uint32_t w, uint32_t c) {
-    return t->pitch ? c * t->pitch : w * c;
+// tv_check.c, for tv_model_open(). Tensor of shape h x w x c: does it lie in the arena?
+int tv_check_tensor(const tv_model_t *m, const tv_tensor_t *t, uint32_t h, uint32_t w, uint32_t c);
+int tv_check_layers(tv_model_t *m);
+
+// Taps of one output channel as stored, padding included.
+static inline uint64_t tv_stored_taps(const tv_layer_t *l) {
+    uint32_t k = l->kernel;
+    return l->op == TV_OP_CONV ? (k * k * (uint64_t)l->in_c + 3) / 4 * 4 : k * tv_align4(k);
 }
 
 static inline int8_t *tv_row(int8_t *arena, const tv_tensor_t *t, uint32_t y) {
