@@ -68,12 +68,19 @@ typedef struct {
     uint32_t offset;    // first byte, counted from the start of the arena
     uint32_t row_bytes; // bytes from one row to the next
     uint16_t rows;      // rows kept; row y lies in slot y mod rows
-    uint16_t pitch;     // 0: a row is W x C; else planar, pitch bytes a channel
+    uint16_t pitch;     // 0: a row is W x C int8; else planar, pitch int16 a channel
 } tv_tensor_t;
 
+// The kernels an encoder runs on. All give the same bytes; tv_model_open() takes the fastest.
+typedef struct tv_backend tv_backend_t;
+extern const tv_backend_t tv_portable; // plain C
+extern const tv_backend_t tv_dsp;      // Cortex-M with DSP extension; elsewhere equal to tv_portable
+
 // An open encoder file: numbers, and pointers into the caller's buffer, which must stay.
-// To be read by anyone, written only by tv_model_open().
+// To be read by anyone, written only by tv_model_open() - but for `backend`, which anyone may
+// change before a run.
 typedef struct {
+    const tv_backend_t *backend;
     const uint8_t *data;        // the file, at any alignment
     uint32_t size;              // its length in bytes, without what may follow it
     const uint8_t *fingerprint; // 8 bytes: the identity of the network

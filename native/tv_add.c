@@ -11,8 +11,7 @@ static inline int32_t rescale(int32_t x, int32_t mult, uint32_t shift) {
     return shift ? tv_requantize(x, mult, shift) : tv_high_mul(x, mult);
 }
 
-void tv_add(const tv_layer_t *l, int8_t *arena, void *scratch, uint32_t y, uint32_t pixels) {
-    (void)scratch;
+static void add_line(const tv_layer_t *l, int8_t *arena, uint32_t y, uint32_t pixels) {
     const uint8_t *t = l->table;
     int32_t mult1 = tv_i32(t), mult2 = tv_i32(t + 4), mult_out = tv_i32(t + 8);
     uint32_t shift1 = t[12], shift2 = t[13], shift_out = t[14];
@@ -26,5 +25,17 @@ void tv_add(const tv_layer_t *l, int8_t *arena, void *scratch, uint32_t y, uint3
             *to = tv_clamp8(tv_requantize(sum, mult_out, shift_out) + l->out_zero_point);
         }
     }
-    tv_fill_margins(l, arena, y);
+}
+
+void tv_add(const tv_layer_t *l, int8_t *arena, void *scratch, uint32_t scratch_size, uint32_t y, uint32_t rows) {
+    (void)scratch;
+    (void)scratch_size;
+    if (tv_is_flat(l)) {
+        add_line(l, arena, y, rows * l->out_w);
+    } else {
+        for (uint32_t i = 0; i < rows; i++) {
+            add_line(l, arena, y + i, l->out_w);
+        }
+    }
+    tv_fill_margins(l, arena, y, rows);
 }

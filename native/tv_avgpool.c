@@ -7,12 +7,11 @@
 
 #define RUN (16) // channels at a time
 
-void tv_avgpool(const tv_layer_t *l, int8_t *arena, void *scratch, uint32_t y, uint32_t pixels) {
-    (void)scratch;
+static void pool_row(const tv_layer_t *l, int8_t *arena, uint32_t y) {
     uint32_t channels = l->in_c, kernel = l->kernel, stride = l->stride;
     int32_t count = (int32_t)(kernel * kernel);
     tv_out_t out = tv_out(l, arena, y);
-    for (uint32_t x = 0; x < pixels; x++, out.base += out.dx) {
+    for (uint32_t x = 0; x < l->out_w; x++, out.base += out.dx) {
         for (uint32_t c = 0; c < channels; c += RUN) {
             uint32_t n = channels - c < RUN ? channels - c : RUN;
             int32_t sum[RUN] = { 0 };
@@ -31,5 +30,13 @@ void tv_avgpool(const tv_layer_t *l, int8_t *arena, void *scratch, uint32_t y, u
             }
         }
     }
-    tv_fill_margins(l, arena, y);
+}
+
+void tv_avgpool(const tv_layer_t *l, int8_t *arena, void *scratch, uint32_t scratch_size, uint32_t y, uint32_t rows) {
+    (void)scratch;
+    (void)scratch_size;
+    for (uint32_t i = 0; i < rows; i++) {
+        pool_row(l, arena, y + i);
+    }
+    tv_fill_margins(l, arena, y, rows);
 }

@@ -13,11 +13,11 @@ static bool same_tensor(const tv_tensor_t *a, const tv_tensor_t *b) {
 
 // Does the tensor, of shape h x w x c, lie in the arena, and do its rows not overlap?
 int tv_check_tensor(const tv_model_t *m, const tv_tensor_t *t, uint32_t h, uint32_t w, uint32_t c) {
-    uint64_t content = t->pitch ? (uint64_t)c * t->pitch : (uint64_t)w * c;
+    uint64_t content = t->pitch ? 2 * (uint64_t)c * t->pitch : (uint64_t)w * c;
     if (h == 0 || w == 0 || c == 0) {
         return TV_ERR_SHAPE;
     }
-    if (t->pitch && t->pitch < w) {
+    if (t->pitch && (t->pitch < w || t->pitch % 2 || t->offset % 4 || t->row_bytes % 4)) {
         return TV_ERR_PLANAR;
     }
     if (t->rows == 0 || t->rows > h || (t->rows > 1 && t->row_bytes < content)) {
@@ -66,7 +66,9 @@ static int check_layout(const tv_layer_t *l) {
             || l->in.pitch < (l->out_w - 1u) * l->stride + l->kernel)) {
         return TV_ERR_PLANAR;
     }
-    if (l->out.pitch ? l->out.pitch < l->out_margin + (uint32_t)l->out_w : l->out_margin) {
+    if (l->out.pitch
+        ? l->out.pitch < l->out_margin + (uint32_t)l->out_w || l->op != TV_OP_CONV
+        : l->out_margin) {
         return TV_ERR_PLANAR;
     }
     return TV_OK;
@@ -106,7 +108,7 @@ static int check_weights(const tv_model_t *m, const uint8_t *record, const tv_la
         int64_t bias = tv_i32(t);
         uint8_t shift = l->table[8 * l->out_c + c];
         if ((bias < 0 ? -bias : bias) + (int64_t)taps * (1 << 14) >= TV_MAX_ACC
-            || !multiplier_ok(tv_i32(t + 4 * l->out_c)) || shift < 1 || shift > 30) {
+            || !multiplier_ok(tv_i32(t + 4 * l->out_c)) || shift < 1 || shift > TV_MAX_SHIFT) {
             return TV_ERR_QUANT;
         }
     }

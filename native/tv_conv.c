@@ -112,15 +112,19 @@ static void columns_out(const tv_layer_t *l, const int16_t *col, uint32_t k4, in
             uint32_t s = shift[o + i];
             int8_t *to = out.base + (size_t)(o + i) * out.dc;
             for (int p = 0; p < columns; p++, to += out.dx) {
-                *to = tv_clamp8(tv_requantize(acc[2 * p + (int)i], m, s) + l->out_zero_point);
+                int8_t q = tv_clamp8(tv_requantize(acc[2 * p + (int)i], m, s) + l->out_zero_point);
+                if (l->out.pitch) {
+                    *(int16_t *)(void *)to = q;
+                } else {
+                    *to = q;
+                }
             }
         }
     }
 }
 
-void tv_conv(const tv_layer_t *l, int8_t *arena, void *scratch, uint32_t y, uint32_t pixels) {
+static void conv_line(const tv_layer_t *l, int8_t *arena, int16_t *columns, uint32_t y, uint32_t pixels) {
     uint32_t k4 = tv_align4((uint32_t)l->kernel * l->kernel * l->in_c);
-    int16_t *columns = scratch;
     tv_out_t out = tv_out(l, arena, y);
     for (uint32_t x = 0; x < pixels; x += COLUMNS) {
         int n = pixels - x < COLUMNS ? (int)(pixels - x) : COLUMNS;
@@ -130,5 +134,16 @@ void tv_conv(const tv_layer_t *l, int8_t *arena, void *scratch, uint32_t y, uint
         columns_out(l, columns, k4, n, out);
         out.base += COLUMNS * out.dx;
     }
-    tv_fill_margins(l, arena, y);
+}
+
+void tv_conv(const tv_layer_t *l, int8_t *arena, void *scratch, uint32_t scratch_size, uint32_t y, uint32_t rows) {
+    (void)scratch_size;
+    if (tv_is_flat(l)) {
+        conv_line(l, arena, scratch, y, rows * l->out_w);
+    } else {
+        for (uint32_t i = 0; i < rows; i++) {
+            conv_line(l, arena, scratch, y + i, l->out_w);
+        }
+    }
+    tv_fill_margins(l, arena, y, rows);
 }

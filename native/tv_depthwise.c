@@ -8,14 +8,14 @@
 #define RUN (16) // outputs at a time: their sums stay in registers or on the stack
 
 // sum[i] += x[i * stride] * w, with one or three neighbouring taps
-static inline void tap1(int32_t *restrict sum, const int8_t *restrict x, const uint8_t *w, uint32_t n, uint32_t stride) {
+static inline void tap1(int32_t *restrict sum, const int16_t *restrict x, const uint8_t *w, uint32_t n, uint32_t stride) {
     int32_t w0 = (int8_t)w[0];
     for (uint32_t i = 0; i < n; i++, x += stride) {
         sum[i] += x[0] * w0;
     }
 }
 
-static inline void tap3(int32_t *restrict sum, const int8_t *restrict x, const uint8_t *w, uint32_t n, uint32_t stride) {
+static inline void tap3(int32_t *restrict sum, const int16_t *restrict x, const uint8_t *w, uint32_t n, uint32_t stride) {
     int32_t w0 = (int8_t)w[0], w1 = (int8_t)w[1], w2 = (int8_t)w[2];
     for (uint32_t i = 0; i < n; i++, x += stride) {
         sum[i] += x[0] * w0 + x[1] * w1 + x[2] * w2;
@@ -23,7 +23,7 @@ static inline void tap3(int32_t *restrict sum, const int8_t *restrict x, const u
 }
 
 // One row of the kernel. n and stride are constants in the calls that matter.
-static inline void taps(int32_t *sum, const int8_t *x, const uint8_t *w, uint32_t n, uint32_t stride, uint32_t kernel) {
+static inline void taps(int32_t *sum, const int16_t *x, const uint8_t *w, uint32_t n, uint32_t stride, uint32_t kernel) {
     uint32_t kx = 0;
     for (; kx + 3 <= kernel; kx += 3) {
         tap3(sum, x + kx, w + kx, n, stride);
@@ -33,15 +33,15 @@ static inline void taps(int32_t *sum, const int8_t *x, const uint8_t *w, uint32_
     }
 }
 
-void tv_depthwise(const tv_layer_t *l, int8_t *arena, void *scratch, uint32_t y, uint32_t pixels) {
-    (void)scratch;
+static void depthwise_row(const tv_layer_t *l, int8_t *arena, uint32_t y) {
+    uint32_t pixels = l->out_w;
     uint32_t channels = l->out_c, kernel = l->kernel, stride = l->stride;
     const uint8_t *bias = l->table, *mult = bias + 4 * channels, *shift = mult + 4 * channels;
     const uint8_t *w = l->weights;
-    const int8_t *rows[7]; // of the channel at hand; NULL: outside the image
+    const int16_t *rows[7]; // of the channel at hand; NULL: outside the image
     for (uint32_t ky = 0; ky < kernel; ky++) {
         uint32_t iy = y * stride + ky - l->pad_top; // wraps to a huge number above the image
-        rows[ky] = iy < l->in_h ? tv_row(arena, &l->in, iy) : NULL;
+        rows[ky] = iy < l->in_h ? (const int16_t *)(void *)tv_row(arena, &l->in, iy) : NULL;
     }
     tv_out_t out = tv_out(l, arena, y);
     for (uint32_t c = 0; c < channels; c++, w += kernel * tv_align4(kernel), out.base += out.dc) {
@@ -66,7 +66,7 @@ void tv_depthwise(const tv_layer_t *l, int8_t *arena, void *scratch, uint32_t y,
                     }
                     continue;
                 }
-                const int8_t *row = rows[ky] + (size_t)c * l->in.pitch + (size_t)x * stride;
+                const int16_t *row = rows[ky] + (size_t)c * l->in.pitch + (size_t)x * stride;
                 if (n == RUN && stride == 1) {
                     taps(sum, row, wy, RUN, 1, kernel);
                 } else if (n == RUN) {
@@ -80,5 +80,13 @@ void tv_depthwise(const tv_layer_t *l, int8_t *arena, void *scratch, uint32_t y,
             }
         }
     }
-    tv_fill_margins(l, arena, y);
+}
+
+void tv_depthwise(const tv_layer_t *l, int8_t *arena, void *scratch, uint32_t scratch_size, uint32_t y, uint32_t rows) {
+    (void)scratch;
+    (void)scratch_size;
+    for (uint32_t i = 0; i < rows; i++) {
+        depthwise_row(l, arena, y + i);
+    }
+    tv_fill_margins(l, arena, y, rows);
 }

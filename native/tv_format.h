@@ -58,6 +58,7 @@ enum { TV_FLAG_DENSE = 1, TV_FLAG_STREAM = 2 };
 #define TV_MAX_IMAGE (1024)
 #define TV_MAX_STAGES (16)
 #define TV_MAX_ACC (1 << 30)
+#define TV_MAX_SHIFT (22) // of conv and depthwise: the rounding constant stays in int32
 #define TV_ADD_LEFT_SHIFT (20)
 #define TV_ADD_TABLE_SIZE (15)
 

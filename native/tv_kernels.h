@@ -1,14 +1,13 @@
 // SPDX-License-Identifier: MIT
 //
-// What the engine's files share. A kernel computes one output row, always with the same arguments:
+// What the engine's files share. A kernel computes output rows, always with the same arguments:
 //
-//     tv_conv(layer, arena, scratch, y, pixels)
+//     tv_conv(layer, arena, scratch, scratch_size, y, rows)
 //
-// pixels is out_w; a conv 1x1 or an add that runs on its own may get all pixels of the
-// tensor at once (y = 0, pixels = out_h * out_w). Input rows outside the image are the
-// kernel's business, rows in the image lie at tv_row(). scratch holds tv_layer_scratch()
-// bytes, aligned to 4; nothing in it survives the call.
-// A faster kernel for one core replaces one function of one file and must give equal bytes.
+// rows y ... y + rows - 1: one in a segment of several stages, all where a layer runs alone.
+// Input rows outside the image are the kernel's business, rows in the image lie at tv_row().
+// scratch holds at least tv_layer_scratch() bytes, aligned to 4; nothing in it survives the
+// call. A backend is a set of kernels; all of them give equal bytes.
 
 #ifndef TV_KERNELS_H
 #define TV_KERNELS_H
@@ -16,10 +15,16 @@
 #include "tv.h"
 #include "tv_format.h"
 
-void tv_conv(const tv_layer_t *layer, int8_t *arena, void *scratch, uint32_t y, uint32_t pixels);
-void tv_depthwise(const tv_layer_t *layer, int8_t *arena, void *scratch, uint32_t y, uint32_t pixels);
-void tv_add(const tv_layer_t *layer, int8_t *arena, void *scratch, uint32_t y, uint32_t pixels);
-void tv_avgpool(const tv_layer_t *layer, int8_t *arena, void *scratch, uint32_t y, uint32_t pixels);
+typedef void tv_kernel_t(const tv_layer_t *layer, int8_t *arena,
+    void *scratch, uint32_t scratch_size, uint32_t y, uint32_t rows);
+
+struct tv_backend {
+    const char *name;
+    tv_kernel_t *conv, *depthwise, *add, *avgpool;
+};
+
+tv_kernel_t tv_conv, tv_depthwise, tv_add, tv_avgpool;  // plain C: complete, and the truth
+tv_kernel_t tv_conv_dsp, tv_depthwise_dsp, tv_add_dsp;  // Cortex-M4, M7, M33
 
 // The first stage: row y of the image (S pixels of 3 int8) from the frame.
 // scratch: 12 * S bytes. Rows of a TV_TEST_IMAGE must be asked for in order.
@@ -40,30 +45,55 @@ static inline int8_t *tv_row(int8_t *arena, const tv_tensor_t *t, uint32_t y) {
     return arena + t->offset + (size_t)slot * t->row_bytes;
 }
 
-// Where a kernel puts its numbers: pixel x, channel c at base[x * dx + c * dc].
+// Where a kernel puts its numbers: pixel x, channel c at base[x * dx + c * dc], an int8, or in
+// a planar tensor an int16.
 typedef struct {
     int8_t *base;
-    uint32_t dx, dc;
+    uint32_t dx, dc; // bytes
 } tv_out_t;
 
 static inline tv_out_t tv_out(const tv_layer_t *layer, int8_t *arena, uint32_t y) {
     tv_out_t out = { tv_row(arena, &layer->out, y), layer->out_c, 1 };
     if (layer->out.pitch) {
-        out.base += layer->out_margin;
-        out.dx = 1;
-        out.dc = layer->out.pitch;
+        out.base += 2 * layer->out_margin;
+        out.dx = 2;
+        out.dc = 2u * layer->out.pitch;
     }
     return out;
 }
 
+// Is the layer a matrix product, or a sum, of whole maps that lie pixel after pixel? Then the
+// rows y ... y + rows - 1 are one long row.
+static inline bool tv_is_whole(const tv_tensor_t *t, uint32_t h, uint32_t w, uint32_t c) {
+    return t->pitch == 0 && t->rows == h && (h == 1 || t->row_bytes == w * c);
+}
+
+static inline bool tv_is_flat(const tv_layer_t *l) {
+    bool pointwise = l->op == TV_OP_ADD
+        || (l->op == TV_OP_CONV && l->kernel == 1 && l->stride == 1);
+    return pointwise && tv_is_whole(&l->in, l->in_h, l->in_w, l->in_c)
+           && tv_is_whole(&l->out, l->out_h, l->out_w, l->out_c)
+           && (l->op != TV_OP_ADD || tv_is_whole(&l->in2, l->in_h, l->in_w, l->in_c));
+}
+
 // A planar row is read by a depthwise layer, which wants the zero point beside the image.
-static inline void tv_fill_margins(const tv_layer_t *layer, int8_t *arena, uint32_t y) {
-    uint32_t pitch = layer->out.pitch, left = layer->out_margin;
-    if (pitch) {
-        int8_t *row = tv_row(arena, &layer->out, y);
-        for (uint32_t c = 0; c < layer->out_c; c++, row += pitch) {
-            memset(row, layer->out_zero_point, left);
-            memset(row + left + layer->out_w, layer->out_zero_point, pitch - left - layer->out_w);
+static inline void tv_fill_margins(const tv_layer_t *layer, int8_t *arena, uint32_t y, uint32_t rows) {
+    uint32_t pitch = layer->out.pitch, left = layer->out_margin, width = layer->out_w;
+    uint32_t channels = layer->out_c, right = pitch - left - width;
+    int16_t zero = layer->out_zero_point;
+    if (pitch == 0) {
+        return;
+    }
+    for (; rows > 0; rows--, y++) {
+        int16_t *row = (int16_t *)(void *)tv_row(arena, &layer->out, y);
+        for (uint32_t c = 0; c < channels; c++, row += width) {
+            for (uint32_t i = 0; i < left; i++) {
+                *row++ = zero;
+            }
+            for (uint32_t i = 0; i < right; i++) {
+                row[width + i] = zero;
+            }
+            row += right;
         }
     }
 }

@@ -83,9 +83,10 @@ uint64_t tv_layer_macs(const tv_layer_t *l) {
 uint64_t tv_layer_scratch(const tv_layer_t *l) {
     switch (l->op) {
         case TV_OP_CONV:
-            return 6 * tv_stored_taps(l); // three pixels of int16
+            // the weights of two channels and three pixels, as int16, K rounded up to 8
+            return 10 * ((tv_stored_taps(l) + 7) / 8 * 8);
         case TV_OP_DEPTHWISE:
-            return 2 * (uint64_t)l->kernel * l->in.pitch; // one channel's window of int16
+            return 2 * (uint64_t)l->in.pitch; // a row outside the image
         default:
             return 0;
     }
@@ -156,6 +157,7 @@ static int check_sections(tv_model_t *m) {
 int tv_model_open(tv_model_t *m, const void *data, size_t size) {
     const uint8_t *p = data;
     memset(m, 0, sizeof(*m));
+    m->backend = &tv_dsp;
     m->data = p;
     m->bad_layer = -1;
     if (size == 0) {

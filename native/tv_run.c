@@ -22,25 +22,16 @@ typedef struct {
     void *hook_ctx;
 } run_t;
 
-static void run_kernel(run_t *run, const tv_layer_t *layer, uint32_t y, uint32_t pixels) {
-    switch (layer->op) {
-        case TV_OP_CONV:
-            tv_conv(layer, run->arena, run->scratch, y, pixels);
-            break;
-        case TV_OP_DEPTHWISE:
-            tv_depthwise(layer, run->arena, run->scratch, y, pixels);
-            break;
-        case TV_OP_ADD:
-            tv_add(layer, run->arena, run->scratch, y, pixels);
-            break;
-        default:
-            tv_avgpool(layer, run->arena, run->scratch, y, pixels);
-            break;
-    }
+static void run_kernel(run_t *run, const tv_layer_t *layer, uint32_t y, uint32_t rows) {
+    const tv_backend_t *b = run->model->backend;
+    tv_kernel_t *kernel = layer->op == TV_OP_CONV ? b->conv
+        : layer->op == TV_OP_DEPTHWISE ? b->depthwise
+        : layer->op == TV_OP_ADD ? b->add : b->avgpool;
+    kernel(layer, run->arena, run->scratch, run->model->scratch_size, y, rows);
 }
 
-// Next row of a stage, or all `pixels` of it at once.
-static int run_stage(run_t *run, stage_t *stage, uint32_t pixels) {
+// The next `rows` rows of a stage.
+static int run_stage(run_t *run, stage_t *stage, uint32_t rows) {
     if (run->hook && run->hook(run->hook_ctx, stage->index, false)) {
         return TV_ERR_STOPPED;
     }
@@ -48,9 +39,9 @@ static int run_stage(run_t *run, stage_t *stage, uint32_t pixels) {
         const tv_model_t *m = run->model;
         tv_intake(run->frame, m->image, stage->done, tv_row(run->arena, &m->input, stage->done), run->scratch);
     } else {
-        run_kernel(run, &stage->layer, stage->done, pixels);
+        run_kernel(run, &stage->layer, stage->done, rows);
     }
-    stage->done++;
+    stage->done += rows;
     if (run->hook && run->hook(run->hook_ctx, stage->index, true)) {
         return TV_ERR_STOPPED;
     }
@@ -67,31 +58,17 @@ static uint32_t rows_needed(const tv_layer_t *l, uint32_t y) {
     return end < l->in_h ? end : l->in_h;
 }
 
-static bool whole(const tv_tensor_t *t, uint32_t h, uint32_t w, uint32_t c) {
-    return t->pitch == 0 && t->rows == h && (h == 1 || t->row_bytes == w * c);
-}
-
-// Can the layer, alone in its segment, run on all pixels as if they were one long row?
-static bool is_flat(const tv_layer_t *l) {
-    bool pointwise = l->op == TV_OP_ADD
-        || (l->op == TV_OP_CONV && l->kernel == 1 && l->stride == 1
-            && l->in_h == l->out_h && l->in_w == l->out_w);
-    return pointwise && whole(&l->in, l->in_h, l->in_w, l->in_c)
-           && whole(&l->out, l->out_h, l->out_w, l->out_c)
-           && (l->op != TV_OP_ADD || whole(&l->in2, l->in_h, l->in_w, l->in_c));
-}
-
 static int run_segment(run_t *run, stage_t *stages, int count) {
     stage_t *last = &stages[count - 1];
-    if (count == 1 && is_flat(&last->layer)) {
-        return run_stage(run, last, (uint32_t)last->layer.out_h * last->layer.out_w);
+    if (count == 1) {
+        return run_stage(run, last, last->rows);
     }
     while (last->done < last->rows) {
         stage_t *s = last;
         while (s > stages && rows_needed(&s->layer, s->done) > s[-1].done) {
             s--;
         }
-        int err = run_stage(run, s, s->layer.out_w);
+        int err = run_stage(run, s, 1);
         if (err) {
             return err;
         }

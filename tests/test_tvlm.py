@@ -282,7 +282,7 @@ class Arena:
 
     def rows(self, tensor, shape, y, count):
         offset, row_bytes, rows, pitch = tensor
-        content = shape[2] * (pitch or shape[1])
+        content = 2 * shape[2] * pitch if pitch else shape[2] * shape[1]
         for r in range(y, y + count):
             start = offset + r % rows * row_bytes
             assert start + content <= len(self.bytes)
@@ -376,7 +376,7 @@ def check_plan(graph: Graph, budget: int, slack: float) -> plan.Plan:
         assert offset % schedule.ALIGN == 0 and offset + size <= found.arena_size
         if name != "#":
             ref = found.refs[name]
-            assert ref.pitch % 4 == 0 and (not ref.pitch or ref.row_bytes % 4 == 0)
+            assert ref.pitch % 2 == 0 and (not ref.pitch or ref.row_bytes % 4 == 0)
         for offset2, size2, first2, last2, name2 in items:
             apart = offset + size <= offset2 or offset2 + size2 <= offset
             apart = apart or last < first2 or last2 < first
@@ -400,7 +400,7 @@ def test_plans_of_real_shapes(make):
     for option in PLANS:
         found = check_plan(graph, *option)
         print(f"{make.__name__} {option}: {found.arena_size} B, {found.fetched} weight reads")
-    assert check_plan(graph, plan.BUDGET, plan.SLACK).arena_size <= 48 * 1024
+    assert check_plan(graph, plan.BUDGET, plan.SLACK).arena_size <= plan.BUDGET
 
 
 def test_plan_is_deterministic():

@@ -208,8 +208,8 @@ def restore(
                 raise ValueError(f"{name!r} has the wrong margin {ref.margin}")
             if ref.offset + ref.size > arena_size:
                 raise ValueError(f"{name!r} lies outside the arena")
-    if schedule.scratch > scratch_size or scratch_offset + scratch_size > arena_size:
-        raise ValueError(f"scratch of {scratch_size} bytes, {schedule.scratch} are needed")
+    if schedule.least_scratch > scratch_size or scratch_offset + scratch_size > arena_size:
+        raise ValueError(f"scratch of {scratch_size} bytes, {schedule.least_scratch} are needed")
     return Plan(
         segments=segments,
         refs=refs,

@@ -20,6 +20,7 @@ import numpy as np
 from .graph import INPUT, Add, AvgPool, Conv, Depthwise, Graph, same_padding
 
 ALIGN = 16  # of every tensor; the arena itself begins at a multiple of 8
+SCRATCH = 16 * 1024  # bytes that convolutions get where they can use them
 MAX_RECORDS = 16  # of a segment
 
 
@@ -90,15 +91,21 @@ def weight_bytes(layer: Conv | Depthwise | Add | AvgPool) -> int:
     return 0
 
 
-def scratch_bytes(graph: Graph, refs: list[Ref]) -> int:
-    """Working memory of the kernels (docs/format.md, "Scratch"); refs by tensor number."""
+def scratch_bytes(graph: Graph, refs: list[Ref], wish: int = 0) -> int:
+    """Working memory of the kernels (docs/format.md, "Scratch"); refs by tensor number.
+
+    wish: as much of it as a convolution can use, which takes all its pixels at a time then.
+    """
+    shapes = graph.shapes()
     need = 12 * graph.input_shape[1]
     for i, layer in enumerate(graph.layers):
         if isinstance(layer, Conv):
-            need = max(need, 6 * align(layer.weights[0].size, 4))
+            taps = align(layer.weights[0].size, 8)
+            height, width, _ = shapes[layer.name]
+            most = 4 * taps + 6 * taps * -(-height * width // 3)
+            need = max(need, 10 * taps, min(most, wish))
         elif isinstance(layer, Depthwise):
-            pitch = refs[operands(graph)[i][0]].pitch
-            need = max(need, 2 * layer.weights.shape[1] * pitch)
+            need = max(need, 2 * refs[operands(graph)[i][0]].pitch)
     return align(need)
 
 
@@ -125,13 +132,17 @@ class Schedule:
             if isinstance(layer, Depthwise):
                 kernel = layer.weights.shape[1]
                 out_w, margin, _ = same_padding(width, kernel, layer.stride)
-                pitch = align(max(margin + width, (out_w - 1) * layer.stride + kernel), 4)
-                return Ref(0, channels * pitch, height, pitch, margin)
+                pitch = align(max(margin + width, (out_w - 1) * layer.stride + kernel), 2)
+                return Ref(0, 2 * channels * pitch, height, pitch, margin)  # int16
         return Ref(0, width * channels, height)
 
     @cached_property
-    def scratch(self) -> int:
+    def least_scratch(self) -> int:
         return scratch_bytes(self.graph, self.shape_refs)
+
+    @cached_property
+    def scratch(self) -> int:
+        return scratch_bytes(self.graph, self.shape_refs, SCRATCH)
 
     # -- the schedule -------------------------------------------------------------------------
 
@@ -228,17 +239,12 @@ class Schedule:
         return alias
 
     def _fetched(self, first: int, last: int) -> int:
-        """Weight bytes read: once a row, but only once by a 1x1 convolution that runs alone over a
-        whole map and does not write planar rows (those of a depthwise layer's input).
-        """
-        total = 0
-        for stage in range(first, last + 1):
-            layer = self.layers[stage]
-            once = first == last and first > 0 and isinstance(layer, Conv)
-            once = once and self.windows[stage][:2] == (1, 1)
-            once = once and not self.shape_refs[stage + 1].pitch
-            total += weight_bytes(layer) * (1 if once else self.heights[stage + 1])
-        return total
+        """Weight bytes read: once a row, but only once by a layer that runs alone."""
+        alone = first == last and first > 0
+        return sum(
+            weight_bytes(self.layers[stage]) * (1 if alone else self.heights[stage + 1])
+            for stage in range(first, last + 1)
+        )
 
     def segments(self) -> dict[tuple[int, int], Segment]:
         """All segments that are possible, by (first, last)."""

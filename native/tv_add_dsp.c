@@ -1,0 +1,56 @@
+// SPDX-License-Identifier: MIT
+//
+// Residual addition for cores with the DSP extension: the arithmetic of tv_add.c with the
+// roundings folded into SMMLAR (tv_dsp.h).
+
+#include "tv_kernels.h"
+
+#if defined(__ARM_FEATURE_DSP)
+
+#include "tv_dsp.h"
+
+// (x - zero point) * 2^21, the doubled operand, to the common scale. shift 0: no second rounding.
+static inline int32_t rescale(int32_t x, int32_t zero, int32_t mult, int32_t half, uint32_t shift) {
+    int32_t sum = (int32_t)((uint32_t)x << (TV_ADD_LEFT_SHIFT + 1)) - zero;
+    return tv_smmlar(sum, mult, shift ? half + (sum >> 31) : 0) >> shift;
+}
+
+static void add_line(const tv_layer_t *l, int8_t *arena, uint32_t y, uint32_t n) {
+    const uint8_t *t = l->table;
+    int32_t mult1 = tv_i32(t), mult2 = tv_i32(t + 4);
+    uint32_t shift1 = t[12], shift2 = t[13];
+    int32_t half1 = shift1 ? 1 << (shift1 - 1) : 0, half2 = shift2 ? 1 << (shift2 - 1) : 0;
+    int32_t zero1 = l->in_zero_point * (1 << (TV_ADD_LEFT_SHIFT + 1));
+    int32_t zero2 = l->in2_zero_point * (1 << (TV_ADD_LEFT_SHIFT + 1));
+    tv_requant_t requant = tv_requant(tv_i32(t + 8), t[14], l->out_zero_point);
+    const int8_t *a = tv_row(arena, &l->in, y), *b = tv_row(arena, &l->in2, y);
+    int8_t *to = tv_row(arena, &l->out, y);
+    if (shift1 == 0) { // the operand with the larger scale: one rounding less
+        for (uint32_t i = 0; i < n; i++) {
+            int32_t sum = rescale(a[i], zero1, mult1, 0, 0) + rescale(b[i], zero2, mult2, half2, shift2);
+            to[i] = (int8_t)tv_requant_linear(2 * sum, &requant);
+        }
+    } else {
+        for (uint32_t i = 0; i < n; i++) {
+            int32_t sum = rescale(a[i], zero1, mult1, half1, shift1) + rescale(b[i], zero2, mult2, half2, shift2);
+            to[i] = (int8_t)tv_requant_linear(2 * sum, &requant);
+        }
+    }
+}
+
+void tv_add_dsp(const tv_layer_t *l, int8_t *arena, void *scratch, uint32_t scratch_size, uint32_t y, uint32_t rows) {
+    if (((const uint8_t *)l->table)[14] > TV_MAX_SHIFT) {
+        tv_add(l, arena, scratch, scratch_size, y, rows);
+        return;
+    }
+    uint32_t width = (uint32_t)l->out_w * l->out_c;
+    if (tv_is_flat(l)) {
+        add_line(l, arena, y, rows * width);
+        return;
+    }
+    for (uint32_t i = 0; i < rows; i++) {
+        add_line(l, arena, y + i, width);
+    }
+}
+
+#endif
