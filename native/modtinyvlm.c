@@ -383,11 +383,25 @@ static mp_obj_t tinyvlm_crc32(mp_obj_t data) {
 }
 static MP_DEFINE_CONST_FUN_OBJ_1(tinyvlm_crc32_obj, tinyvlm_crc32);
 
+// heap(): (free bytes, largest free block), for messages that say why something does not fit.
+static mp_obj_t tinyvlm_heap(void) {
+    gc_info_t info;
+    gc_collect();
+    gc_info(&info);
+    mp_obj_t pair[2] = {
+        mp_obj_new_int_from_uint(info.free),
+        mp_obj_new_int_from_uint(info.max_free * MICROPY_BYTES_PER_GC_BLOCK),
+    };
+    return mp_obj_new_tuple(2, pair);
+}
+static MP_DEFINE_CONST_FUN_OBJ_0(tinyvlm_heap_obj, tinyvlm_heap);
+
 static const mp_rom_map_elem_t tinyvlm_globals_table[] = {
     { MP_ROM_QSTR(MP_QSTR___name__), MP_ROM_QSTR(MP_QSTR__tinyvlm) },
     { MP_ROM_QSTR(MP_QSTR_Encoder), MP_ROM_PTR(&encoder_type) },
     { MP_ROM_QSTR(MP_QSTR_score), MP_ROM_PTR(&tinyvlm_score_obj) },
     { MP_ROM_QSTR(MP_QSTR_crc32), MP_ROM_PTR(&tinyvlm_crc32_obj) },
+    { MP_ROM_QSTR(MP_QSTR_heap), MP_ROM_PTR(&tinyvlm_heap_obj) },
     { MP_ROM_QSTR(MP_QSTR_GRAY8), MP_ROM_INT(TV_GRAY8) },
     { MP_ROM_QSTR(MP_QSTR_RGB565_LE), MP_ROM_INT(TV_RGB565_LE) },
     { MP_ROM_QSTR(MP_QSTR_RGB565_BE), MP_ROM_INT(TV_RGB565_BE) },

@@ -137,20 +137,17 @@ def _open(path):
             pass
         size = file.seek(0, 2)
         file.seek(0)
+        gc.collect()
         try:
             data = bytearray(size)
         except MemoryError:
             raise MemoryError(
-                "%s needs %d bytes of RAM, %d are free; put it into ROMFS, where its weights are "
-                "used in place: mpremote romfs deploy DIR" % (path, size, _free())
+                "%s needs %d bytes of RAM, have %d, largest block %d; put it into ROMFS, where its "
+                "weights are used in place: mpremote romfs deploy DIR"
+                % ((path, size) + _tinyvlm.heap())
             ) from None
         file.readinto(data)
         return data, False
-
-
-def _free():
-    gc.collect()
-    return gc.mem_free() if hasattr(gc, "mem_free") else 0
 
 
 def _hex(raw):

@@ -29,13 +29,13 @@ class Frame:
         if not 0 <= format < len(_NAMES):
             raise ValueError("format %r: use tinyvlm.RGB565_BE, tinyvlm.GRAY8, ..." % (format,))
         have = len(memoryview(buffer))
-        if have > 2 and buffer[0] == 0xFF and buffer[1] == 0xD8 and buffer[2] == 0xFF:
-            raise ValueError("this is a JPEG; ask the camera for RGB565 or grayscale pixels")
         row = width * _BYTES[format]
         need = (height - 1) * (stride or row) + row
         if width < 1 or height < 1 or (stride and stride < row):
             raise ValueError("frame %dx%d with stride %d is impossible" % (width, height, stride))
         if have < need:
+            if bytes(memoryview(buffer)[:2]) == b"\xff\xd8":
+                raise ValueError("this is a JPEG; ask the camera for RGB565 or grayscale pixels")
             raise ValueError(
                 "frame %dx%d %s needs %d bytes, the buffer has %d; check size and format"
                 % (width, height, _NAMES[format], need, have)
