@@ -234,6 +234,19 @@ typedef struct {
     uint32_t x, width;      // first pixel, and how many of each line
 } chunk_t;
 
+// Some tiles of some lines: to where they belong, or to a buffer.
+static void multiply_tiles(multiply_t *multiply, tiles_t *job, const uint32_t *columns, uint32_t words,
+    uint8_t *out, uint32_t dx, uint32_t dc, uint32_t lines) {
+    job->columns = columns;
+    job->line_end = columns + words;
+    job->out = out;
+    job->dx = dx;
+    job->dc = dc;
+    job->step = COLUMNS * dx - dc;
+    job->lines = lines;
+    multiply(job);
+}
+
 // Channels o and next (o + 1, or o itself where it is the last of an odd number), all tiles of a
 // chunk. Three whole pixels go straight to their place; a cut tile at the end of a line, and
 // all tiles of a lone channel, by way of a buffer.
@@ -241,50 +254,29 @@ static void multiply_chunk(const tv_layer_t *l, int8_t *arena, const chunk_t *ch
     multiply_t *multiply, const uint32_t *columns, uint32_t tile_words, uint32_t o, uint32_t next) {
     uint32_t tiles = (chunk->width + COLUMNS - 1) / COLUMNS;
     uint32_t whole = next != o ? chunk->width / COLUMNS : 0;
+    uint32_t size = l->out.pitch ? 2 : 1, row_bytes = l->out.row_bytes;
     tv_out_t out = tv_out(l, arena, chunk->y);
     uint8_t *to = (uint8_t *)out.base + (size_t)chunk->x * out.dx + (size_t)o * out.dc;
-    if (whole) {
-        job->columns = columns;
-        job->line_end = columns + whole * tile_words;
-        job->line_columns = tiles * tile_words * 4;
-        job->lines = tiles == whole ? chunk->lines : 1;
-        job->out = to;
-        job->dx = out.dx;
-        job->dc = out.dc;
-        job->step = COLUMNS * out.dx - out.dc;
-        job->line_step = l->out.row_bytes - whole * COLUMNS * out.dx;
-        if (tiles == whole) {
-            multiply(job);
-            return;
-        }
+    job->line_columns = tiles * tile_words * 4;
+    job->line_step = row_bytes - whole * COLUMNS * out.dx;
+    if (tiles == whole) {
+        multiply_tiles(multiply, job, columns, whole * tile_words, to, out.dx, out.dc, chunk->lines);
+        return;
     }
-    uint32_t size = l->out.pitch ? 2 : 1;
-    for (uint32_t line = 0; line < chunk->lines; line++, columns += tiles * tile_words) {
+    for (uint32_t line = 0; line < chunk->lines; line++, to += row_bytes) {
         if (whole) {
-            job->columns = columns;
-            job->line_end = columns + whole * tile_words;
-            job->lines = 1;
-            job->out = to + (size_t)line * l->out.row_bytes;
-            job->dx = out.dx;
-            job->dc = out.dc;
-            job->step = COLUMNS * out.dx - out.dc;
-            multiply(job);
+            multiply_tiles(multiply, job, columns, whole * tile_words, to, out.dx, out.dc, 1);
+            columns += whole * tile_words;
         }
-        for (uint32_t t = whole; t < tiles; t++) {
+        for (uint32_t t = whole; t < tiles; t++, columns += tile_words) {
             int16_t cut[2 * COLUMNS];
-            job->columns = columns + t * tile_words;
-            job->line_end = job->columns + tile_words;
-            job->lines = 1;
-            job->out = (uint8_t *)cut;
-            job->dx = 2 * size;
-            job->dc = size;
-            job->step = COLUMNS * job->dx - job->dc;
-            multiply(job);
+            multiply_tiles(multiply, job, columns, tile_words, (uint8_t *)cut, 2 * size, size, 1);
             uint32_t left = chunk->width - t * COLUMNS;
-            uint8_t *p = to + (size_t)line * l->out.row_bytes + (size_t)t * COLUMNS * out.dx;
-            for (uint32_t i = 0; i < left && i < COLUMNS; i++, p += out.dx) {
-                memcpy(p, (uint8_t *)cut + 2 * i * size, size);
-                memcpy(p + (next - o) * out.dc, (uint8_t *)cut + (2 * i + (next - o)) * size, size);
+            uint8_t *p = to + (size_t)t * COLUMNS * out.dx;
+            const uint8_t *from = (const uint8_t *)cut;
+            for (uint32_t i = 0; i < left && i < COLUMNS; i++, p += out.dx, from += 2 * size) {
+                memcpy(p, from, size);
+                memcpy(p + (next - o) * out.dc, from + (next - o) * size, size);
             }
         }
     }

@@ -206,6 +206,13 @@ void tv_intake(tv_frame_t *frame, uint32_t image, uint32_t y, int8_t *out, uint3
     uint32_t s = frame->width < frame->height ? frame->width : frame->height;
     square_t q = { frame, (frame->width - s) / 2, (frame->height - s) / 2, s, image, sums };
     uint32_t d; // weights of one axis add up to this
+    if (s == image) { // nothing to resize
+        fetch(frame, q.x0, q.y0 + y, image, (uint8_t *)out);
+        for (uint32_t i = 0; i < 3 * image; i++) {
+            out[i] = (int8_t)(out[i] ^ 0x80);
+        }
+        return;
+    }
     memset(sums, 0, 3 * image * sizeof(*sums));
     if (s >= image) {
         d = s;
@@ -224,7 +231,8 @@ void tv_intake(tv_frame_t *frame, uint32_t image, uint32_t y, int8_t *out, uint3
             add_bilinear(&q, clamp_index(j + 1, s), below);
         }
     }
-    for (uint32_t i = 0; i < 3 * image; i++) {
-        out[i] = (int8_t)((int32_t)((sums[i] + d * d / 2) / (d * d)) - 128);
+    uint32_t area = d * d, half = area / 2;
+    for (const uint32_t *end = sums + 3 * image; sums < end;) {
+        *out++ = (int8_t)((int32_t)((*sums++ + half) / area) - 128);
     }
 }

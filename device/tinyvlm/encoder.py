@@ -142,8 +142,8 @@ def _open(path):
             data = bytearray(size)
         except MemoryError:
             raise MemoryError(
-                "%s needs %d bytes of RAM, have %d, largest block %d; put it into ROMFS, where its "
-                "weights are used in place: mpremote romfs deploy DIR"
+                "%s needs %d bytes of RAM, have %d, largest block %d; put it into ROMFS, where "
+                "its weights are used in place: mpremote romfs deploy DIR"
                 % ((path, size) + _tinyvlm.heap())
             ) from None
         file.readinto(data)
