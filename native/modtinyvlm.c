@@ -294,11 +294,27 @@ static mp_obj_t encoder_layer(mp_obj_t self_in, mp_obj_t index_in) {
 }
 static MP_DEFINE_CONST_FUN_OBJ_2(encoder_layer_obj, encoder_layer);
 
+static void set_backend(encoder_t *self, mp_obj_t name) {
+    const char *wanted = mp_obj_str_get_str(name);
+    const tv_backend_t *b;
+    for (unsigned i = 0; (b = tv_backend(i)) != NULL; i++) {
+        if (strcmp(tv_backend_name(b), wanted) == 0) {
+            self->model.backend = b;
+            return;
+        }
+    }
+    mp_raise_msg_varg(&mp_type_ValueError, MP_ERROR_TEXT("no backend %s, see _tinyvlm.backends()"), wanted);
+}
+
 static void encoder_attr(mp_obj_t self_in, qstr attr, mp_obj_t *dest) {
-    const encoder_t *self = MP_OBJ_TO_PTR(self_in);
+    encoder_t *self = MP_OBJ_TO_PTR(self_in);
     const tv_model_t *m = &self->model;
     if (dest[0] != MP_OBJ_NULL) {
-        return; // read only
+        if (attr == MP_QSTR_backend && dest[1] != MP_OBJ_NULL) {
+            set_backend(self, dest[1]);
+            dest[0] = MP_OBJ_NULL;
+        }
+        return; // the others are read only
     }
     switch (attr) {
         case MP_QSTR_size:
@@ -325,6 +341,11 @@ static void encoder_attr(mp_obj_t self_in, qstr attr, mp_obj_t *dest) {
             dest[0] = m->info == NULL ? mp_obj_new_str("{}", 2)
                 : mp_obj_new_str((const char *)m->info, m->info_size);
             break;
+        case MP_QSTR_backend: {
+            const char *name = tv_backend_name(m->backend);
+            dest[0] = mp_obj_new_str(name, strlen(name));
+            break;
+        }
         case MP_QSTR_layers:
             dest[0] = MP_OBJ_NEW_SMALL_INT(m->layers);
             break;
@@ -383,6 +404,17 @@ static mp_obj_t tinyvlm_crc32(mp_obj_t data) {
 }
 static MP_DEFINE_CONST_FUN_OBJ_1(tinyvlm_crc32_obj, tinyvlm_crc32);
 
+// backends(): names of the kernels in this firmware, the default first.
+static mp_obj_t tinyvlm_backends(void) {
+    mp_obj_t list = mp_obj_new_list(0, NULL);
+    const tv_backend_t *b;
+    for (unsigned i = 0; (b = tv_backend(i)) != NULL; i++) {
+        mp_obj_list_append(list, mp_obj_new_str(tv_backend_name(b), strlen(tv_backend_name(b))));
+    }
+    return list;
+}
+static MP_DEFINE_CONST_FUN_OBJ_0(tinyvlm_backends_obj, tinyvlm_backends);
+
 // heap(): (free bytes, largest free block), for messages that say why something does not fit.
 static mp_obj_t tinyvlm_heap(void) {
     gc_info_t info;
@@ -401,6 +433,7 @@ static const mp_rom_map_elem_t tinyvlm_globals_table[] = {
     { MP_ROM_QSTR(MP_QSTR_Encoder), MP_ROM_PTR(&encoder_type) },
     { MP_ROM_QSTR(MP_QSTR_score), MP_ROM_PTR(&tinyvlm_score_obj) },
     { MP_ROM_QSTR(MP_QSTR_crc32), MP_ROM_PTR(&tinyvlm_crc32_obj) },
+    { MP_ROM_QSTR(MP_QSTR_backends), MP_ROM_PTR(&tinyvlm_backends_obj) },
     { MP_ROM_QSTR(MP_QSTR_heap), MP_ROM_PTR(&tinyvlm_heap_obj) },
     { MP_ROM_QSTR(MP_QSTR_GRAY8), MP_ROM_INT(TV_GRAY8) },
     { MP_ROM_QSTR(MP_QSTR_RGB565_LE), MP_ROM_INT(TV_RGB565_LE) },

@@ -71,10 +71,14 @@ typedef struct {
     uint16_t pitch;     // 0: a row is W x C int8; else planar, pitch int16 a channel
 } tv_tensor_t;
 
-// The kernels an encoder runs on. All give the same bytes; tv_model_open() takes the fastest.
+// The kernels an encoder runs on. All give the same bytes; tv_model_open() takes the first.
 typedef struct tv_backend tv_backend_t;
-extern const tv_backend_t tv_portable; // plain C
-extern const tv_backend_t tv_dsp;      // Cortex-M with DSP extension; elsewhere equal to tv_portable
+
+// Backend number `index` of this build, the fastest first; NULL past the last, "portable".
+const tv_backend_t *tv_backend(unsigned index);
+
+// "dsp" (Cortex-M with DSP extension) or "portable" (plain C)
+const char *tv_backend_name(const tv_backend_t *backend);
 
 // An open encoder file: numbers, and pointers into the caller's buffer, which must stay.
 // To be read by anyone, written only by tv_model_open() - but for `backend`, which anyone may

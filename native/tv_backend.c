@@ -4,10 +4,17 @@
 
 #include "tv_kernels.h"
 
-const tv_backend_t tv_portable = { "portable", tv_conv, tv_depthwise, tv_add, tv_avgpool };
+static const tv_backend_t backends[] = {
+    #if defined(__ARM_FEATURE_DSP)
+    { "dsp", tv_conv_dsp, tv_depthwise_dsp, tv_add_dsp, tv_avgpool },
+    #endif
+    { "portable", tv_conv, tv_depthwise, tv_add, tv_avgpool },
+};
 
-#if defined(__ARM_FEATURE_DSP)
-const tv_backend_t tv_dsp = { "dsp", tv_conv_dsp, tv_depthwise_dsp, tv_add_dsp, tv_avgpool };
-#else
-const tv_backend_t tv_dsp = { "portable", tv_conv, tv_depthwise, tv_add, tv_avgpool };
-#endif
+const tv_backend_t *tv_backend(unsigned index) {
+    return index < sizeof(backends) / sizeof(backends[0]) ? &backends[index] : NULL;
+}
+
+const char *tv_backend_name(const tv_backend_t *backend) {
+    return backend->name;
+}

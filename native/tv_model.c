@@ -157,7 +157,7 @@ static int check_sections(tv_model_t *m) {
 int tv_model_open(tv_model_t *m, const void *data, size_t size) {
     const uint8_t *p = data;
     memset(m, 0, sizeof(*m));
-    m->backend = &tv_dsp;
+    m->backend = tv_backend(0);
     m->data = p;
     m->bad_layer = -1;
     if (size == 0) {

@@ -259,7 +259,7 @@ static PyObject *encoder_layer(encoder_t *self, PyObject *arg) {
         l.in_h, l.in_w, l.in_c, l.out_h, l.out_w, l.out_c, (unsigned long long)tv_layer_macs(&l));
 }
 
-enum { SIZE, DIM, MAP, ARENA, MACS, FINGERPRINT, INFO, LAYERS };
+enum { SIZE, DIM, MAP, ARENA, MACS, FINGERPRINT, INFO, BACKEND, LAYERS };
 
 static PyObject *encoder_get(encoder_t *self, void *which) {
     const tv_model_t *m = &self->model;
@@ -279,6 +279,8 @@ static PyObject *encoder_get(encoder_t *self, void *which) {
         case INFO:
             return m->info == NULL ? PyUnicode_FromString("{}")
                 : PyUnicode_DecodeUTF8((const char *)m->info, m->info_size, "replace");
+        case BACKEND:
+            return PyUnicode_FromString(tv_backend_name(m->backend));
         default:
             return PyLong_FromLong(m->layers);
     }
@@ -294,6 +296,7 @@ static PyGetSetDef encoder_getset[] = {
     GET("macs", MACS, "multiply-accumulates of one embedding"),
     GET("fingerprint", FINGERPRINT, "8 bytes, the identity of the network"),
     GET("info", INFO, "what the file says about itself, JSON"),
+    GET("backend", BACKEND, "name of the kernels in use; a PC has only \"portable\""),
     GET("layers", LAYERS, "number of layers"),
     { NULL },
 };
