@@ -62,7 +62,7 @@ __attribute__((used)) void clock_pump(void) {
 }
 
 // Every instruction of this handler is counted: what runs between the two reads of the timer
-// by the timer, the 15 others by hand. One more or less shows in tests/test_board.py.
+// by the timer, the 13 others by hand. One more or less shows in tests/test_board.py.
 __attribute__((naked)) void SysTick_Handler(void) {
     __asm volatile (
         "push {r4, lr}\n"
