@@ -54,7 +54,12 @@ $(FIRMWARE): build/board/micropython.path $(FIRMWARE_SOURCES)
 demo: setup board ## Name what is on real photos, on the virtual board
 	$(VENV)/bin/python -m tinyvlm.demo
 
-test: setup board ## Run all tests
+# torch is large and only training and the tests of it need it.
+$(VENV)/train.stamp: tests/constraints.txt $(VENV)/packages.stamp
+	$(VENV)/bin/python -m pip install --constraint tests/constraints.txt --editable '.[train]'
+	@touch $@ $(VENV)/engine.stamp
+
+test: setup board $(VENV)/train.stamp ## Run all tests
 	$(VENV)/bin/python -m pytest tests
 
 lint: setup ## Check the Python code with ruff

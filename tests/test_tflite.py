@@ -5,8 +5,11 @@ import nets
 import numpy as np
 import pytest
 
-from tinyvlm import export, reference, tflite, tvlm
+import tinyvlm
+from tinyvlm import export, intake, reference, tflite, tvlm
 from tinyvlm.graph import Graph
+from tinyvlm.photos import photos
+from tinyvlm.text import DATA
 
 litert = pytest.importorskip("ai_edge_litert.interpreter")
 
@@ -50,6 +53,24 @@ def test_real_shapes(make, size):
     graph = make(size)
     wrong, total = compare(graph, nets.random_image(graph, 5))
     print(f"LiteRT BUILTIN_REF, {make.__name__}({size}): {wrong} of {total} differ")
+    assert wrong == 0
+
+
+def test_the_encoder_that_ships_on_real_photos(tmp_path):
+    """numpy = the C engine = LiteRT on every photo, embedding and dense map."""
+    graph = tvlm.read(DATA / "base.tvlm")
+    size = graph.input_shape[0]
+    wrong = total = 0
+    for photo in photos():
+        frame = tinyvlm.to_frame(photo.image())
+        image = intake.frame_to_input(
+            frame.buffer, frame.width, frame.height, frame.format, frame.stride, size
+        )
+        bad, count = compare(graph, image)
+        want = reference.run(graph, image)[graph.embedding].reshape(-1)
+        bad += int((np.array(tinyvlm.embed(frame), np.int8) != want).sum())
+        wrong, total = wrong + bad, total + count + want.size
+    print(f"numpy = C engine = LiteRT BUILTIN_REF, real photos: {wrong} of {total} differ")
     assert wrong == 0
 
 

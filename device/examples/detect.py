@@ -10,10 +10,12 @@ import time
 
 import tinyvlm
 
-try:
-    import virt  # the virtual board counts instructions; its milliseconds would mean nothing
+try:  # the virtual board can count instructions; its milliseconds would mean nothing then
+    import virt
+
+    counting = virt.instructions() is not None
 except ImportError:
-    virt = None
+    counting = False
 
 VOCAB = None  # path of a .tvp file; None: the newest one on the board
 TOP = 3
@@ -75,7 +77,7 @@ def main():
             cpu = time.ticks_diff(time.ticks_cpu(), cpu)
             us = time.ticks_diff(time.ticks_us(), us)
             words = ", ".join("%s %.2f" % pair for pair in found)
-            cost = "%.1f M instructions" % (cpu / 1e6) if virt else "%.1f ms" % (us / 1e3)
+            cost = "%.1f M instructions" % (cpu / 1e6) if counting else "%.1f ms" % (us / 1e3)
             print("%-11s %-47s %s" % (name, words, cost))
 
 

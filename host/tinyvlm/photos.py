@@ -29,7 +29,6 @@ _PHOTOS = (
     ("astronaut", "person", "skimage", "data/astronaut.png"),
     ("chelsea", "cat", "skimage", "data/chelsea.png"),
     ("china", "temple", "sklearn", "datasets/images/china.jpg"),
-    ("clock", "clock", "skimage", "data/clock_motion.png"),
     ("coffee", "coffee", "skimage", "data/coffee.png"),
     ("coins", "coins", "skimage", "data/coins.png"),
     ("dahlia", "flower", "sklearn", "datasets/images/flower.jpg"),
