@@ -63,9 +63,16 @@ def build(
         text_encoder=encoder.name,
         prompt=" | ".join(prompts),
         bits=bits,
-        logit_scale=info.get("logit_scale", 20.0),
+        logit_scale=logit_scale(info, dim),
     )
     return prototypes, notes
+
+
+def logit_scale(info: dict, dim: int) -> float:
+    """The factor on cosines that training found for `dim` numbers, between the prefixes it knew."""
+    known = {int(key): value for key, value in info.get("logit_scale", {}).items()} or {64: 20.0}
+    dims = sorted(known)
+    return float(np.interp(np.log(dim), np.log(dims), [known[d] for d in dims]))
 
 
 def main(argv: list[str] | None = None) -> int:

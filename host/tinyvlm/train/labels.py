@@ -1,0 +1,180 @@
+# SPDX-License-Identifier: MIT
+"""What is known about the class names: spellings, words above them, and the classes set aside.
+
+Everything here is plain knowledge about English words, written by hand; no image was looked at.
+"""
+
+from __future__ import annotations
+
+import re
+
+import numpy as np
+
+from tinyvlm.train.text import normalise
+
+# Set aside by class: never trained on, used to choose hyper-parameters (zero-shot validation).
+# All are Tiny-ImageNet classes (350 images each); their other names are listed too.
+HELD_OUT = {
+    "bighorn": ("bighorn", "ram", "bighorn sheep"),
+    "lesser panda": ("lesser panda", "red panda"),
+    "standard poodle": ("standard poodle", "poodle"),
+    "grasshopper": ("grasshopper",),
+    "jellyfish": ("jellyfish",),
+    "goose": ("goose",),
+    "pomegranate": ("pomegranate",),
+    "espresso": ("espresso",),
+    "ice lolly": ("ice lolly", "popsicle", "lollipop"),
+    "teapot": ("teapot",),
+    "tractor": ("tractor",),
+    "moving van": ("moving van",),
+    "school bus": ("school bus",),
+    "gondola": ("gondola",),
+    "obelisk": ("obelisk",),
+    "sombrero": ("sombrero",),
+    "bathtub": ("bathtub",),
+    "umbrella": ("umbrella",),
+    "rugby ball": ("rugby ball", "rugby"),
+    "thatch": ("thatch",),
+}
+
+# Spellings of the data sets that have a better known plain name.
+ALIASES = {
+    "tv or monitor": "television",
+    "cup or mug": "mug",
+    "salt or pepper shaker": "saltshaker",
+    "hat with a wide brim": "hat",
+    "domestic cat": "cat",
+    "swine": "pig",
+    "motorbike": "motorcycle",
+    "pants": "trousers",
+    "phone": "telephone",
+    "trash": "garbage",
+    "ketch sailboat": "sailboat",
+    "schooner sailing ship": "sailing ship",
+    "hawksbill sea turtle": "sea turtle",
+    "bonsai tree": "bonsai",
+    "bass fish": "fish",
+    "tick insect": "tick",
+    "cougar face": "cougar",
+    "crocodile head": "crocodile",
+    "flamingo head": "flamingo",
+    "mole (animal)": "mole",
+    "seal (animal)": "seal",
+    "mouse (animal)": "mouse animal",
+    "cricket (insect)": "cricket insect",
+    "bat (animal)": "bat animal",
+    "aubergine": "eggplant",
+    "regular tomato": "tomato",
+    "solid potato": "potato",
+    "floury potato": "potato",
+    "carrots": "carrot",
+    "eyeglasses": "glasses",
+    "rooster": "cock",
+    "baby bed": "infant bed",
+    "spaceship": "spacecraft",
+}
+
+# Shop brands say little: what is in the carton does.
+BRAND = re.compile(r"arla|god morgon|garant|oatly|yoggi|alpro|valio|tropicana|bravo")
+CONTENTS = (
+    ("juice", "juice"),
+    ("ghurt", "yogurt"),
+    ("sour cream", "sour cream"),
+    ("milk", "milk"),
+)
+
+# A word above -> names below it (only names that occur in the data matter).
+ABOVE = {
+    "dog": "golden retriever, labrador retriever, german shepherd, yorkshire terrier, afghan"
+    " hound, basenji, bernese mountain dog, bull mastiff, dalmatian, kelpie, old english"
+    " sheepdog, papillon, pomeranian, puppy",
+    "cat": "egyptian cat, persian cat, tabby, siamese cat, kitten",
+    "bird": "american coot, american egret, bald eagle, bittern, black stork, black swan,"
+    " brambling, bulbul, canary, cock, crane, crow, dowitcher, drake, duck, eagle, emu,"
+    " falcon, finch, flamingo, hawk, hen, heron, house finch, hummingbird, ibis, jay, junco,"
+    " king penguin, kingfisher, little blue heron, lorikeet, ostrich, owl, oystercatcher,"
+    " parrot, peacock, pelican, penguin, pheasant, pigeon, ptarmigan, raven, red backed"
+    " sandpiper, redshank, robin, rooster, seagull, sparrow, spoonbill, stork, swan, toucan,"
+    " vulture, woodpecker",
+    "fish": "goldfish, lionfish, coho, barracouta, great white shark, tiger shark, shark, ray",
+    "snake": "boa constrictor, garter snake",
+    "lizard": "banded gecko, common iguana, european fire salamander",
+    "frog": "bullfrog, tailed frog",
+    "turtle": "sea turtle, box turtle, loggerhead",
+    "insect": "ant, bee, beetle, butterfly, cockroach, dragonfly, dung beetle, firefly, fly,"
+    " ground beetle, lacewing, ladybug, leaf beetle, leafhopper, long horned beetle, mantis,"
+    " mayfly, monarch, moth, rhinoceros beetle, sulphur butterfly, termite, tiger beetle,"
+    " wasp, weevil, cabbage butterfly, lycaenid, ringlet, admiral, damselfly, cricket insect",
+    "butterfly": "monarch, sulphur butterfly, cabbage butterfly, lycaenid, ringlet, admiral",
+    "beetle": "ladybug, ground beetle, leaf beetle, dung beetle, tiger beetle, rhinoceros beetle,"
+    " long horned beetle, weevil",
+    "spider": "black widow, barn spider",
+    "bear": "brown bear, american black bear, ice bear",
+    "elephant": "african elephant, indian elephant",
+    "monkey": "baboon, chimpanzee, gorilla, ape, madagascar cat",
+    "deer": "moose",
+    "antelope": "gazelle, gerenuk, hartebeest",
+    "horse": "pony",
+    "cattle": "ox, cow, bison, buffalo, water buffalo, calf",
+    "crocodile": "african crocodile, american alligator",
+    "dinosaur": "stegosaurus, brontosaurus, triceratops, allosaurus, ankylosaurus, brachiosaurus,"
+    " diplodocus, iguanodon, tyrannosaurus, velociraptor",
+    "car": "sports car, convertible, limousine, beach wagon, cab, taxi, jeep, minivan, model t,"
+    " racer, formula 1 racing",
+    "truck": "trailer truck, tow truck, pickup, fire engine, fire truck",
+    "train": "bullet train, freight car, electric locomotive, steam locomotive, passenger car",
+    "bus": "minibus",
+    "airplane": "airliner, warplane, aircraft",
+    "boat": "lifeboat, canoe, speedboat, fireboat, kayak, yacht, ferry, sailboat, raft",
+    "ship": "container ship, liner, aircraft carrier, sailing ship, schooner, ferry, wreck",
+    "bridge": "suspension bridge, steel arch bridge, viaduct",
+    "bottle": "beer bottle, pop bottle, pill bottle, water bottle, wine bottle, water jug",
+    "chair": "rocking chair, folding chair, windsor chair, throne",
+    "table": "dining table, desk, pool table",
+    "flower": "daisy, rose, sunflower, tulip, dandelion, lotus, water lily, orchid, lily",
+    "tree": "palm tree, bonsai, joshua tree, oak, pine, birch, maple, willow",
+    "fruit": "apple, banana, orange, lemon, pear, peach, mango, pineapple, strawberry, grape,"
+    " grapes, kiwi, plum, cherry, watermelon, papaya, apricot, lychee, nectarine, fig,"
+    " passion fruit, granny smith, royal gala apple, pink lady apple, red delicious apple,"
+    " golden delicious apple, conference pear, kaiser pear, anjou pear, jackfruit",
+    "apple": "granny smith, royal gala apple, pink lady apple, red delicious apple,"
+    " golden delicious apple",
+    "clock": "analog clock, wall clock, digital watch, stopwatch, hourglass",
+    "guitar": "acoustic guitar, electric guitar",
+    "piano": "grand piano, upright",
+    "telephone": "pay phone, dial telephone, cellular telephone, cellphone",
+    "shoe": "sandal, running shoe, loafer, cowboy boot, boot, sneaker",
+    "hat": "cowboy hat",
+    "ball": "basketball, volleyball, soccer ball, baseball, tennis ball, ping pong ball",
+    "house": "cottage, cliff dwelling",
+    "mushroom": "gyromitra, earthstar, coral fungus",
+}
+
+
+def text_name(name: str) -> str:
+    """The plain name whose text vector stands for data set class `name`."""
+    name = " ".join(name.lower().replace("_", " ").split())
+    if BRAND.search(name):
+        return next((word for key, word in CONTENTS if key in name), normalise(name))
+    return normalise(ALIASES.get(name, name))
+
+
+def held_out_names() -> set[str]:
+    """All normalised names of the classes set aside."""
+    return {normalise(n) for names in HELD_OUT.values() for n in names}
+
+
+def related(names: list[str]) -> tuple[np.ndarray, np.ndarray]:
+    """For n normalised names: (above, ignore), both (n, n) bool.
+
+    above[i, j]: j is a word above i.  ignore[i, j]: when i is right, j is not wrong either.
+    """
+    index = {n: i for i, n in enumerate(names)}
+    above = np.zeros((len(names), len(names)), bool)
+    for upper, lower in ABOVE.items():
+        for name in lower.split(","):
+            i, j = index.get(normalise(name)), index.get(upper)
+            if i is not None and j is not None and i != j:
+                above[i, j] = True
+    above |= above.astype(int) @ above.astype(int) > 0  # butterfly -> insect, for a monarch
+    return above, above | above.T
