@@ -8,7 +8,7 @@ FIRMWARE := build/board/firmware.elf
 VENV := .venv
 
 .DEFAULT_GOAL := help
-.PHONY: help setup packages board demo test lint clean FORCE
+.PHONY: help setup packages board bench demo test lint clean FORCE
 
 help: ## Show this list
 	@sed -n 's/^\([a-z]*\):.*## \(.*\)/make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 14
@@ -50,6 +50,9 @@ $(FIRMWARE): build/board/micropython.path $(FIRMWARE_SOURCES)
 		BOARD_DIR=$(BOARD_DIR) BUILD=$(CURDIR)/build/board USER_C_MODULES=$(CURDIR) \
 		MPY_LIB_DIR=$$mpy PYTHON=$(PYTHON)
 	@touch $@
+
+bench: setup board ## Count what a frame costs, layer by layer (with Debian's llvm: cycles, too)
+	$(VENV)/bin/python -m tinyvlm.bench --firmware $(FIRMWARE)
 
 demo: setup board ## Name what is on real photos, on the virtual board
 	$(VENV)/bin/python -m tinyvlm.demo

@@ -44,6 +44,7 @@ class Board:
     romfs     an image that is mounted at /rom (`mpremote romfs build`)
     flash     a file that keeps the board's flash; made when missing, else contents are lost
     icount    count instructions: `virt.count()`, `time.ticks_cpu()`; board time is not real then
+    plugin    a plugin for QEMU and its options, as its command line wants them
     """
 
     def __init__(
@@ -52,8 +53,11 @@ class Board:
         romfs: str | os.PathLike | None = None,
         flash: str | os.PathLike | None = None,
         icount: bool = False,
+        plugin: str | None = None,
     ):
         self.command = qemu_command(firmware, romfs, flash, icount)
+        if plugin is not None:
+            self.command += ["-plugin", plugin]
         # QEMU's standard input and output are one end of a pty, mpremote opens the other.
         # We keep both open: the settings of the pty survive when mpremote leaves, and the last
         # words of a crashing board can still be read.

@@ -1,0 +1,364 @@
+# SPDX-License-Identifier: MIT
+"""tinyvlm-bench: what a frame costs on the virtual Cortex-M7, layer by layer and in sum.
+
+    $ tinyvlm-bench                       # the shipped encoder and a MobileNetV2-like net
+    $ tinyvlm-bench --model mine.tvlm     # an encoder of yours
+    $ tinyvlm-bench --json                # everything that was measured
+
+Instructions are counted exactly by QEMU, for every set of kernels in the firmware, and their
+answers are compared. Bytes of RAM are seen by painting the arena before a frame. Cycles and
+frames/s are estimates (tinyvlm.cycles).
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+
+import numpy as np
+from mpremote.transport_serial import SerialTransport
+
+from . import cycles, samples, tvlm, tvp
+from .board import FIRMWARE, Board, BoardError
+from .text import DATA
+
+MHZ = 480  # of the fastest STM32H7
+LABELS, DIM = 20, 64
+# What cameras send: the first is resized to the encoder's size, the second is not.
+FRAMES = [("160x120 RGB565", 160, 120, 2), ("96x96 RGB888", 96, 96, 3)]
+PIXEL = (1, 2, 2, 3, 3, 2)  # bytes
+COMPARED = 4  # frames whose answers the backends must agree on
+
+_SETUP = """
+import _tinyvlm, array, binascii, gc, tinyvlm, uctypes, virt
+address, size = [m[1:3] for m in virt.memory() if m[0] == "arena"][0]
+arena = uctypes.bytearray_at(address, size)
+paint = bytes([0xa5]) * 1024
+def read(name):
+    return memoryview(open("/rom/" + name, "rb"))
+def high_water(run):
+    top = 0
+    for i in range(0, size, 1024):
+        arena[i:i + 1024] = paint
+    run()
+    for i in range(0, size, 1024):
+        if arena[i:i + 1024] != paint:
+            top = i
+    while top + 1 < size and arena[top:top + 1024] != paint[:size - top]:
+        top += 1
+    return top
+def hexed(buffer):
+    return binascii.hexlify(buffer).decode()
+"""
+
+_OPEN = """
+gc.collect()
+e = tinyvlm.load("/rom/{name}.tvlm")
+core = e._engine
+core.backend = {backend!r}
+vocab = tinyvlm.Vocab("/rom/{name}.tvp")
+out, times = bytearray(core.dim), array.array("I", [0] * (core.layers + 1))
+dense = bytearray(core.map[0] * core.map[1] * core.dim) if core.map else b""
+def run_without(*frame):
+    core.embed(*frame, out)
+def run(*frame):
+    if dense:
+        core.embed_map(*frame, out, dense)
+    else:
+        core.embed(*frame, out)
+"""
+
+
+class Session:
+    """The virtual board with models and frames in its ROMFS, for as long as a `with` lasts."""
+
+    def __init__(
+        self, firmware: Path, folder: Path, files: dict[str, bytes], plugin: str | None = None
+    ) -> None:
+        (folder / "rom").mkdir(parents=True)
+        for name, data in files.items():
+            (folder / "rom" / name).write_bytes(data)
+        image = folder / "rom.romfs"
+        command = [sys.executable, "-m", "mpremote", "romfs", "-o", image, "build", folder / "rom"]
+        subprocess.run(command, check=True, capture_output=True)
+        self.board = Board(firmware, romfs=image, icount=True, plugin=plugin)
+        self.transport = SerialTransport(self.board.port)
+        self.transport.enter_raw_repl(soft_reset=False)
+        self.exec(_SETUP)
+
+    def __enter__(self) -> Session:
+        return self
+
+    def __exit__(self, *exc) -> None:
+        self.transport.close()
+        self.board.close()
+
+    def exec(self, code: str) -> str:
+        out, error = self.transport.exec_raw(code, timeout=120)
+        if error:
+            raise BoardError(error.decode().strip().splitlines()[-1])
+        return out.decode().strip()
+
+    def eval(self, expression: str):
+        return eval(self.exec(f"print(repr({expression}))"))
+
+
+def frames() -> dict[str, bytes]:
+    """Random pixels: the number of instructions does not depend on them."""
+    rng = np.random.default_rng(1)
+    files = {}
+    for i in range(COMPARED):
+        _, width, height, format = FRAMES[i % len(FRAMES)]
+        files[f"frame{i}"] = rng.bytes(width * height * PIXEL[format])
+    return files
+
+
+def vocabulary(data: bytes, dim: int) -> bytes:
+    """A vocabulary of 20 labels for an encoder."""
+    vectors = np.random.default_rng(2).integers(-127, 128, (LABELS, min(DIM, dim)), np.int16)
+    labels = [f"label {i}" for i in range(LABELS)]
+    words = tvp.Prototypes(labels, vectors.astype(np.int8), data[16:24], "bench")
+    return tvp.to_bytes(words)
+
+
+def frame(i: int) -> str:
+    """Arguments for the engine: frame number i."""
+    _, width, height, format = FRAMES[i % len(FRAMES)]
+    return f"frame{i}, {width}, {height}, {format}, 0"
+
+
+def measure(session: Session, name: str, data: bytes) -> dict:
+    """Everything about one encoder but cycles. The board's answers are compared on the PC."""
+    encoder = tvlm.load(data)
+    for i in range(COMPARED):
+        session.exec(f"frame{i} = read('frame{i}')")
+    result = {
+        "name": name,
+        "file": len(data),
+        "macs": encoder.macs,
+        "arena": encoder.plan.arena_size,
+        "layers": [],
+        "backends": {},
+    }
+    answers = {}
+    for backend in session.eval("_tinyvlm.backends()"):
+        session.exec(_OPEN.format(name=name, backend=backend))
+        if not result["layers"]:
+            for i in range(len(encoder.graph.layers)):
+                result["layers"].append(_layer(session.eval(f"core.layer({i})")))
+        entry, counts = _count(session)
+        for row, count in zip(result["layers"], counts, strict=True):
+            if row["name"] == encoder.graph.dense:
+                count, row["dense"] = entry["dense"], True
+            row["instructions"][backend] = count
+        answers[backend] = b""
+        for i in range(COMPARED):
+            session.exec(f"run({frame(i)})")
+            answers[backend] += bytes.fromhex(session.eval("hexed(out) + hexed(dense)"))
+        result["backends"][backend] = entry
+    want = np.frombuffer(answers.pop("portable"), np.int8)
+    got = [np.frombuffer(answer, np.int8) for answer in answers.values()]
+    result["compared"] = want.size * len(got)
+    result["differ"] = sum(int((g != want).sum()) for g in got)
+    return result
+
+
+def _count(session: Session) -> tuple[dict, list[int]]:
+    """Instructions of the open encoder: the sums, and those of every layer."""
+    entry = {"frames": {}}
+    for i, (title, width, height, format) in enumerate(FRAMES):
+        session.exec(f"core.profile({frame(i)}, times)")
+        intake, *layers = session.eval("list(times)")
+        session.exec(f"f = tinyvlm.Frame(frame{i}, {width}, {height}, {format})")
+        entry["frames"][title] = {
+            "intake": intake,
+            "engine": session.eval(f"virt.count(core.embed, {frame(i)}, out)"),
+            "frame": session.eval("virt.count(tinyvlm.classify, f, vocab)"),
+        }
+    entry["sum"] = sum(layers)
+    entry["score"] = session.eval("virt.count(vocab.cosines, out)")
+    # The dense layer alone: what a frame with the map takes more than one without it
+    both = session.eval(f"virt.count(run, {frame(0)})")
+    one = session.eval(f"virt.count(run_without, {frame(0)})")
+    entry["dense"] = both - one if session.eval("core.map") else None
+    entry["arena_used"] = session.eval(f"high_water(lambda: run({frame(0)}))")
+    return entry, layers
+
+
+def _layer(said: tuple) -> dict:
+    keys = ("name", "op", "in", "out", "macs")
+    return dict(zip(keys, said, strict=True)) | {"dense": False, "instructions": {}}
+
+
+def estimate(firmware: Path, folder: Path, files: dict[str, bytes], results: list[dict]) -> None:
+    """Add cycles to the results: one frame of each format, for every backend."""
+    folder.mkdir()
+    program = cycles.program(firmware)
+    counts = folder / "counts.txt"
+    plugin = cycles.build_plugin(folder)
+    option = f"{plugin},mark={program.mark:#x},out={counts}"
+    with Session(firmware, folder, files, option) as session:
+        for result in results:
+            for i in range(len(FRAMES)):
+                session.exec(f"frame{i} = read('frame{i}')")
+            for backend in result["backends"]:
+                session.exec(_OPEN.format(name=result["name"], backend=backend))
+                for i, (_, width, height, format) in enumerate(FRAMES):
+                    session.exec(f"f = tinyvlm.Frame(frame{i}, {width}, {height}, {format})")
+                    session.exec(
+                        "def go():\n virt.instructions()\n tinyvlm.classify(f, vocab)\n"
+                        " virt.instructions()\ngo()"
+                    )
+    found = cycles.read_counts(counts)[1::2]
+    for result in results:
+        for entry in result["backends"].values():
+            for title, _, _, _ in FRAMES:
+                one = program.estimate(found.pop(0))
+                row = entry["frames"][title]
+                row["cycles"] = round(one.cycles)
+                row["fps"] = MHZ * 1e6 / one.cycles
+                row["guessed"] = one.guessed
+                top = sorted(one.functions.items(), key=lambda item: -item[1][1])
+                row["functions"] = {
+                    name: {"instructions": n, "cycles": round(c)} for name, (n, c) in top[:24]
+                }
+
+
+def engine_size(firmware: Path) -> dict:
+    """Bytes of code and constants of the engine's object files, and of RAM that they hold."""
+    objects = sorted((firmware.parent / "native").glob("tv_*.o"))
+    objects = [path for path in objects if path.name != "tv_cmsis_nn.o"]  # only to compare
+    command = ["arm-none-eabi-size", *map(str, objects)]
+    said = subprocess.run(command, capture_output=True, text=True, check=True).stdout
+    rows = [line.split() for line in said.splitlines()[1:]]
+    return {
+        "text": sum(int(row[0]) for row in rows),
+        "ram": sum(int(row[1]) + int(row[2]) for row in rows),
+        "objects": {Path(row[5]).stem: int(row[0]) for row in rows},
+    }
+
+
+# -- tables -----------------------------------------------------------------------------------
+
+
+def _per(count: int | None, macs: int) -> str:
+    return f"{count / macs:6.2f}" if count is not None and macs else " " * 6
+
+
+def _columns(counts: list[int | None], macs: int) -> str:
+    return "".join(f"{_number(count):>11}{_per(count, macs)}" for count in counts)
+
+
+def _number(count: int | None) -> str:
+    return "-" if count is None else f"{count:,}".replace(",", " ")
+
+
+def show(report: dict) -> str:
+    """The report as text, at most 100 columns."""
+    lines = []
+    for result in report["models"]:
+        backends = list(result["backends"])
+        lines += [
+            "",
+            f"{result['name']}: {result['macs'] / 1e6:.2f} M MAC, file {result['file']} B",
+        ]
+        head = f"{'layer':17}{'op':10}{'output':>10}{'MAC':>10}"
+        head += "".join(f"{b:>11}{'/MAC':>6}" for b in backends)
+        lines += [head, "-" * len(head)]
+        for row in result["layers"]:
+            height, width, channels = row["out"]
+            name = row["name"][:16] + "*" * row["dense"]
+            line = f"{name:17}{row['op']:10}{f'{height}x{width}x{channels}':>10}"
+            counts = [row["instructions"][b] for b in backends]
+            lines.append(f"{line}{_number(row['macs']):>10}{_columns(counts, row['macs'])}")
+        lines.append("-" * len(head))
+        if any(row["dense"] for row in result["layers"]):
+            lines.append("* the dense map, which is not in the sums")
+        lines.append(
+            _sum("layers", result, [entry["sum"] for entry in result["backends"].values()])
+        )
+        for title, _, _, _ in FRAMES:
+            lines += _frame_lines(title, result)
+        used = max(entry["arena_used"] for entry in result["backends"].values())
+        lines.append(f"arena: {result['arena']} B in the file, {used} B seen in use")
+        if len(backends) > 1:
+            lines.append(
+                f"{' = '.join(backends)}: {result['differ']} of {result['compared']} differ"
+            )
+    size = report["engine"]
+    lines += ["", f"engine: {size['text']} B of code and constants, {size['ram']} B of static RAM"]
+    if report["no_cycles"]:
+        lines.append(f"no estimate of cycles: {report['no_cycles']}")
+    return "\n".join(lines[1:])
+
+
+def _frame_lines(title: str, result: dict) -> list[str]:
+    costs = [entry["frames"][title] for entry in result["backends"].values()]
+    lines = [
+        _sum(f"intake of {title}", result, [cost["intake"] for cost in costs]),
+        _sum("  whole frame, to labels and scores", result, [cost["frame"] for cost in costs]),
+    ]
+    if all("cycles" in cost for cost in costs):
+        lines.append(_sum("  cycles, estimated", result, [cost["cycles"] for cost in costs]))
+        rates = "".join(f"{cost['fps']:11.1f}{'':6}" for cost in costs)
+        lines.append(f"{f'  frames/s at {MHZ} MHz, estimated':47}{rates}".rstrip())
+    return lines
+
+
+def _sum(title: str, result: dict, counts: list[int]) -> str:
+    return f"{title:47}{_columns(counts, result['macs'])}"
+
+
+# -- the command ------------------------------------------------------------------------------
+
+
+def models(paths: list[Path]) -> dict[str, bytes]:
+    """Encoders to run: the given files, or the shipped one and the sample nets."""
+    if paths:
+        return {path.stem: path.read_bytes() for path in paths}
+    shipped = DATA / "base.tvlm"
+    base = shipped.read_bytes() if shipped.is_file() else None
+    found = {"base": base} if base else {"base_like": tvlm.to_bytes(samples.base_like())}
+    return found | {"mobilenet_like": tvlm.to_bytes(samples.mobilenet_like())}
+
+
+def run(encoders: dict[str, bytes], with_cycles: bool = True, firmware: Path = FIRMWARE) -> dict:
+    """Measure encoders; the report that --json prints."""
+    files = frames()
+    for name, data in encoders.items():
+        files[f"{name}.tvlm"] = data
+        files[f"{name}.tvp"] = vocabulary(data, tvlm.load(data).test[1].size)
+    report = {"mhz": MHZ, "models": [], "no_cycles": None if with_cycles else "not asked for"}
+    with tempfile.TemporaryDirectory() as folder:
+        with Session(firmware, Path(folder) / "count", files) as session:
+            report["models"] = [measure(session, *item) for item in encoders.items()]
+        if with_cycles:
+            try:
+                estimate(firmware, Path(folder) / "cycles", files, report["models"])
+            except cycles.NoEstimate as error:
+                report["no_cycles"] = str(error)
+    return report | {"engine": engine_size(firmware)}
+
+
+def main(argv: list[str] | None = None) -> int:
+    parser = argparse.ArgumentParser(prog="tinyvlm-bench", description=__doc__.split("\n")[0])
+    parser.add_argument("--model", metavar="FILE", type=Path, action="append", default=[])
+    parser.add_argument("--json", action="store_true", help="print all numbers as JSON")
+    parser.add_argument("--no-cycles", action="store_true", help="leave the estimate out")
+    parser.add_argument("--firmware", metavar="ELF", type=Path, default=FIRMWARE)
+    args = parser.parse_args(argv)
+    try:
+        report = run(models(args.model), not args.no_cycles, args.firmware)
+    except (BoardError, OSError, ValueError) as error:
+        print(f"tinyvlm-bench: {error}", file=sys.stderr)
+        return 1
+    print(json.dumps(report, indent=1) if args.json else show(report))
+    return 1 if any(result["differ"] for result in report["models"]) else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
