@@ -22,26 +22,50 @@
 
 #define COLUMNS (3)
 
-// What multiply_tiles works on: lines of tiles. The assembly knows the offsets.
+// What multiply_tiles works on: lines of tiles. The assembly knows the offsets; the order is that
+// in which LDM wants the fields.
 typedef struct {
-    const uint32_t *weights;     // 0: widened, (o: 02, 13), (o + 1: 02, 13), next four; 8 words at least
-    const uint32_t *columns;     // 4: tile after tile, (pixel 0: 02, 13), (pixel 1: ...), ...
-    int32_t bias[2];             // 8: doubled
-    tv_requant_t requant[2];     // 16, 28
-    uint8_t *out;                // 40: pixel 0, channel o; moves on by three pixels a tile
-    uint32_t dx;                 // 44: bytes to the next pixel
-    uint32_t dc;                 // 48: bytes to channel o + 1
-    uint32_t step;               // 52: bytes from there to channel o of the next tile, 3 * dx - dc
-    const uint32_t *line_end;    // 56: of the columns of this line
-    const uint32_t *weights_end; // 60
+    tv_requant_t first;          // 0: of channel o
+    uint8_t *out;                // 12: pixel 0, channel o; moves on by three pixels a tile
+    uint32_t dx;                 // 16: bytes to the next pixel
+    uint32_t dc;                 // 20: bytes to channel o + 1
+    uint32_t step;               // 24: bytes from there to channel o of the next tile, 3 * dx - dc
+    const uint32_t *line_end;    // 28: of the columns of this line
+    tv_requant_t second;         // 32: of channel o + 1
+    const uint32_t *weights;     // 44: widened, (o: 02, 13), (o + 1: 02, 13), next four
+    int32_t bias[2];             // 48: doubled
+    const uint32_t *weights_end; // 56
+    uint32_t entry;              // 60: where in the unrolled loop to begin, in bytes
     uint32_t lines;              // 64: left to do
     uint32_t line_columns;       // 68: bytes of columns in a line
     uint32_t line_step;          // 72: bytes from the end of a line to the next one in the output
+    const uint32_t *columns;     // 76: tile after tile, (pixel 0: 02, 13), (pixel 1: ...), ...
 } tiles_t;
 
 typedef void multiply_t(tiles_t *t);
 
-// Four inputs of three pixels and two channels: 24 products.
+// The first four inputs of three pixels and two channels: 24 products. r2 and r5 hold the biases.
+#define MULTIPLY_FIRST \
+    "ldm r0!, {r8-r11}          \n" \
+    "ldrd r12, lr, [r1, #8]     \n" \
+    "smlad r3, r8, r12, r2      \n" \
+    "smlad r6, r10, r12, r5     \n" \
+    "smlad r3, r9, lr, r3       \n" \
+    "smlad r6, r11, lr, r6      \n" \
+    "ldrd r12, lr, [r1, #16]    \n" \
+    "smlad r4, r8, r12, r2      \n" \
+    "smlad r7, r10, r12, r5     \n" \
+    "smlad r4, r9, lr, r4       \n" \
+    "smlad r7, r11, lr, r7      \n" \
+    "ldrd r12, lr, [r1], #24    \n" \
+    "smlad r2, r8, r12, r2      \n" \
+    "smlad r5, r10, r12, r5     \n" \
+    "smlad r2, r9, lr, r2       \n" \
+    "smlad r5, r11, lr, r5      \n"
+
+// The next four: 64 bytes of code.
+#define STEP_BYTES (64)
+#define UNROLLED (8)
 #define MULTIPLY_4 \
     "ldm r0!, {r8-r11}          \n" \
     "ldrd r12, lr, [r1], #8     \n" \
@@ -57,43 +81,42 @@ typedef void multiply_t(tiles_t *t);
     "ldrd r12, lr, [r1], #8     \n" \
     "smlad r4, r8, r12, r4      \n" \
     "smlad r7, r10, r12, r7     \n" \
-    "smlad r4, r9, lr, r4       \n"
+    "smlad r4, r9, lr, r4       \n" \
+    "smlad r7, r11, lr, r7      \n"
 
 // r0 weights, r1 columns, r2-r4 sums of channel o, r5-r7 of o + 1, r8-r11 weights, r12 and lr
-// inputs. On the stack: the end of the weights, the struct's address.
+// inputs. On the stack: the end of the weights, the entry's address, the struct's.
 #define MULTIPLY_TILES(name, requant, store) \
     __attribute__((naked, noinline)) static void name(__attribute__((unused)) tiles_t *t) { \
         __asm volatile ( \
-            "push {r0, r4-r11, lr}      \n" \
-            "ldr r2, [r0, #60]          \n" \
-            "push {r2}                  \n" \
-            "ldr r1, [r0, #4]           \n" \
-            "1: ldrd r2, r5, [r0, #8]   \n" \
-            "ldr r0, [r0]               \n" \
-            "mov r3, r2                 \n" \
-            "mov r4, r2                 \n" \
-            "mov r6, r5                 \n" \
-            "mov r7, r5                 \n" \
-            "2: " MULTIPLY_4 \
-            "smlad r7, r11, lr, r7      \n" \
-            MULTIPLY_4 \
+            "push {r4-r11, lr}          \n" \
+            "ldrd r2, r3, [r0, #56]     \n" /* weights_end, entry */ \
+            "ldr r1, [r0, #76]          \n" \
+            "adr.w r4, 2f               \n" \
+            "add r3, r4                 \n" \
+            "orr r3, #1                 \n" /* Thumb */ \
+            "push {r0}                  \n" \
+            "adds r0, #44               \n" \
+            "push {r2, r3}              \n" \
+            "1: ldm r0, {r0, r2, r5}    \n" /* weights, bias */ \
+            MULTIPLY_FIRST \
+            "ldr pc, [sp, #4]           \n" \
+            ".balign 4                  \n" \
+            "2:                         \n" \
+            MULTIPLY_4 MULTIPLY_4 MULTIPLY_4 MULTIPLY_4 \
+            MULTIPLY_4 MULTIPLY_4 MULTIPLY_4 MULTIPLY_4 \
             "ldr r12, [sp]              \n" \
-            "smlad r7, r11, lr, r7      \n" \
             "cmp r0, r12                \n" \
             "bne 2b                     \n" \
-            "ldr r0, [sp, #4]           \n" \
-            "ldrd r11, r12, [r0, #40]   \n" /* out, dx */ \
-            "ldrd r8, r9, [r0, #16]     \n" /* requant[0]: mult, round */ \
-            "ldr r10, [r0, #24]         \n" /* shift */ \
+            "ldr r0, [sp, #8]           \n" \
+            "ldm r0!, {r8-r12}          \n" /* mult, round, shift, out, dx */ \
             requant("r2", "r8", "r9", "r10", "lr") \
             requant("r3", "r8", "r9", "r10", "lr") \
             requant("r4", "r8", "r9", "r10", "lr") \
             store " r2, [r11]             \n" \
             store " r3, [r11, r12]        \n" \
             store " r4, [r11, r12, lsl #1]\n" \
-            "ldrd r8, r9, [r0, #28]     \n" \
-            "ldr r10, [r0, #36]         \n" \
-            "ldrd r2, r3, [r0, #48]     \n" /* dc, step */ \
+            "ldm r0!, {r2-r4, r8-r10}   \n" /* dc, step, line_end, mult, round, shift */ \
             requant("r5", "r8", "r9", "r10", "lr") \
             requant("r6", "r8", "r9", "r10", "lr") \
             requant("r7", "r8", "r9", "r10", "lr") \
@@ -102,20 +125,19 @@ typedef void multiply_t(tiles_t *t);
             store " r6, [r11, r12]        \n" \
             store " r7, [r11, r12, lsl #1]\n" \
             "add r11, r3                \n" \
-            "ldr r12, [r0, #56]         \n" \
-            "str r11, [r0, #40]         \n" \
-            "cmp r1, r12                \n" \
+            "cmp r1, r4                 \n" \
+            "str r11, [r0, #-32]        \n" /* out */ \
             "bne 1b                     \n" \
-            "ldrd r2, r3, [r0, #64]     \n" /* lines, line_columns */ \
-            "ldr r4, [r0, #72]          \n" /* line_step */ \
+            "ldrd r2, r3, [r0, #20]     \n" /* lines, line_columns */ \
+            "ldr r5, [r0, #28]          \n" /* line_step */ \
             "subs r2, #1                \n" \
-            "add r12, r3                \n" \
-            "add r11, r4                \n" \
-            "str r2, [r0, #64]          \n" \
-            "str r12, [r0, #56]         \n" \
-            "str r11, [r0, #40]         \n" \
-            "bne 1b                     \n" \
-            "add sp, #8                 \n" \
+            "add r4, r3                 \n" \
+            "add r11, r5                \n" \
+            "str r2, [r0, #20]          \n" \
+            "str r4, [r0, #-16]         \n" \
+            "str r11, [r0, #-32]        \n" \
+            "bne.w 1b                   \n" \
+            "add sp, #12                \n" \
             "pop {r4-r11, pc}           \n" \
             ); \
     }
@@ -186,6 +208,17 @@ static void widen_weights(uint32_t *to, const uint8_t *from, uint32_t k4) {
         : "cc", "memory");
 }
 
+// memcpy() of a few bytes, without the call.
+static inline void copy_bytes(int8_t *to, const int8_t *from, int32_t n) {
+    for (; n >= 4; n -= 4, to += 4, from += 4) {
+        uint32_t word = tv_u32((const uint8_t *)from);
+        memcpy(to, &word, 4);
+    }
+    for (; n > 0; n--) {
+        *to++ = *from++;
+    }
+}
+
 // The inputs of output pixel x of row y, kernel x kernel x in_c bytes, as the weights lie.
 static void gather_window(const tv_layer_t *l, int8_t *arena, uint32_t y, uint32_t x, int8_t *to) {
     int32_t k = l->kernel, c = l->in_c, in_w = l->in_w;
@@ -198,32 +231,55 @@ static void gather_window(const tv_layer_t *l, int8_t *arena, uint32_t y, uint32
             memset(to, l->in_zero_point, (size_t)(k * c));
             continue;
         }
-        const int8_t *from = tv_row(arena, &l->in, (uint32_t)iy) + (ix + left) * c;
         if (left + right) {
             memset(to, l->in_zero_point, (size_t)(k * c));
-            memcpy(to + left * c, from, (size_t)((k - left - right) * c));
-        } else {
-            memcpy(to, from, (size_t)(k * c));
+        }
+        const int8_t *from = tv_row(arena, &l->in, (uint32_t)iy) + (ix + left) * c;
+        copy_bytes(to + left * c, from, (k - left - right) * c);
+    }
+}
+
+// Columns of `width` output pixels from x on of row y; past the end the last one again.
+// `bytes` has room for k4 bytes.
+static void gather_line(const tv_layer_t *l, int8_t *arena, uint32_t y, uint32_t x, uint32_t width,
+    uint32_t *columns, int8_t *bytes, uint32_t k4) {
+    uint32_t c = l->in_c, step = l->stride * c, tile_words = 6 * k4 / 4;
+    const int8_t *line = l->kernel == 1 ? tv_row(arena, &l->in, y * l->stride) + (size_t)x * step : NULL;
+    for (uint32_t i = 0; i < width; i += COLUMNS, columns += tile_words) {
+        for (uint32_t p = 0; p < COLUMNS; p++) {
+            uint32_t at = i + p < width ? i + p : width - 1;
+            const int8_t *from = bytes;
+            if (line == NULL) {
+                gather_window(l, arena, y, x + at, bytes);
+            } else if (c == k4) {
+                from = line + at * step;
+            } else {
+                copy_bytes(bytes, line + at * step, (int32_t)c);
+            }
+            widen_column(columns + 2 * p, from, k4);
         }
     }
 }
 
-// The inputs of output pixels x, x + 1, x + 2 of row y. `bytes` has room for k4 bytes.
-static void gather_tile(const tv_layer_t *l, int8_t *arena, uint32_t y, uint32_t x, uint32_t pixels,
-    uint32_t *tile, int8_t *bytes, uint32_t k4) {
-    uint32_t c = l->in_c;
-    for (uint32_t p = 0; p < COLUMNS; p++, x++, tile += 2) {
-        uint32_t at = x < pixels ? x : pixels - 1; // columns past the end: anything will do
-        if (l->kernel == 1) {
-            const int8_t *from = tv_row(arena, &l->in, y * l->stride) + (size_t)at * l->stride * c;
-            if (c != k4) {
-                memcpy(bytes, from, c);
-                from = bytes;
-            }
-            widen_column(tile, from, k4);
-        } else {
-            gather_window(l, arena, y, at, bytes);
-            widen_column(tile, bytes, k4);
+// A single pixel, all channels: every weight is used once, so it is widened on its way.
+static void one_pixel(const tv_layer_t *l, const uint32_t *columns, uint32_t k4, tv_out_t out) {
+    uint32_t channels = l->out_c;
+    const uint8_t *packed = l->weights, *bias = l->table, *mult = bias + 4 * channels, *shift = mult + 4 * channels;
+    for (uint32_t o = 0; o < channels; o += 2) {
+        uint32_t next = o + 1 < channels ? o + 1 : o;
+        int32_t sum[2] = { 2 * tv_i32(bias + 4 * o), 2 * tv_i32(bias + 4 * next) };
+        const uint32_t *x = columns;
+        for (const uint8_t *end = packed + 2 * k4; packed < end; packed += 8, x += 6) {
+            uint32_t a = tv_u32(packed), b = tv_u32(packed + 4), x02 = x[0], x13 = x[1];
+            sum[0] = tv_smlad(tv_sxtb16(a), x02, sum[0]);
+            sum[1] = tv_smlad(tv_sxtb16(b), x02, sum[1]);
+            sum[0] = tv_smlad(tv_sxtb16_ror8(a), x13, sum[0]);
+            sum[1] = tv_smlad(tv_sxtb16_ror8(b), x13, sum[1]);
+        }
+        for (uint32_t i = 0, at = o; i < 2 && at < channels; i++, at++) {
+            tv_requant_t r = tv_requant(tv_i32(mult + 4 * at), shift[at], l->out_zero_point);
+            int16_t q = (int16_t)tv_requant_linear(sum[i], &r);
+            memcpy(out.base + (size_t)at * out.dc, &q, l->out.pitch ? 2 : 1);
         }
     }
 }
@@ -234,70 +290,104 @@ typedef struct {
     uint32_t x, width;      // first pixel, and how many of each line
 } chunk_t;
 
-// Some tiles of some lines: to where they belong, or to a buffer.
-static void multiply_tiles(multiply_t *multiply, tiles_t *job, const uint32_t *columns, uint32_t words,
-    uint8_t *out, uint32_t dx, uint32_t dc, uint32_t lines) {
-    job->columns = columns;
-    job->line_end = columns + words;
-    job->out = out;
-    job->dx = dx;
-    job->dc = dc;
-    job->step = COLUMNS * dx - dc;
-    job->lines = lines;
-    multiply(job);
-}
-
-// Channels o and next (o + 1, or o itself where it is the last of an odd number), all tiles of a
-// chunk. Three whole pixels go straight to their place; a cut tile at the end of a line, and
-// all tiles of a lone channel, by way of a buffer.
-static void multiply_chunk(const tv_layer_t *l, int8_t *arena, const chunk_t *chunk, tiles_t *job,
-    multiply_t *multiply, const uint32_t *columns, uint32_t tile_words, uint32_t o, uint32_t next) {
+// A pair of channels of a chunk where pixels or channels are left over: whole tiles go straight
+// to their place, the cut tile at the end of a line and all tiles of a lone channel (next = o)
+// by way of a buffer.
+static void multiply_cut(const tv_layer_t *l, multiply_t *multiply, const tiles_t *pair, const uint32_t *columns,
+    const chunk_t *chunk, uint32_t o, uint32_t next, uint8_t *to) {
     uint32_t tiles = (chunk->width + COLUMNS - 1) / COLUMNS;
     uint32_t whole = next != o ? chunk->width / COLUMNS : 0;
-    uint32_t size = l->out.pitch ? 2 : 1, row_bytes = l->out.row_bytes;
+    uint32_t size = l->out.pitch ? 2 : 1, dx = pair->dx, tile_words = pair->line_columns / 4 / tiles;
+    tiles_t job = *pair;
+    for (uint32_t line = 0; line < chunk->lines; line++, to += l->out.row_bytes) {
+        job.columns = columns;
+        job.lines = 1;
+        if (whole) {
+            columns += whole * tile_words;
+            job.line_end = columns;
+            job.out = to;
+            multiply(&job);
+        }
+        for (uint32_t t = whole; t < tiles; t++) {
+            int16_t cut[2 * COLUMNS];
+            tiles_t one = *pair;
+            one.columns = columns;
+            columns += tile_words;
+            one.line_end = columns;
+            one.lines = 1;
+            one.out = (uint8_t *)cut;
+            one.dx = 2 * size;
+            one.dc = size;
+            one.step = COLUMNS * one.dx - one.dc;
+            multiply(&one);
+            uint32_t left = chunk->width - t * COLUMNS;
+            uint8_t *p = to + (size_t)t * COLUMNS * dx;
+            const uint8_t *from = (const uint8_t *)cut;
+            for (uint32_t i = 0; i < left && i < COLUMNS; i++, p += dx, from += 2 * size) {
+                memcpy(p, from, size);
+                memcpy(p + (next - o) * pair->dc, from + (next - o) * size, size);
+            }
+        }
+    }
+}
+
+// All channels of a chunk whose columns are gathered.
+static void multiply_chunk(const tv_layer_t *l, int8_t *arena, const chunk_t *chunk,
+    uint32_t *weights, const uint32_t *columns, uint32_t k4) {
+    uint32_t channels = l->out_c, steps = k4 / 4 - 1;
     tv_out_t out = tv_out(l, arena, chunk->y);
-    uint8_t *to = (uint8_t *)out.base + (size_t)chunk->x * out.dx + (size_t)o * out.dc;
-    job->line_columns = tiles * tile_words * 4;
-    job->line_step = row_bytes - whole * COLUMNS * out.dx;
-    if (tiles == whole) {
-        multiply_tiles(multiply, job, columns, whole * tile_words, to, out.dx, out.dc, chunk->lines);
+    out.base += (size_t)chunk->x * out.dx;
+    if (chunk->width * chunk->lines == 1) {
+        one_pixel(l, columns, k4, out);
         return;
     }
-    for (uint32_t line = 0; line < chunk->lines; line++, to += row_bytes) {
-        if (whole) {
-            multiply_tiles(multiply, job, columns, whole * tile_words, to, out.dx, out.dc, 1);
-            columns += whole * tile_words;
-        }
-        for (uint32_t t = whole; t < tiles; t++, columns += tile_words) {
-            int16_t cut[2 * COLUMNS];
-            multiply_tiles(multiply, job, columns, tile_words, (uint8_t *)cut, 2 * size, size, 1);
-            uint32_t left = chunk->width - t * COLUMNS;
-            uint8_t *p = to + (size_t)t * COLUMNS * out.dx;
-            const uint8_t *from = (const uint8_t *)cut;
-            for (uint32_t i = 0; i < left && i < COLUMNS; i++, p += out.dx, from += 2 * size) {
-                memcpy(p, from, size);
-                memcpy(p + (next - o) * out.dc, from + (next - o) * size, size);
-            }
+    bool halves = l->out.pitch != 0;
+    multiply_t *multiply = l->out_zero_point == -128
+        ? (halves ? multiply_relu_halves : multiply_relu_bytes)
+        : (halves ? multiply_linear_halves : multiply_linear_bytes);
+    uint32_t tiles = (chunk->width + COLUMNS - 1) / COLUMNS, whole = chunk->width / COLUMNS;
+    tiles_t job;
+    job.dx = out.dx;
+    job.dc = out.dc;
+    job.step = COLUMNS * out.dx - out.dc;
+    job.weights = weights;
+    job.weights_end = weights + k4;
+    job.entry = steps == 0 ? UNROLLED * STEP_BYTES : (0 - steps) % UNROLLED * STEP_BYTES;
+    job.line_columns = tiles * 6 * k4;
+    job.line_step = l->out.row_bytes - whole * COLUMNS * out.dx;
+    job.columns = columns;
+    const uint32_t *line_end = columns + whole * (6 * k4 / 4);
+    const uint8_t *packed = l->weights, *bias = l->table, *mult = bias + 4 * channels, *shift = mult + 4 * channels;
+    uint8_t *to = (uint8_t *)out.base;
+    for (uint32_t o = 0; o < channels; o += 2, packed += 2 * k4, to += 2 * out.dc) {
+        uint32_t next = o + 1 < channels ? 1 : 0;
+        job.bias[0] = 2 * tv_i32(bias);
+        job.bias[1] = 2 * tv_i32(bias + 4 * next);
+        job.first = tv_requant(tv_i32(mult), shift[0], l->out_zero_point);
+        job.second = tv_requant(tv_i32(mult + 4 * next), shift[next], l->out_zero_point);
+        bias += 8;
+        mult += 8;
+        shift += 2;
+        widen_weights(weights, packed, k4);
+        if (tiles == whole && next) {
+            job.out = to;
+            job.line_end = line_end;
+            job.lines = chunk->lines;
+            multiply(&job);
+        } else {
+            multiply_cut(l, multiply, &job, columns, chunk, o, o + next, to);
         }
     }
 }
 
 void tv_conv_dsp(const tv_layer_t *l, int8_t *arena, void *scratch, uint32_t scratch_size, uint32_t y, uint32_t rows) {
     uint32_t k4 = tv_align4((uint32_t)l->kernel * l->kernel * l->in_c);
-    uint32_t k8 = (k4 + 7) & ~7u; // multiply_tiles takes eight at a time
-    uint32_t channels = l->out_c, tile_words = 6 * k8 / 4;
-    uint32_t *weights = scratch, *columns = weights + k8;
-    const uint8_t *bias = l->table, *mult = bias + 4 * channels, *shift = mult + 4 * channels;
-    bool flat = tv_is_flat(l), halves = l->out.pitch != 0;
+    uint32_t tile_words = 6 * k4 / 4;
+    uint32_t *weights = scratch, *columns = weights + k4;
+    bool flat = tv_is_flat(l);
     uint32_t width = flat ? rows * l->out_w : l->out_w, lines = flat ? 1 : rows;
     uint32_t line_tiles = (width + COLUMNS - 1) / COLUMNS;
-    uint32_t room = (scratch_size - 4 * k8) / (6 * k8); // tiles, at least 1: tv_layer_scratch()
-    multiply_t *multiply = l->out_zero_point == -128
-        ? (halves ? multiply_relu_halves : multiply_relu_bytes)
-        : (halves ? multiply_linear_halves : multiply_linear_bytes);
-    tiles_t job;
-    job.weights = weights;
-    job.weights_end = weights + k8;
+    uint32_t room = (scratch_size - 4 * k4) / (6 * k4); // tiles, at least 1: tv_layer_scratch()
     chunk_t chunk = { .y = y };
     while (chunk.y < y + lines) {
         if (room < line_tiles) {
@@ -308,28 +398,12 @@ void tv_conv_dsp(const tv_layer_t *l, int8_t *arena, void *scratch, uint32_t scr
             chunk.lines = left < room / line_tiles ? left : room / line_tiles;
             chunk.width = width;
         }
-        uint32_t *tile = columns;
+        uint32_t *line_columns = columns;
         for (uint32_t line = 0; line < chunk.lines; line++) {
-            for (uint32_t x = 0; x < chunk.width; x += COLUMNS, tile += tile_words) {
-                gather_tile(l, arena, chunk.y + line, chunk.x + x, width, tile, (int8_t *)weights, k4);
-                if (k8 != k4) {
-                    memset(tile + tile_words - 6, 0, 24);
-                }
-            }
+            gather_line(l, arena, chunk.y + line, chunk.x, chunk.width, line_columns, (int8_t *)weights, k4);
+            line_columns += (chunk.width + COLUMNS - 1) / COLUMNS * tile_words;
         }
-        if (k8 != k4) {
-            memset(weights + k4, 0, 16);
-        }
-        const uint8_t *packed = l->weights;
-        for (uint32_t o = 0; o < channels; o += 2, packed += 2 * k4) {
-            uint32_t next = o + 1 < channels ? o + 1 : o;
-            job.bias[0] = 2 * tv_i32(bias + 4 * o);
-            job.bias[1] = 2 * tv_i32(bias + 4 * next);
-            job.requant[0] = tv_requant(tv_i32(mult + 4 * o), shift[o], l->out_zero_point);
-            job.requant[1] = tv_requant(tv_i32(mult + 4 * next), shift[next], l->out_zero_point);
-            widen_weights(weights, packed, k4);
-            multiply_chunk(l, arena, &chunk, &job, multiply, columns, tile_words, o, next);
-        }
+        multiply_chunk(l, arena, &chunk, weights, columns, k4);
         chunk.x += chunk.width;
         if (chunk.x >= width) {
             chunk.x = 0;

@@ -28,6 +28,13 @@ static inline uint32_t tv_sadd16(uint32_t a, uint32_t b) {
     return r;
 }
 
+// sum + products of the lower and of the upper halves
+static inline int32_t tv_smlad(uint32_t a, uint32_t b, int32_t sum) {
+    int32_t r;
+    __asm ("smlad %0, %1, %2, %3" : "=r" (r) : "r" (a), "r" (b), "r" (sum));
+    return r;
+}
+
 // sum + the upper word of a * b, rounded
 static inline int32_t tv_smmlar(int32_t a, int32_t b, int32_t sum) {
     int32_t r;

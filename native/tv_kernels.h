@@ -81,8 +81,8 @@ static inline void tv_fill_margins(const tv_layer_t *layer, int8_t *arena, uint3
     uint32_t pitch = layer->out.pitch, left = layer->out_margin, width = layer->out_w;
     uint32_t channels = layer->out_c, right = pitch - left - width;
     int16_t zero = layer->out_zero_point;
-    if (pitch == 0) {
-        return;
+    if (pitch == 0 || y >= layer->out.rows) {
+        return; // in a ring the margins of an earlier row are still there
     }
     for (; rows > 0; rows--, y++) {
         int16_t *row = (int16_t *)(void *)tv_row(arena, &layer->out, y);
