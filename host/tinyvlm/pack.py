@@ -109,7 +109,7 @@ def main(argv: list[str] | None = None) -> int:
         )
         return 2
     for label, note in zip(prototypes.labels, notes, strict=True):
-        if note != "exact":
+        if set(note.split("; ")) != {"exact"}:
             print(f"  {label}: {note}")
     print(
         f"{output}: {len(prototypes.labels)} labels x {args.dim} dimensions x {args.bits} bits, "

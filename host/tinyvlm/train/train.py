@@ -196,7 +196,7 @@ def train(
         )
         for images, ids in batches:
             progress = clock.item() / config.minutes if config.minutes else step / steps
-            if progress >= 1 or (size == config.small and progress >= config.large_from):
+            if progress >= 1 or (size != config.large and progress >= config.large_from):
                 break
             for group in optimizer.param_groups:
                 group["lr"] = learning_rate(progress, config) * group.get("rate", 1.0)
@@ -213,6 +213,8 @@ def train(
             if step % 100 == 0 and rank == 0:
                 print(f"step {step} {progress:.3f} loss {sums.mean() / count:.3f}", flush=True)
         epoch += 1
+        if not config.minutes:
+            progress = step / steps
         if not count:
             continue
         share(statistics, world)
