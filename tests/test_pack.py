@@ -74,7 +74,7 @@ def test_what_is_wrong_is_said_and_nothing_is_written(tmp_path, words, options, 
 def test_a_missing_list(tmp_path):
     done = run("--vocab", "nothing.txt", cwd=tmp_path)
     assert (done.returncode, done.stdout) == (2, "")
-    assert done.stderr == "tinyvlm-pack: nothing.txt: no such file\n"
+    assert done.stderr == "tinyvlm-pack: nothing.txt: no such file or directory\n"
 
 
 def test_a_failed_run_leaves_the_old_file(tmp_path):

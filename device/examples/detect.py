@@ -5,6 +5,7 @@ Without a camera it goes once through the photos (*.ppm) on the board, in /rom/p
 The words come from a .tvp file: tinyvlm-pack --vocab pets.txt; mpremote cp pets.tvp :
 """
 
+import gc
 import os
 import time
 
@@ -79,6 +80,8 @@ def main():
             words = ", ".join("%s %.2f" % pair for pair in found)
             cost = "%.1f M instructions" % (cpu / 1e6) if counting else "%.1f ms" % (us / 1e3)
             print("%-11s %-47s %s" % (name, words, cost))
+    used, free = gc.mem_alloc(), gc.mem_free()
+    print("heap in use %d of %d KB" % (used // 1024, (used + free) // 1024))
 
 
 main()

@@ -8,7 +8,7 @@ import sys
 from pathlib import Path
 
 from . import tflite, tvlm
-from .files import write_atomic
+from .files import explain, write_atomic
 
 
 def main(argv: list[str] | None = None) -> int:
@@ -26,7 +26,7 @@ def main(argv: list[str] | None = None) -> int:
         data = tflite.to_bytes(graph, args.dense)
         write_atomic(args.tflite, data)
     except (ValueError, OSError, ImportError) as error:
-        print(f"tinyvlm-export: {error}", file=sys.stderr)
+        print(f"tinyvlm-export: {explain(error)}", file=sys.stderr)
         return 1
     height, width, _ = graph.input_shape
     dim = graph.shapes()[graph.embedding][2]

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""Writing files so that a pulled plug leaves the old one or the new one, never half of one."""
+"""Files: written so that a pulled plug leaves the old or the new one, never half of one."""
 
 from __future__ import annotations
 
@@ -21,3 +21,10 @@ def write_atomic(path: str | Path, data: bytes) -> int:
         os.unlink(temporary)
         raise
     return len(data)
+
+
+def explain(error: Exception) -> str:
+    """An error as a sentence for the command line: `pets.txt: no such file or directory`."""
+    if isinstance(error, OSError) and error.filename is not None and error.strerror:
+        return f"{error.filename}: {error.strerror[0].lower()}{error.strerror[1:]}"
+    return str(error)

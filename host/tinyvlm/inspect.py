@@ -13,6 +13,7 @@ from collections import Counter
 from pathlib import Path
 
 from . import tvlm, tvp
+from .files import explain
 from .graph import INPUT, Add, AvgPool, Conv
 from .plan import Plan
 from .reference import embed
@@ -162,7 +163,7 @@ def main(argv: list[str] | None = None) -> int:
         try:
             print(("\n" if i else "") + f"{name}\n{report(name)}")
         except (ValueError, OSError) as error:
-            print(f"tinyvlm-inspect: {error}", file=sys.stderr)
+            print(f"tinyvlm-inspect: {explain(error)}", file=sys.stderr)
             return 1
     return 0
 

@@ -14,6 +14,7 @@ from pathlib import Path
 import numpy as np
 
 from . import tvlm, tvp, vocabulary
+from .files import explain
 from .text import DATA, TextEncoder, UnknownPhrase, create_text_encoder, normalize
 
 DEFAULT_MODEL = DATA / "base.tvlm"
@@ -100,12 +101,9 @@ def main(argv: list[str] | None = None) -> int:
         )
         output = args.output or args.vocab.with_suffix(".tvp")
         size = tvp.write(prototypes, output)
-    except FileNotFoundError as error:
-        print(f"tinyvlm-pack: {error.filename}: no such file", file=sys.stderr)
-        return 2
     except (OSError, ValueError) as error:
         print(
-            "\n".join(f"tinyvlm-pack: {line}" for line in str(error).splitlines()), file=sys.stderr
+            "\n".join(f"tinyvlm-pack: {line}" for line in explain(error).splitlines()), file=sys.stderr
         )
         return 2
     for label, note in zip(prototypes.labels, notes, strict=True):
