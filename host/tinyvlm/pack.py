@@ -102,9 +102,8 @@ def main(argv: list[str] | None = None) -> int:
         output = args.output or args.vocab.with_suffix(".tvp")
         size = tvp.write(prototypes, output)
     except (OSError, ValueError) as error:
-        print(
-            "\n".join(f"tinyvlm-pack: {line}" for line in explain(error).splitlines()), file=sys.stderr
-        )
+        for line in explain(error).splitlines():
+            print(f"tinyvlm-pack: {line}", file=sys.stderr)
         return 2
     for label, note in zip(prototypes.labels, notes, strict=True):
         if set(note.split("; ")) != {"exact"}:
