@@ -45,6 +45,23 @@ def text_space(state: dict, table: text.TextTable) -> text.TextSpace:
     return text.TextSpace(*rounded)
 
 
+def centre_embeddings(
+    model: Student, task: Task, config: TrainConfig, amount: float, count: int = 4096
+) -> None:
+    """Take `amount` of the mean embedding out of the head's bias.
+
+    The mean over training images is what the student says about no image in particular: which
+    names were frequent. Words it never saw should not have to compete with that.
+    """
+    seed = config.seed + 555
+    order = data.epoch_order(task.images, task.train, count, config.balance, seed)[:count]
+    embed = evaluate.float_embedder(model)
+    batches = data.eval_batches(task.images, order, config.large)
+    mean = np.concatenate([embed(x) for x, _ in batches]).mean(0)
+    with torch.no_grad():
+        model.head.bias -= amount * torch.from_numpy(mean)
+
+
 def finetune(
     nodes: list[quantize.Node],
     quants: dict[str, graph.Quant],
@@ -123,6 +140,7 @@ def main() -> None:
     p.add_argument("--qat-steps", type=int, default=300)
     p.add_argument("--qat-lr", type=float, default=1e-4)
     p.add_argument("--equalize", type=float, default=0.5)
+    p.add_argument("--centre", type=float, default=0.75, help="part of the mean embedding to drop")
     p.add_argument("--calibration-images", type=int, default=1024)
     p.add_argument("--final", action="store_true", help="measure on the evaluation sets too")
     args = p.parse_args()
@@ -130,6 +148,8 @@ def main() -> None:
     config, model, state = load_run(args.run)
     images = data.load(args.data / "train", args.cache)
     task = make_task(images, config.seed)
+    if args.centre:
+        centre_embeddings(model, task, config, args.centre)
     table = text.load_table(args.data / "text" / "clip-vit-b-32-openai.npz")
     text.add_estimates(table, task.names)
     space = text_space(state, table)

@@ -68,6 +68,18 @@ class MatryoshkaCE(nn.Module):
         label[lift] = torch.multinomial(above[lift], 1).squeeze(1)
         return label
 
+    def distill(self, embedding: Tensor, point: Tensor) -> Tensor:
+        """1 - cosine to a teacher's points (n, 512) in the centred text space, over prefixes.
+
+        A row of zeros is an image without a teacher.
+        """
+        has = point.abs().sum(1) > 0
+        if not has.any():
+            return embedding.sum() * 0.0
+        z, t = embedding[has], point[has] @ self.matrix.T.detach()
+        cosines = [F.cosine_similarity(z[:, :dim], t[:, :dim], dim=1) for dim in self.dims]
+        return sum((1 - c).sum() for c in cosines) / (len(self.dims) * len(point))
+
     def forward(self, embedding: Tensor, label: Tensor) -> tuple[Tensor, Tensor]:
         """(loss, per-prefix losses) of embeddings (n, dim) with class numbers (n,)."""
         label = self.raise_labels(label)

@@ -19,7 +19,7 @@ import json
 import math
 import os
 import time
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 
 import numpy as np
@@ -52,6 +52,8 @@ class TrainConfig:
     matrix_rate: float = 0.01  # ... at this part of lr: much more, and unseen words get worse
     smoothing: float = 0.1
     hypernyms: float = 0.25
+    last: int = 0  # channels of the last 1x1; 0: as in `student`
+    teacher: float = 0.0  # weight of the soft-label teacher's points (teacher.py)
     seed: int = 1
     student: StudentConfig = field(default_factory=StudentConfig)
 
@@ -155,6 +157,15 @@ def share(tensors: list[Tensor], world: int) -> None:
             t.copy_(part.view_as(t))
 
 
+def warm_start(model: nn.Module, path: Path) -> None:
+    """Take what fits from another run's checkpoint: tensors of the same name and shape."""
+    state = torch.load(path, weights_only=False)["model"]
+    own = model.state_dict()
+    fits = {k: v for k, v in state.items() if k in own and own[k].shape == v.shape}
+    model.load_state_dict(fits, strict=False)
+    print(f"{len(fits)} of {len(own)} tensors from {path}", flush=True)
+
+
 def train(
     config: TrainConfig,
     task: Task,
@@ -162,6 +173,7 @@ def train(
     out: Path,
     resume: bool = False,
     init: Path | None = None,
+    teacher: Path | None = None,
 ) -> Student:
     """The loop. Returns the trained student."""
     rank, world = int(os.environ.get("RANK", 0)), int(os.environ.get("WORLD_SIZE", 1))
@@ -170,7 +182,11 @@ def train(
     optimizer = make_optimizer(model, loss, config)
     epoch, step, spent = 0, 0, 0.0
     if init:
-        model.load_state_dict(torch.load(init, weights_only=False)["model"])
+        warm_start(model, init)
+    points = None
+    if teacher:
+        with np.load(teacher) as file:
+            points = {key: file[key] for key in ("index", "vector")}
     if resume and (out / "last.pt").exists():
         state = torch.load(out / "last.pt", weights_only=False)
         model.load_state_dict(state["model"])
@@ -201,7 +217,12 @@ def train(
             for group in optimizer.param_groups:
                 group["lr"] = learning_rate(progress, config) * group.get("rate", 1.0)
             label = torch.from_numpy(task.target[ids])
-            total, each = loss(model(to_input(torch.from_numpy(images))), label)
+            z = model(to_input(torch.from_numpy(images)))
+            total, each = loss(z, label)
+            if points is not None:
+                row = points["index"][ids]
+                point = points["vector"][row].astype(np.float32) * (row >= 0)[:, None]
+                total = total + config.teacher * loss.distill(z, torch.from_numpy(point))
             optimizer.zero_grad(set_to_none=True)
             total.backward()
             spent = time.monotonic() - start
@@ -268,6 +289,8 @@ def main(argv: list[str] | None = None) -> None:
     args = parse(argv)
     known = {k: v for k, v in vars(args).items() if k in TrainConfig.__dataclass_fields__}
     config = TrainConfig(**known)
+    if config.last:
+        config.student = replace(config.student, last=config.last)
     if args.threads:
         torch.set_num_threads(args.threads)
     if int(os.environ.get("WORLD_SIZE", 1)) > 1:
@@ -281,7 +304,8 @@ def main(argv: list[str] | None = None) -> None:
     space = text.whitened_pca(table, config.student.dim, config.alpha)
     loss = make_loss(task, table, space, config)
     print(f"{len(task.train)} images, {len(task.names)} names, text space {space.name}")
-    train(config, task, loss, args.out, args.resume, args.init)
+    teacher = args.cache / "teacher.npz" if config.teacher else None
+    train(config, task, loss, args.out, args.resume, args.init, teacher)
 
 
 if __name__ == "__main__":
