@@ -7,6 +7,7 @@ runs `mpremote connect PORT run device/examples/detect.py` and draws what it sai
 
 from __future__ import annotations
 
+import os
 import re
 import shutil
 import subprocess
@@ -20,8 +21,8 @@ from .photos import Photo, photos, save_ppm
 from .text import DATA
 
 ROOT = Path(__file__).resolve().parents[2]
-BUILD = ROOT / "build" / "demo"
-PICTURE = ROOT / "build" / "demo.png"
+BUILD = Path("build/demo")  # seen from ROOT, where the commands run
+PICTURE = Path("build/demo.png")
 DETECT = Path("device/examples/detect.py")
 WORDS = Path("device/examples/things.txt")
 
@@ -31,6 +32,7 @@ _LINE = re.compile(r"(\S+)\s+(.+? \d\.\d\d(?:, .+? \d\.\d\d)*)\s+([\d.]+) M inst
 
 def main() -> int:
     """Run the demo; 0 when the board has named every photo (rightly or not)."""
+    os.chdir(ROOT)
     try:
         shown = photos()
         image = make_romfs(shown)
@@ -48,7 +50,7 @@ def main() -> int:
     wrong = [p for p in shown if not answers.get(p.name) or answers[p.name][0][0] != p.shows]
     missed = "".join(f"; {photo.name} shows: {photo.shows}" for photo in wrong)
     print(f"\n{len(shown) - len(wrong)} of {len(shown)} photos right{missed}")
-    print(f"picture: {PICTURE.relative_to(ROOT)}")
+    print(f"picture: {PICTURE}")
     return 0 if len(answers) == len(shown) else 1
 
 
@@ -67,12 +69,12 @@ def make_romfs(shown: list[Photo]) -> Path:
 
 def run(command: list[str]) -> list[str]:
     """Show a command as a user would type it, run it, pass its output on and return it."""
-    typed = " ".join(command).replace(str(ROOT) + "/", "")
+    typed = " ".join(command)
     for python in (f"{sys.executable} -m ", f"{sys.executable} "):
-        typed = typed.replace(python.replace(str(ROOT) + "/", ""), "")
+        typed = typed.replace(python, "")
     print(f"\n$ {typed}", flush=True)
     lines = []
-    with subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, text=True) as process:
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
         for line in process.stdout:
             print(line, end="", flush=True)
             lines.append(line)
