@@ -148,23 +148,39 @@ MULTIPLY_TILES(multiply_linear_bytes, TV_REQUANT_LINEAR, "strb")
 MULTIPLY_TILES(multiply_linear_halves, TV_REQUANT_LINEAR, "strh")
 
 // k4 bytes into every third pair of words of a tile.
-static void widen_column(uint32_t *to, const int8_t *from, uint32_t k4) {
-    const uint8_t *in = (const uint8_t *)from, *end = in + k4;
-    for (const uint8_t *even_end = in + (k4 & ~7u); in < even_end; in += 8, to += 12) {
-        uint32_t a = tv_u32(in), b = tv_u32(in + 4);
-        uint32_t a02 = tv_sxtb16(a), a13 = tv_sxtb16_ror8(a);
-        uint32_t b02 = tv_sxtb16(b), b13 = tv_sxtb16_ror8(b);
-        to[0] = tv_sadd16(a02, a02);
-        to[1] = tv_sadd16(a13, a13);
-        to[6] = tv_sadd16(b02, b02);
-        to[7] = tv_sadd16(b13, b13);
+static inline void widen_column(uint32_t *to, const int8_t *from, uint32_t k4) {
+    const int8_t *end = from + (k4 & ~7u);
+    uint32_t a, b, c, d;
+    if (k4 & 4) {
+        uint32_t *last = to + 6 * (k4 / 4 - 1);
+        a = tv_u32((const uint8_t *)end);
+        b = tv_sxtb16(a);
+        c = tv_sxtb16_ror8(a);
+        last[0] = tv_sadd16(b, b);
+        last[1] = tv_sadd16(c, c);
+        if (from == end) {
+            return;
+        }
     }
-    if (in < end) {
-        uint32_t a = tv_u32(in);
-        uint32_t a02 = tv_sxtb16(a), a13 = tv_sxtb16_ror8(a);
-        to[0] = tv_sadd16(a02, a02);
-        to[1] = tv_sadd16(a13, a13);
-    }
+    __asm volatile (
+        "1: ldr %[a], [%[from]], #4 \n"
+        "ldr %[c], [%[from]], #4    \n"
+        "sxtb16 %[b], %[a], ror #8  \n"
+        "sxtb16 %[a], %[a]          \n"
+        "sadd16 %[b], %[b], %[b]    \n"
+        "sadd16 %[a], %[a], %[a]    \n"
+        "sxtb16 %[d], %[c], ror #8  \n"
+        "sxtb16 %[c], %[c]          \n"
+        "strd %[a], %[b], [%[to]], #24 \n"
+        "sadd16 %[d], %[d], %[d]    \n"
+        "sadd16 %[c], %[c], %[c]    \n"
+        "cmp %[from], %[end]        \n"
+        "strd %[c], %[d], [%[to]], #24 \n"
+        "bne 1b                     \n"
+        : [from] "+r" (from), [to] "+r" (to), [a] "=&r" (a), [b] "=&r" (b), [c] "=&r" (c),
+        [d] "=&r" (d)
+        : [end] "r" (end)
+        : "cc", "memory");
 }
 
 // Two channels' weights; packed as the file has them, widened as multiply_tiles wants them.
@@ -331,6 +347,16 @@ static void multiply_cut(const tv_layer_t *l, multiply_t *multiply, const tiles_
     }
 }
 
+// Biases and scales of the channels o and o + next.
+static inline void set_channels(const tv_layer_t *l, tiles_t *job, uint32_t o, uint32_t next) {
+    uint32_t channels = l->out_c;
+    const uint8_t *bias = l->table + 4 * o, *mult = bias + 4 * channels, *shift = l->table + 8 * channels + o;
+    job->bias[0] = 2 * tv_i32(bias);
+    job->bias[1] = 2 * tv_i32(bias + 4 * next);
+    job->first = tv_requant(tv_i32(mult), shift[0], l->out_zero_point);
+    job->second = tv_requant(tv_i32(mult + 4 * next), shift[next], l->out_zero_point);
+}
+
 // All channels of a chunk whose columns are gathered.
 static void multiply_chunk(const tv_layer_t *l, int8_t *arena, const chunk_t *chunk,
     uint32_t *weights, const uint32_t *columns, uint32_t k4) {
@@ -357,26 +383,25 @@ static void multiply_chunk(const tv_layer_t *l, int8_t *arena, const chunk_t *ch
     job.line_step = l->out.row_bytes - whole * COLUMNS * out.dx;
     job.columns = columns;
     const uint32_t *line_end = columns + whole * (6 * k4 / 4);
-    const uint8_t *packed = l->weights, *bias = l->table, *mult = bias + 4 * channels, *shift = mult + 4 * channels;
+    const uint8_t *packed = l->weights;
     uint8_t *to = (uint8_t *)out.base;
-    for (uint32_t o = 0; o < channels; o += 2, packed += 2 * k4, to += 2 * out.dc) {
-        uint32_t next = o + 1 < channels ? 1 : 0;
-        job.bias[0] = 2 * tv_i32(bias);
-        job.bias[1] = 2 * tv_i32(bias + 4 * next);
-        job.first = tv_requant(tv_i32(mult), shift[0], l->out_zero_point);
-        job.second = tv_requant(tv_i32(mult + 4 * next), shift[next], l->out_zero_point);
-        bias += 8;
-        mult += 8;
-        shift += 2;
+    uint32_t o = 0, lone = channels & 1;
+    for (; o + lone < channels; o += 2, packed += 2 * k4, to += 2 * out.dc) {
+        set_channels(l, &job, o, 1);
         widen_weights(weights, packed, k4);
-        if (tiles == whole && next) {
+        if (tiles == whole) {
             job.out = to;
             job.line_end = line_end;
             job.lines = chunk->lines;
             multiply(&job);
         } else {
-            multiply_cut(l, multiply, &job, columns, chunk, o, o + next, to);
+            multiply_cut(l, multiply, &job, columns, chunk, o, o + 1, to);
         }
+    }
+    if (lone) {
+        set_channels(l, &job, o, 0);
+        widen_weights(weights, packed, k4);
+        multiply_cut(l, multiply, &job, columns, chunk, o, o, to);
     }
 }
 

@@ -76,24 +76,34 @@ static inline bool tv_is_flat(const tv_layer_t *l) {
            && (l->op != TV_OP_ADD || tv_is_whole(&l->in2, l->in_h, l->in_w, l->in_c));
 }
 
-// A planar row is read by a depthwise layer, which wants the zero point beside the image.
+// A planar row is read by a depthwise layer, which wants the zero point beside the image. Between
+// two channels the right margin of one and the left of the next are one gap.
 static inline void tv_fill_margins(const tv_layer_t *layer, int8_t *arena, uint32_t y, uint32_t rows) {
     uint32_t pitch = layer->out.pitch, left = layer->out_margin, width = layer->out_w;
-    uint32_t channels = layer->out_c, right = pitch - left - width;
-    int16_t zero = layer->out_zero_point;
+    uint32_t gap = pitch - width;
+    uint32_t two = (uint16_t)layer->out_zero_point * 0x10001u;
     if (pitch == 0 || y >= layer->out.rows) {
         return; // in a ring the margins of an earlier row are still there
     }
     for (; rows > 0; rows--, y++) {
-        int16_t *row = (int16_t *)(void *)tv_row(arena, &layer->out, y);
-        for (uint32_t c = 0; c < channels; c++, row += width) {
-            for (uint32_t i = 0; i < left; i++) {
-                *row++ = zero;
+        uint8_t *row = (uint8_t *)tv_row(arena, &layer->out, y), *p = row + 2 * (left + width);
+        uint8_t *last = p + 2 * pitch * (layer->out_c - 1u);
+        for (uint32_t i = 0; i < left; i++) {
+            memcpy(row + 2 * i, &two, 2);
+        }
+        if (gap == 2) {
+            for (; p < last; p += 2 * pitch) {
+                memcpy(p, &two, 4);
             }
-            for (uint32_t i = 0; i < right; i++) {
-                row[width + i] = zero;
+        } else {
+            for (; p < last; p += 2 * pitch) {
+                for (uint32_t i = 0; i < gap; i++) {
+                    memcpy(p + 2 * i, &two, 2);
+                }
             }
-            row += right;
+        }
+        for (uint32_t i = left; i < gap; i++) {
+            memcpy(p + 2 * (i - left), &two, 2);
         }
     }
 }
