@@ -4,7 +4,9 @@ PYTHON ?= python3
 JOBS ?= $(shell nproc 2>/dev/null || sysctl -n hw.ncpu)
 
 BOARD_DIR := $(CURDIR)/boards/VIRT_CORTEX_M7
-FIRMWARE := build/board/firmware.elf
+BOARD_BUILD ?= build/board
+FIRMWARE := $(BOARD_BUILD)/firmware.elf
+CMSIS_NN_LIBRARY := $(wildcard $(CMSIS_NN)/lib/libcmsis-nn.a)
 VENV := .venv
 
 .DEFAULT_GOAL := help
@@ -30,7 +32,7 @@ $(VENV)/engine.stamp: $(VENV)/packages.stamp $(wildcard native/*.[ch] native/cpy
 	PYTHONWARNINGS=ignore $(VENV)/bin/python -m pip install --quiet --no-build-isolation --no-deps --editable .
 	@touch $@
 
-board: $(FIRMWARE) ## Build the virtual board's firmware (MPY_DIR=... for a MicroPython of yours)
+board: $(FIRMWARE) ## Build the virtual board's firmware (MPY_DIR=... for a MicroPython of yours; CMSIS_NN=... to compare)
 
 build/micropython.path: FORCE | packages
 	@MPY_DIR=$(MPY_DIR) boards/micropython.sh $@
@@ -38,17 +40,22 @@ build/micropython.path: FORCE | packages
 FIRMWARE_SOURCES := $(shell find $(BOARD_DIR) native/*.* device -type f)
 
 # Another MicroPython than last time starts from scratch.
-build/board/%.path: build/micropython.path
-	rm -rf build/board
-	mkdir -p build/board
+$(BOARD_BUILD)/%.path: build/micropython.path
+	rm -rf $(BOARD_BUILD)
+	mkdir -p $(BOARD_BUILD)
 	cp $< $@
 
+# Another CMSIS-NN than last time, or none: the engine is compiled and all is linked again.
+$(BOARD_BUILD)/cmsis-nn.stamp: $(BOARD_BUILD)/micropython.path FORCE
+	@now="$(CMSIS_NN) $$(cat $(CMSIS_NN_LIBRARY) < /dev/null | cksum)"; \
+		test "$$(cat $@ 2> /dev/null)" = "$$now" || { rm -f $(BOARD_BUILD)/native/tv_*.o; echo "$$now" > $@; }
+
 # MicroPython insists on a folder of micropython-lib, although this board takes nothing from it.
-$(FIRMWARE): build/board/micropython.path $(FIRMWARE_SOURCES)
+$(FIRMWARE): $(BOARD_BUILD)/micropython.path $(BOARD_BUILD)/cmsis-nn.stamp $(FIRMWARE_SOURCES)
 	$(MAKE) -j$(JOBS) -C $$(cat $<)/mpy-cross PYTHON=$(PYTHON)
 	mpy=$$(cat $<) && $(MAKE) -j$(JOBS) -C $$mpy/ports/qemu BOARD=VIRT_CORTEX_M7 \
-		BOARD_DIR=$(BOARD_DIR) BUILD=$(CURDIR)/build/board USER_C_MODULES=$(CURDIR) \
-		MPY_LIB_DIR=$$mpy PYTHON=$(PYTHON)
+		BOARD_DIR=$(BOARD_DIR) BUILD=$(abspath $(BOARD_BUILD)) USER_C_MODULES=$(CURDIR) \
+		MPY_LIB_DIR=$$mpy PYTHON=$(PYTHON) CMSIS_NN=$(abspath $(CMSIS_NN))
 	@touch $@
 
 bench: setup board ## Count what a frame costs, layer by layer (with Debian's llvm: cycles, too)

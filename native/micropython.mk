@@ -10,3 +10,16 @@ CFLAGS_USERMOD += -I$(TINYVLM_DIR)
 # Ports compile with -Os for the sake of flash. The kernels are a few kilobytes and all of the
 # time, and -Os costs them 15 to 45 %. The last -O on a command line counts.
 $(BUILD)/$(notdir $(TINYVLM_DIR))/tv_%.o: CFLAGS += -O2 -Wextra
+
+# CMSIS_NN=/prefix adds the backend "cmsis-nn", from an installed library: prefix/include and
+# prefix/lib. -u makes the linker look for its functions there, wherever the library stands on
+# the command line.
+ifneq ($(and $(wildcard $(CMSIS_NN)/include/arm_nnfunctions.h),$(wildcard $(CMSIS_NN)/lib/libcmsis-nn.a)),)
+CFLAGS_USERMOD += -DTINYVLM_CMSIS_NN -isystem $(CMSIS_NN)/include
+LDFLAGS_USERMOD += $(addprefix -u ,arm_convolve_wrapper_s8 arm_convolve_wrapper_s8_get_buffer_size \
+	arm_depthwise_conv_wrapper_s8 arm_depthwise_conv_wrapper_s8_get_buffer_size \
+	arm_elementwise_add_s8 arm_avgpool_s8 arm_avgpool_s8_get_buffer_size)
+LDFLAGS_USERMOD += $(CMSIS_NN)/lib/libcmsis-nn.a
+else
+$(info Building without the backend "cmsis-nn": no library in CMSIS_NN=$(CMSIS_NN))
+endif

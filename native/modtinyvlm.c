@@ -6,7 +6,8 @@
 // Where a frame's working memory comes from: a board whose linker script defines the symbols
 // _tinyvlm_arena_start and _tinyvlm_arena_end (say, all of a tightly coupled RAM) sets
 // TINYVLM_ARENA_REGION to 1 in its mpconfigboard.h; elsewhere it is taken from the heap, once,
-// when an Encoder is made.
+// when an Encoder is made. The backend "cmsis-nn" wants megabytes more: TINYVLM_MEMORY_REGION and
+// _tinyvlm_memory_start, _tinyvlm_memory_end say where, if not on the heap.
 
 #include <string.h>
 
@@ -23,6 +24,10 @@
 
 #ifndef TINYVLM_ARENA_REGION
 #define TINYVLM_ARENA_REGION (0)
+#endif
+
+#ifndef TINYVLM_MEMORY_REGION
+#define TINYVLM_MEMORY_REGION (0)
 #endif
 
 #ifndef MP_NORETURN // MicroPython 1.25
@@ -45,13 +50,25 @@ typedef struct {
     uint32_t begin;
 } hook_t;
 
-#if TINYVLM_ARENA_REGION
+#if TINYVLM_ARENA_REGION || TINYVLM_MEMORY_REGION
 // One region, so only one encoder at a time may be running in it.
 static bool tinyvlm_region_busy;
 #define BUSY(self) tinyvlm_region_busy
 #else
 #define BUSY(self) (self)->busy
 #endif
+
+#if TINYVLM_MEMORY_REGION
+// Whose network is unpacked in it.
+static encoder_t *tinyvlm_memory_owner;
+#endif
+
+static void check_busy(const encoder_t *self) {
+    (void)self;
+    if (BUSY(self)) {
+        mp_raise_msg(&mp_type_RuntimeError, MP_ERROR_TEXT("the encoder is busy with a frame"));
+    }
+}
 
 static int tinyvlm_hook(void *ctx, int layer, bool end) {
     hook_t *h = ctx;
@@ -81,37 +98,61 @@ static MP_NORETURN void raise_file_error(const tv_model_t *m, int err) {
         (int)m->bad_layer, (int)size, name, tv_strerror(err));
 }
 
-// The arena. Its size is known, and so is the memory: say no before anything is allocated.
-static void *get_arena(uint32_t need) {
-    #if TINYVLM_ARENA_REGION
-    extern uint8_t _tinyvlm_arena_start, _tinyvlm_arena_end;
-    size_t have = (size_t)(&_tinyvlm_arena_end - &_tinyvlm_arena_start);
+// The size is known, and so is the memory: say no before anything is allocated.
+static MP_NORETURN void raise_no_room(const char *what, uint64_t need, size_t have, size_t largest,
+    const char *advice) {
+    mp_raise_msg_varg(&mp_type_MemoryError,
+        MP_ERROR_TEXT("%s: need %u bytes, have %u, largest free block %u; %s"), what,
+        need > UINT32_MAX ? (unsigned)UINT32_MAX : (unsigned)need, (unsigned)have, (unsigned)largest, advice);
+}
+
+#if TINYVLM_ARENA_REGION || TINYVLM_MEMORY_REGION
+static void *from_region(const char *what, uint64_t need, uint8_t *start, uint8_t *end) {
+    size_t have = (size_t)(end - start);
     if (need > have) {
-        mp_raise_msg_varg(&mp_type_MemoryError,
-            MP_ERROR_TEXT("arena: need %u bytes, have %u, largest free block %u; use a smaller encoder"),
-            (unsigned)need, (unsigned)have, (unsigned)have);
+        raise_no_room(what, need, have, have, "use a smaller encoder");
     }
-    return &_tinyvlm_arena_start;
-    #else
+    return start;
+}
+#endif
+
+#if !TINYVLM_ARENA_REGION || !TINYVLM_MEMORY_REGION
+static void *from_heap(const char *what, uint64_t need) {
     gc_info_t info;
     gc_collect();
     gc_info(&info);
     size_t largest = info.max_free * MICROPY_BYTES_PER_GC_BLOCK;
-    void *arena = NULL;
+    void *memory = NULL;
     #if MICROPY_GC_SPLIT_HEAP_AUTO
-    arena = m_malloc_maybe(need); // the heap can grow
+    memory = need <= SIZE_MAX ? m_malloc_maybe(need) : NULL; // the heap can grow
     #else
     if (need <= largest) {
-        arena = m_malloc_maybe(need);
+        memory = m_malloc_maybe(need);
     }
     #endif
-    if (arena == NULL) {
-        mp_raise_msg_varg(&mp_type_MemoryError,
-            MP_ERROR_TEXT("arena: need %u bytes, have %u, largest free block %u; "
-                "load the encoder first, or use a smaller one"),
-            (unsigned)need, (unsigned)info.free, (unsigned)largest);
+    if (memory == NULL) {
+        raise_no_room(what, need, info.free, largest, "load the encoder first, or use a smaller one");
     }
-    return arena;
+    return memory;
+}
+#endif
+
+static void *get_arena(uint32_t need) {
+    #if TINYVLM_ARENA_REGION
+    extern uint8_t _tinyvlm_arena_start, _tinyvlm_arena_end;
+    return from_region("arena", need, &_tinyvlm_arena_start, &_tinyvlm_arena_end);
+    #else
+    return from_heap("arena", need);
+    #endif
+}
+
+// For a backend that wants memory of its own.
+static void *get_memory(uint64_t need) {
+    #if TINYVLM_MEMORY_REGION
+    extern uint8_t _tinyvlm_memory_start, _tinyvlm_memory_end;
+    return from_region("backend", need, &_tinyvlm_memory_start, &_tinyvlm_memory_end);
+    #else
+    return from_heap("backend", need);
     #endif
 }
 
@@ -174,9 +215,13 @@ static void *get_buffer(mp_obj_t obj, mp_uint_t flags, const char *name, size_t 
 
 // The frame, or the known-answer image if frame is NULL.
 static int run(encoder_t *self, tv_frame_t *frame, int8_t *out, int8_t *map, uint32_t *times) {
-    if (BUSY(self)) {
-        mp_raise_msg(&mp_type_RuntimeError, MP_ERROR_TEXT("the encoder is busy with a frame"));
+    check_busy(self);
+    #if TINYVLM_MEMORY_REGION
+    if (self->model.memory != NULL && tinyvlm_memory_owner != self) {
+        tv_backend_use(&self->model, self->model.backend, self->model.memory);
+        tinyvlm_memory_owner = self;
     }
+    #endif
     hook_t h = { self, times, 0 };
     BUSY(self) = true;
     nlr_buf_t nlr;
@@ -186,6 +231,9 @@ static int run(encoder_t *self, tv_frame_t *frame, int8_t *out, int8_t *map, uin
             : tv_selftest(&self->model, self->arena, out, tinyvlm_hook, &h);
         nlr_pop();
         BUSY(self) = false;
+        if (err == TV_ERR_LIBRARY) {
+            mp_raise_msg_varg(&mp_type_RuntimeError, MP_ERROR_TEXT("%s"), tv_strerror(err));
+        }
         return err;
     }
     BUSY(self) = false; // Ctrl-C
@@ -296,10 +344,17 @@ static MP_DEFINE_CONST_FUN_OBJ_2(encoder_layer_obj, encoder_layer);
 
 static void set_backend(encoder_t *self, mp_obj_t name) {
     const char *wanted = mp_obj_str_get_str(name);
+    check_busy(self); // a callback must not pull the kernels away from a frame
     const tv_backend_t *b;
     for (unsigned i = 0; (b = tv_backend(i)) != NULL; i++) {
         if (strcmp(tv_backend_name(b), wanted) == 0) {
-            self->model.backend = b;
+            uint64_t need = tv_backend_memory(b, &self->model);
+            tv_backend_use(&self->model, b, need ? get_memory(need) : NULL);
+            #if TINYVLM_MEMORY_REGION
+            if (need) {
+                tinyvlm_memory_owner = self;
+            }
+            #endif
             return;
         }
     }

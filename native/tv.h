@@ -58,6 +58,7 @@ enum {
     TV_ERR_NO_MAP = -31,
     TV_ERR_NO_TEST = -32,
     TV_ERR_TEST = -33,
+    TV_ERR_LIBRARY = -34,
 };
 
 // One sentence part in lower case without a full stop, e.g. "the checksum does not match".
@@ -74,17 +75,17 @@ typedef struct {
 // The kernels an encoder runs on. All give the same bytes; tv_model_open() takes the first.
 typedef struct tv_backend tv_backend_t;
 
-// Backend number `index` of this build, the fastest first; NULL past the last, "portable".
+// Backend number `index` of this build, the fastest of ours first; NULL past the last.
 const tv_backend_t *tv_backend(unsigned index);
 
-// "dsp" (Cortex-M with DSP extension) or "portable" (plain C)
+// "dsp" (Cortex-M with DSP extension), "portable" (plain C) or, where it is linked, "cmsis-nn"
 const char *tv_backend_name(const tv_backend_t *backend);
 
 // An open encoder file: numbers, and pointers into the caller's buffer, which must stay.
-// To be read by anyone, written only by tv_model_open() - but for `backend`, which anyone may
-// change before a run.
+// To be read by anyone, written only by tv_model_open() and tv_backend_use().
 typedef struct {
     const tv_backend_t *backend;
+    void *memory;               // of the backend, or NULL
     const uint8_t *data;        // the file, at any alignment
     uint32_t size;              // its length in bytes, without what may follow it
     const uint8_t *fingerprint; // 8 bytes: the identity of the network
@@ -114,6 +115,14 @@ typedef struct {
 // file, the arena, the frame and the outputs, whatever the file contains. Reads the whole
 // file once (CRC): about 7 instructions a byte.
 int tv_model_open(tv_model_t *model, const void *data, size_t size);
+
+// Bytes of memory that a backend wants for this model besides the arena: 0, except for
+// "cmsis-nn", which keeps every tensor and a second copy of the weights there.
+uint64_t tv_backend_memory(const tv_backend_t *backend, const tv_model_t *model);
+
+// Run on `backend` from now on. memory: tv_backend_memory() bytes, aligned to TV_ARENA_ALIGN,
+// which nobody else may write to; NULL where that is 0.
+void tv_backend_use(tv_model_t *model, const tv_backend_t *backend, void *memory);
 
 // One layer, as the file has it. The pointers are the caller's file.
 typedef struct {

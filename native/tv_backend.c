@@ -6,9 +6,13 @@
 
 static const tv_backend_t backends[] = {
     #if defined(__ARM_FEATURE_DSP)
-    { "dsp", tv_conv_dsp, tv_depthwise_dsp, tv_add_dsp, tv_avgpool },
+    { "dsp", tv_conv_dsp, tv_depthwise_dsp, tv_add_dsp, tv_avgpool, NULL },
     #endif
-    { "portable", tv_conv, tv_depthwise, tv_add, tv_avgpool },
+    { "portable", tv_conv, tv_depthwise, tv_add, tv_avgpool, NULL },
+    #if defined(TINYVLM_CMSIS_NN)
+    // last, so that nobody gets it unasked: it wants memory of its own
+    { "cmsis-nn", NULL, NULL, NULL, NULL, &tv_cmsis_nn },
+    #endif
 };
 
 const tv_backend_t *tv_backend(unsigned index) {
@@ -17,4 +21,16 @@ const tv_backend_t *tv_backend(unsigned index) {
 
 const char *tv_backend_name(const tv_backend_t *backend) {
     return backend->name;
+}
+
+uint64_t tv_backend_memory(const tv_backend_t *backend, const tv_model_t *model) {
+    return backend->library ? backend->library->memory(model) : 0;
+}
+
+void tv_backend_use(tv_model_t *model, const tv_backend_t *backend, void *memory) {
+    model->backend = backend;
+    model->memory = memory;
+    if (backend->library) {
+        backend->library->prepare(model);
+    }
 }

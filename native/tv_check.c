@@ -117,7 +117,7 @@ static int check_weights(const tv_model_t *m, const uint8_t *record, const tv_la
 
 // Who wrote this operand? Looks backwards from record `index`: returns the record that writes
 // exactly this tensor, -1 for the image, or an error below that.
-static int find_producer(const tv_model_t *m, int index, const tv_layer_t *reader,
+int tv_find_producer(const tv_model_t *m, int index, const tv_layer_t *reader,
     const tv_tensor_t *t, int8_t zero_point) {
     for (int i = index - 1; i >= 0; i--) {
         tv_layer_t l;
@@ -166,7 +166,7 @@ static int check_layer(const tv_model_t *m, int index, int first) {
     if (tv_layer_scratch(&l) > m->scratch_size) {
         return TV_ERR_SCRATCH;
     }
-    int producer = find_producer(m, index, &l, &l.in, l.in_zero_point);
+    int producer = tv_find_producer(m, index, &l, &l.in, l.in_zero_point);
     if (producer < -1) {
         return producer;
     }
@@ -177,7 +177,7 @@ static int check_layer(const tv_model_t *m, int index, int first) {
         return TV_ERR_PRODUCER; // a stage reads the stage before it
     }
     if (l.op == TV_OP_ADD) {
-        producer = find_producer(m, index, &l, &l.in2, l.in2_zero_point);
+        producer = tv_find_producer(m, index, &l, &l.in2, l.in2_zero_point);
         if (producer < -1) {
             return producer;
         }

@@ -65,6 +65,8 @@ const char *tv_strerror(int err) {
             return "the file has no known-answer test";
         case TV_ERR_TEST:
             return "the embedding of the test image differs from the file's";
+        case TV_ERR_LIBRARY:
+            return "the library behind the backend refuses a layer";
         default:
             return "unknown error";
     }

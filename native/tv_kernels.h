@@ -18,10 +18,22 @@
 typedef void tv_kernel_t(const tv_layer_t *layer, int8_t *arena,
     void *scratch, uint32_t scratch_size, uint32_t y, uint32_t rows);
 
+// Somebody else's library works on whole maps in memory and formats of its own instead: such a
+// backend has no kernels but these functions, and its memory is model->memory.
+typedef struct {
+    uint64_t (*memory)(const tv_model_t *m);  // bytes that it wants
+    void (*prepare)(const tv_model_t *m);     // unpack the network into the memory
+    int (*run)(const tv_model_t *m, tv_frame_t *frame, void *arena,
+        int8_t *embedding, int8_t *map, tv_hook_t hook, void *hook_ctx); // as tv_run()
+} tv_library_t;
+
 struct tv_backend {
     const char *name;
     tv_kernel_t *conv, *depthwise, *add, *avgpool;
+    const tv_library_t *library; // or NULL
 };
+
+extern const tv_library_t tv_cmsis_nn; // only with TINYVLM_CMSIS_NN
 
 tv_kernel_t tv_conv, tv_depthwise, tv_add, tv_avgpool;  // plain C: complete, and the truth
 tv_kernel_t tv_conv_dsp, tv_depthwise_dsp, tv_add_dsp;  // Cortex-M4, M7, M33
@@ -33,6 +45,9 @@ void tv_intake(tv_frame_t *frame, uint32_t image, uint32_t y, int8_t *out, uint3
 // tv_check.c, for tv_model_open(). Tensor of shape h x w x c: does it lie in the arena?
 int tv_check_tensor(const tv_model_t *m, const tv_tensor_t *t, uint32_t h, uint32_t w, uint32_t c);
 int tv_check_layers(tv_model_t *m);
+// The record that writes the operand `t` of record `index`, -1 for the image, an error below.
+int tv_find_producer(const tv_model_t *m, int index, const tv_layer_t *reader,
+    const tv_tensor_t *t, int8_t zero_point);
 
 // Taps of one output channel as stored, padding included.
 static inline uint64_t tv_stored_taps(const tv_layer_t *l) {

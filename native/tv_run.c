@@ -91,6 +91,9 @@ int tv_run(const tv_model_t *m, tv_frame_t *frame, void *arena,
     if (map != NULL && m->dense_layer == TV_NO_LAYER) {
         return TV_ERR_NO_MAP;
     }
+    if (m->backend->library != NULL) {
+        return m->backend->library->run(m, frame, arena, embedding, map, hook, hook_ctx);
+    }
     int count = 0;
     stages[count].index = -1;
     stages[count].rows = m->image;
