@@ -10,7 +10,7 @@ CMSIS_NN_LIBRARY := $(wildcard $(CMSIS_NN)/lib/libcmsis-nn.a)
 VENV := .venv
 
 .DEFAULT_GOAL := help
-.PHONY: help setup packages board bench demo test lint clean FORCE
+.PHONY: help setup packages board bench demo test size lint clean FORCE
 
 help: ## Show this list
 	@sed -n 's/^\([a-z]*\):.*## \(.*\)/make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 14
@@ -69,8 +69,11 @@ $(VENV)/train.stamp: tests/constraints.txt $(VENV)/packages.stamp
 	$(VENV)/bin/python -m pip install --constraint tests/constraints.txt --editable '.[train]'
 	@touch $@ $(VENV)/engine.stamp
 
-test: setup board $(VENV)/train.stamp ## Run all tests
+test: setup board $(VENV)/train.stamp size ## Run all tests
 	$(VENV)/bin/python -m pytest tests
+
+size: board ## Print code and RAM of the firmware, and how much they grew
+	@$(PYTHON) boards/sizes.py
 
 lint: setup ## Check the Python code with ruff
 	$(VENV)/bin/ruff check .
