@@ -4,6 +4,7 @@
     $ tinyvlm-bench                       # the shipped encoder and a MobileNetV2-like net
     $ tinyvlm-bench --model mine.tvlm     # an encoder of yours
     $ tinyvlm-bench --json                # everything that was measured
+    $ tinyvlm-bench --fit                 # measure many nets, fit the cost model (tinyvlm.cost)
 
 Instructions are counted exactly by QEMU, for every set of kernels in the firmware, and their
 answers are compared. Bytes of RAM are seen by painting the arena before a frame. Cycles and
@@ -22,8 +23,9 @@ from pathlib import Path
 import numpy as np
 from mpremote.transport_serial import SerialTransport
 
-from . import cycles, samples, tvlm, tvp
+from . import cost, cycles, samples, tvlm, tvp
 from .board import FIRMWARE, Board, BoardError
+from .files import write_atomic
 from .text import DATA
 
 MHZ = 480  # of the fastest STM32H7
@@ -31,6 +33,7 @@ LABELS, DIM = 20, 64
 # What cameras send: the first is resized to the encoder's size, the second is not.
 FRAMES = [("160x120 RGB565", 160, 120, 2), ("96x96 RGB888", 96, 96, 3)]
 PIXEL = (1, 2, 2, 3, 3, 2)  # bytes
+FITTED = 16  # nets that the cost model is fitted on; tests take others
 COMPARED = 4  # frames whose answers the backends must agree on
 
 _SETUP = """
@@ -344,14 +347,35 @@ def run(encoders: dict[str, bytes], with_cycles: bool = True, firmware: Path = F
     return report | {"engine": engine_size(firmware)}
 
 
+def fit(firmware: Path) -> dict:
+    """Measure nets of many shapes for the cost model (tinyvlm.cost) and fit it."""
+    sizes = (96, 64, 96, 80)
+    graphs = {f"net{seed}": samples.varied(seed, sizes[seed % 4]) for seed in range(FITTED)}
+    graphs |= {"base_like": samples.base_like(), "mobilenet_like": samples.mobilenet_like()}
+    encoders = {name: tvlm.to_bytes(graph) for name, graph in graphs.items()}
+    measured = []
+    for result in run(encoders, with_cycles=False, firmware=firmware)["models"]:
+        backend = next(iter(result["backends"]))
+        counts = [row["instructions"][backend] for row in result["layers"]]
+        loaded = tvlm.load(encoders[result["name"]])
+        measured.append((loaded.graph, loaded.plan, counts))
+    return cost.fit(measured)
+
+
 def main(argv: list[str] | None = None) -> int:
     parser = argparse.ArgumentParser(prog="tinyvlm-bench", description=__doc__.split("\n")[0])
     parser.add_argument("--model", metavar="FILE", type=Path, action="append", default=[])
     parser.add_argument("--json", action="store_true", help="print all numbers as JSON")
     parser.add_argument("--no-cycles", action="store_true", help="leave the estimate out")
     parser.add_argument("--firmware", metavar="ELF", type=Path, default=FIRMWARE)
+    parser.add_argument(
+        "--fit", action="store_true", help=f"fit the cost model: {cost.TABLE.name}"
+    )
     args = parser.parse_args(argv)
     try:
+        if args.fit:
+            write_atomic(cost.TABLE, (json.dumps(fit(args.firmware), indent=1) + "\n").encode())
+            return 0
         report = run(models(args.model), not args.no_cycles, args.firmware)
     except (BoardError, OSError, ValueError) as error:
         print(f"tinyvlm-bench: {error}", file=sys.stderr)

@@ -201,7 +201,7 @@ def _mca(blocks: list[tuple[str, ...]]) -> tuple[list[float], set[int] | None]:
     command = ["llvm-mca", "-mtriple=thumbv7em-none-eabihf", "-mcpu=cortex-m7"]
     command += [f"-iterations={ITERATIONS}", "--resource-pressure=0", "--instruction-info=0"]
     done = subprocess.run(command, input="\n".join(text) + "\n", capture_output=True, text=True)
-    if done.returncode:
+    if done.returncode or "error:" in done.stderr:
         wrong = {owner[int(n)] for n in re.findall(r"<stdin>:(\d+):\d+: error", done.stderr)}
         for unknown in re.findall(r"note: instruction:\s+(\S+)", done.stderr):
             first = unknown.split(".")[0]

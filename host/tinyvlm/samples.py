@@ -161,3 +161,21 @@ def base_like(input: int = 96, seed: int = 0, dim: int = 256, dense: bool = True
             build.residual(out_c, expand, 3, stride if i == 0 else 1)
     build.conv(192)
     return build.finish(dim, dense)
+
+
+def varied(seed: int, input: int = 96, dim: int = 256, dense: bool = False) -> Graph:
+    """A net like those above with random widths, depths and expansions: to fit and test costs."""
+    rng = np.random.default_rng(seed)
+    build = Builder(input, seed)
+    build.conv(int(rng.integers(6, 21)), 3, 2)
+    if rng.integers(0, 2):
+        build.depthwise()
+        build.conv(int(rng.integers(6, 17)), relu=False)
+    width = int(rng.integers(8, 25))
+    for stride in (2, 2, 1, 2):
+        for i in range(int(rng.integers(1, 4))):
+            build.residual(width, int(rng.integers(2, 7)), 3, stride if i == 0 else 1)
+        width = int(width * rng.uniform(1.2, 1.8))
+    if rng.integers(0, 2):
+        build.conv(int(rng.integers(100, 300)))
+    return build.finish(dim, dense)

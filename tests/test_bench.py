@@ -1,0 +1,97 @@
+# SPDX-License-Identifier: MIT
+"""tinyvlm-bench on a small model, the estimate of cycles, and the cost model."""
+
+import json
+import shutil
+import subprocess
+import sys
+
+import pytest
+from nets import Builder
+
+from tinyvlm import bench, cost, cycles, samples, tvlm
+
+BENCH = [sys.executable, "-m", "tinyvlm.bench"]
+
+
+@pytest.fixture(scope="module")
+def small(tmp_path_factory):
+    """The report on a tiny encoder, made by the command."""
+    build = Builder(16, seed=1)
+    build.conv(8, 3, 2)
+    build.residual(8, 2)
+    path = tmp_path_factory.mktemp("bench") / "tiny.tvlm"
+    tvlm.write(build.finish(32, dense=True), path)
+    return path
+
+
+def run(*arguments):
+    done = subprocess.run([*BENCH, *map(str, arguments)], capture_output=True, text=True)
+    assert done.returncode == 0, done.stdout + done.stderr
+    return done.stdout
+
+
+def test_report(firmware, small):
+    report = json.loads(run("--model", small, "--json", "--no-cycles"))
+    (model,) = report["models"]
+    graph = tvlm.load(small).graph
+    assert [row["name"] for row in model["layers"]] == [layer.name for layer in graph.layers]
+    assert model["macs"] == sum(row["macs"] for row in model["layers"] if not row["dense"])
+    assert model["differ"] == 0
+    assert model["compared"] > 0
+    assert 0 < model["backends"]["dsp"]["arena_used"] <= model["arena"]
+    assert 0 < report["engine"]["text"] <= 40 * 1024
+    for name, entry in model["backends"].items():
+        rows = [row["instructions"][name] for row in model["layers"] if not row["dense"]]
+        assert entry["sum"] == sum(rows)
+        for cost_of in entry["frames"].values():
+            # What belongs to no stage: calling the engine, choosing the next row
+            between = cost_of["engine"] - cost_of["intake"] - entry["sum"]
+            assert 0 < between < 20_000
+            assert cost_of["frame"] > cost_of["engine"]
+    dsp, portable = (model["backends"][name]["sum"] for name in ("dsp", "portable"))
+    assert dsp < portable
+
+
+def test_table(firmware, small):
+    text = run("--model", small)
+    assert max(map(len, text.splitlines())) <= 100
+    assert "dsp = portable: 0 of " in text
+    if shutil.which("llvm-mca") and shutil.which("llvm-objdump"):
+        assert "cycles, estimated" in text
+    else:
+        assert "no estimate of cycles: llvm-" in text
+
+
+def test_no_firmware(tmp_path):
+    done = subprocess.run(
+        [*BENCH, "--firmware", tmp_path / "x.elf"], capture_output=True, text=True
+    )
+    assert done.returncode == 1
+    assert done.stderr.count("\n") == 1 and "make board" in done.stderr
+
+
+@pytest.mark.skipif(not shutil.which("llvm-mca"), reason="llvm-mca is not installed")
+def test_cycles_of_blocks():
+    one_by_one = ("smlad r0, r1, r2, r0",) * 8  # each needs the result of the one before
+    independent = tuple(f"add r{i}, r{i}, r8" for i in range(8))  # two a cycle
+    several = ("ldm r0, {r1, r2, r3, r4}",)
+    found, refused = cycles._mca([one_by_one, independent, several])
+    assert refused is None
+    assert found[0] >= 8 and found[1] == pytest.approx(4, abs=0.1)
+    assert cycles._more_accesses(several[0]) == 1
+    assert cycles._mca([independent, ("nonsense r0",)]) == ([], {1})
+
+
+def test_cost_model(firmware):
+    """Within 5 % on nets that it was not fitted on."""
+    nets = {f"n{seed}": samples.varied(seed, 64) for seed in range(100, 104)}
+    nets |= {f"n{seed}": samples.varied(seed) for seed in range(104, 106)}
+    encoders = {name: tvlm.to_bytes(graph) for name, graph in nets.items()}
+    for result in bench.run(encoders, with_cycles=False)["models"]:
+        encoder = tvlm.load(encoders[result["name"]])
+        measured = result["backends"]["dsp"]["sum"]
+        predicted = cost.instructions(encoder.graph, encoder.plan)
+        print(f"{result['name']}: {measured} measured, {predicted / measured - 1:+.1%} predicted")
+        assert predicted == pytest.approx(measured, rel=0.05)
+        assert cost.arena(encoder.graph, encoder.plan) == result["arena"]
