@@ -20,31 +20,24 @@ from .text import DATA, TextEncoder, UnknownPhrase, create_text_encoder, normali
 DEFAULT_MODEL = DATA / "base.tvlm"
 
 
-def build(
+def encode(
     entries: list[vocabulary.Entry],
     encoder: TextEncoder,
     model: tvlm.Encoder,
-    *,
-    dim: int = 64,
-    bits: int = 8,
     prompts: tuple[str, ...] = (),
     name: str = "vocabulary",
-) -> tuple[tvp.Prototypes, list[str]]:
-    """Prototypes for `entries`, and per label how its vector came about.
+) -> tuple[np.ndarray, list[str]]:
+    """Unit vectors (entries, dim) and, per label, how its vector came about.
 
-    A label's vector is the normalised mean of its phrases' vectors, cut to its first `dim`
-    numbers and quantized. ValueError lists every label that cannot be encoded, with its line.
+    A label's vector is the normalised mean of its phrases' vectors. ValueError if text encoder and
+    image encoder do not share a space, or with all labels that cannot be encoded and their lines.
     """
     info = model.graph.info
-    model_name = info.get("name", "unnamed")
     if encoder.space != info.get("text_space"):
         raise ValueError(
             f"the text encoder {encoder.name} speaks {encoder.space!r}, the encoder "
-            f"{model_name} was aligned to {info.get('text_space')!r}; use a matching --model"
+            f"{info.get('name')} was aligned to {info.get('text_space')!r}; use a matching --model"
         )
-    most = model.graph.shapes()[model.graph.embedding][2]
-    if not 1 <= dim <= most:
-        raise ValueError(f"--dim {dim}: {model_name} has 1 ... {most} dimensions")
     vectors, notes, problems = [], [], []
     for entry in entries:
         try:
@@ -56,9 +49,29 @@ def build(
         notes.append("; ".join(e.how for e in encoded))
     if problems:
         raise ValueError("\n".join(problems))
+    return np.stack(vectors), notes
+
+
+def build(
+    entries: list[vocabulary.Entry],
+    encoder: TextEncoder,
+    model: tvlm.Encoder,
+    *,
+    dim: int = 64,
+    bits: int = 8,
+    prompts: tuple[str, ...] = (),
+    name: str = "vocabulary",
+) -> tuple[tvp.Prototypes, list[str]]:
+    """Prototypes for `entries`: vectors cut to `dim` numbers and quantized; notes as in encode."""
+    info = model.graph.info
+    model_name = info.get("name", "unnamed")
+    most = model.graph.shapes()[model.graph.embedding][2]
+    if not 1 <= dim <= most:
+        raise ValueError(f"--dim {dim}: {model_name} has 1 ... {most} dimensions")
+    vectors, notes = encode(entries, encoder, model, prompts, name)
     prototypes = tvp.Prototypes(
         labels=[entry.label for entry in entries],
-        vectors=tvp.quantize(np.stack(vectors)[:, :dim], bits),
+        vectors=tvp.quantize(vectors[:, :dim], bits),
         fingerprint=model.fingerprint,
         encoder=model_name,
         text_encoder=encoder.name,
