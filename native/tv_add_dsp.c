@@ -25,10 +25,28 @@ static void add_line(const tv_layer_t *l, int8_t *arena, uint32_t y, uint32_t n)
     tv_requant_t requant = tv_requant(tv_i32(t + 8), t[14], l->out_zero_point);
     const int8_t *a = tv_row(arena, &l->in, y), *b = tv_row(arena, &l->in2, y);
     int8_t *to = tv_row(arena, &l->out, y);
-    if (shift1 == 0) { // the operand with the larger scale: one rounding less
-        for (uint32_t i = 0; i < n; i++) {
-            int32_t sum = rescale(a[i], zero1, mult1, 0, 0) + rescale(b[i], zero2, mult2, half2, shift2);
-            to[i] = (int8_t)tv_requant_linear(2 * sum, &requant);
+    if (shift1 > 0 && shift2 == 0) { // the operand with the larger scale first
+        const int8_t *other = a;
+        a = b;
+        b = other;
+        int32_t zero = zero1, mult = mult1;
+        zero1 = zero2;
+        zero2 = zero;
+        mult1 = mult2;
+        mult2 = mult;
+        half2 = half1;
+        shift2 = shift1;
+        shift1 = 0;
+    }
+    if (shift1 == 0 && shift2 > 0) { // it is rounded once only, and SMMLAR adds it to the other
+        for (const int8_t *end = to + n; to < end;) {
+            int32_t sum = (int32_t)((uint32_t)*b++ << (TV_ADD_LEFT_SHIFT + 1)) - zero2;
+            sum = tv_smmlar(sum, mult2, half2 + (sum >> 31)) >> shift2;
+            int32_t first = (int32_t)((uint32_t)*a++ << (TV_ADD_LEFT_SHIFT + 1)) - zero1;
+            sum = tv_smmlar(first, mult1, sum);
+            sum = tv_smmlar(2 * sum, requant.mult, requant.round + (sum >> 31)) >> requant.shift;
+            __asm ("ssat %0, #8, %1" : "=r" (sum) : "r" (sum));
+            *to++ = (int8_t)sum;
         }
     } else {
         for (uint32_t i = 0; i < n; i++) {

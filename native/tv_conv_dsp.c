@@ -259,20 +259,24 @@ static void gather_window(const tv_layer_t *l, int8_t *arena, uint32_t y, uint32
 // `bytes` has room for k4 bytes.
 static void gather_line(const tv_layer_t *l, int8_t *arena, uint32_t y, uint32_t x, uint32_t width,
     uint32_t *columns, int8_t *bytes, uint32_t k4) {
-    uint32_t c = l->in_c, step = l->stride * c, tile_words = 6 * k4 / 4;
-    const int8_t *line = l->kernel == 1 ? tv_row(arena, &l->in, y * l->stride) + (size_t)x * step : NULL;
-    for (uint32_t i = 0; i < width; i += COLUMNS, columns += tile_words) {
-        for (uint32_t p = 0; p < COLUMNS; p++) {
-            uint32_t at = i + p < width ? i + p : width - 1;
-            const int8_t *from = bytes;
-            if (line == NULL) {
-                gather_window(l, arena, y, x + at, bytes);
-            } else if (c == k4) {
-                from = line + at * step;
-            } else {
-                copy_bytes(bytes, line + at * step, (int32_t)c);
+    uint32_t c = l->in_c, step = l->stride * c, next_tile = 6 * k4 / 4 - 6, done = 0;
+    if (l->kernel == 1 && c == k4) {
+        const int8_t *from = tv_row(arena, &l->in, y * l->stride) + (size_t)x * step;
+        for (; done + COLUMNS <= width; done += COLUMNS, columns += next_tile) {
+            for (const uint32_t *end = columns + 6; columns < end; columns += 2, from += step) {
+                widen_column(columns, from, k4);
             }
-            widen_column(columns + 2 * p, from, k4);
+        }
+    }
+    for (; done < width; columns += next_tile) {
+        for (uint32_t p = 0; p < COLUMNS; p++, columns += 2, done++) {
+            uint32_t at = x + (done < width ? done : width - 1);
+            if (l->kernel == 1) {
+                copy_bytes(bytes, tv_row(arena, &l->in, y * l->stride) + at * step, (int32_t)c);
+            } else {
+                gather_window(l, arena, y, at, bytes);
+            }
+            widen_column(columns, bytes, k4);
         }
     }
 }
@@ -347,14 +351,13 @@ static void multiply_cut(const tv_layer_t *l, multiply_t *multiply, const tiles_
     }
 }
 
-// Biases and scales of the channels o and o + next.
-static inline void set_channels(const tv_layer_t *l, tiles_t *job, uint32_t o, uint32_t next) {
-    uint32_t channels = l->out_c;
-    const uint8_t *bias = l->table + 4 * o, *mult = bias + 4 * channels, *shift = l->table + 8 * channels + o;
+// Biases and scales of a channel and the one after it, or of the last one twice (next = 0).
+static inline void set_channels(tiles_t *job, const uint8_t *bias, const uint8_t *mult, const uint8_t *shift,
+    int32_t zero_point, uint32_t next) {
     job->bias[0] = 2 * tv_i32(bias);
     job->bias[1] = 2 * tv_i32(bias + 4 * next);
-    job->first = tv_requant(tv_i32(mult), shift[0], l->out_zero_point);
-    job->second = tv_requant(tv_i32(mult + 4 * next), shift[next], l->out_zero_point);
+    job->first = tv_requant(tv_i32(mult), shift[0], zero_point);
+    job->second = tv_requant(tv_i32(mult + 4 * next), shift[next], zero_point);
 }
 
 // All channels of a chunk whose columns are gathered.
@@ -383,11 +386,11 @@ static void multiply_chunk(const tv_layer_t *l, int8_t *arena, const chunk_t *ch
     job.line_step = l->out.row_bytes - whole * COLUMNS * out.dx;
     job.columns = columns;
     const uint32_t *line_end = columns + whole * (6 * k4 / 4);
-    const uint8_t *packed = l->weights;
+    const uint8_t *packed = l->weights, *bias = l->table, *mult = bias + 4 * channels, *shift = mult + 4 * channels;
     uint8_t *to = (uint8_t *)out.base;
     uint32_t o = 0, lone = channels & 1;
     for (; o + lone < channels; o += 2, packed += 2 * k4, to += 2 * out.dc) {
-        set_channels(l, &job, o, 1);
+        set_channels(&job, bias + 4 * o, mult + 4 * o, shift + o, l->out_zero_point, 1);
         widen_weights(weights, packed, k4);
         if (tiles == whole) {
             job.out = to;
@@ -399,7 +402,7 @@ static void multiply_chunk(const tv_layer_t *l, int8_t *arena, const chunk_t *ch
         }
     }
     if (lone) {
-        set_channels(l, &job, o, 0);
+        set_channels(&job, bias + 4 * o, mult + 4 * o, shift + o, l->out_zero_point, 0);
         widen_weights(weights, packed, k4);
         multiply_cut(l, multiply, &job, columns, chunk, o, o, to);
     }

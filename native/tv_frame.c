@@ -212,21 +212,23 @@ static void add_columns(tv_frame_t *f, uint32_t x, uint32_t y, uint32_t n, uint3
 
 // Output row y of a square of S ... MAX_PACKED pixels.
 static void shrink_packed(const square_t *q, uint32_t y, int8_t *out) {
-    packed_t sums[CHUNK];
+    packed_t sums[CHUNK] = { { 0, 0 } };
     uint32_t s = q->s, image = q->image, area = s * s, half = area / 2;
     uint32_t r = half, g = half, b = half;
     uint32_t room = s; // what is left of the output at hand
     uint32_t top = y * s, bottom = top + s;
     for (uint32_t x = 0; x < s; x += CHUNK) {
         uint32_t n = s - x < CHUNK ? s - x : CHUNK;
-        memset(sums, 0, n * sizeof(sums[0]));
-        for (uint32_t j = top / image; j * image < bottom; j++) {
-            uint32_t from = j * image > top ? j * image : top;
-            uint32_t to = (j + 1) * image < bottom ? (j + 1) * image : bottom;
-            add_columns(q->frame, q->x0 + x, q->y0 + j, n, to - from, sums);
+        uint32_t j = top / image, to = (j + 1) * image; // s >= image: the first row ends inside
+        add_columns(q->frame, q->x0 + x, q->y0 + j, n, to - top, sums);
+        for (; to < bottom; to += image) {
+            j++;
+            uint32_t weight = bottom - to < image ? bottom - to : image;
+            add_columns(q->frame, q->x0 + x, q->y0 + j, n, weight, sums);
         }
-        for (const packed_t *p = sums; n; n--, p++) {
+        for (packed_t *p = sums; n; n--, p++) {
             uint32_t red = p->rb & 0xffff, green = p->g, blue = p->rb >> 16;
+            p->rb = p->g = 0; // for the next chunk
             if (room > image) {
                 r += image * red;
                 g += image * green;
