@@ -117,22 +117,22 @@ class Vocab:
         The score is the softmax of logit_scale * cosine over all labels; labels under the
         threshold are left out.
         """
-        cosines = self.cosines(embedding)
+        # max() and index() run in C, and a list does not make a new float at every look
+        cosines = list(self.cosines(embedding))
         best = max(cosines)
+        scale = self.logit_scale
         total = 0.0
         for cosine in cosines:
-            total += exp(self.logit_scale * (cosine - best))
+            total += exp(scale * (cosine - best))
+        cosines = cosines[: len(self.labels)]
         found = []
-        taken = set()
-        for _ in range(min(top, len(self.labels))):
-            index = -1
-            for i in range(len(self.labels)):
-                if i not in taken and (index < 0 or cosines[i] > cosines[index]):
-                    index = i
-            taken.add(index)
-            score = exp(self.logit_scale * (cosines[index] - best)) / total
+        for _ in range(min(top, len(cosines))):
+            cosine = max(cosines)
+            index = cosines.index(cosine)
+            score = exp(scale * (cosine - best)) / total
             if score < self.threshold:
                 break
+            cosines[index] = -2.0  # below every cosine
             found.append((self.labels[index], score))
         return found
 
