@@ -183,6 +183,25 @@ static inline void widen_column(uint32_t *to, const int8_t *from, uint32_t k4) {
         : "cc", "memory");
 }
 
+// 16 bytes. LDM would want an aligned address.
+#define WIDEN_16 \
+    "ldr %[a], [%[from]], #4    \n" \
+    "ldr %[c], [%[from]], #4    \n" \
+    "ldr %[e], [%[from]], #4    \n" \
+    "ldr %[g], [%[from]], #4    \n" \
+    "sxtb16 %[b], %[a], ror #8  \n" \
+    "sxtb16 %[a], %[a]          \n" \
+    "sxtb16 %[d], %[c], ror #8  \n" \
+    "sxtb16 %[c], %[c]          \n" \
+    "strd %[a], %[b], [%[to]], #8 \n" \
+    "sxtb16 %[f], %[e], ror #8  \n" \
+    "sxtb16 %[e], %[e]          \n" \
+    "strd %[c], %[d], [%[to]], #8 \n" \
+    "sxtb16 %[h], %[g], ror #8  \n" \
+    "sxtb16 %[g], %[g]          \n" \
+    "strd %[e], %[f], [%[to]], #8 \n" \
+    "strd %[g], %[h], [%[to]], #8 \n"
+
 // Two channels' weights; packed as the file has them, widened as multiply_tiles wants them.
 static void widen_weights(uint32_t *to, const uint8_t *from, uint32_t k4) {
     const uint8_t *end = from + (2 * k4 & ~15u);
@@ -195,32 +214,22 @@ static void widen_weights(uint32_t *to, const uint8_t *from, uint32_t k4) {
         last[1] = tv_sxtb16_ror8(a);
         last[2] = tv_sxtb16(b);
         last[3] = tv_sxtb16_ror8(b);
-        if (from == end) {
-            return;
-        }
     }
     __asm volatile (
-        "1: ldr %[a], [%[from]], #4 \n" // LDM would want an aligned address
-        "ldr %[c], [%[from]], #4    \n"
-        "ldr %[e], [%[from]], #4    \n"
-        "ldr %[g], [%[from]], #4    \n"
-        "sxtb16 %[b], %[a], ror #8  \n"
-        "sxtb16 %[a], %[a]          \n"
-        "sxtb16 %[d], %[c], ror #8  \n"
-        "sxtb16 %[c], %[c]          \n"
-        "strd %[a], %[b], [%[to]], #8 \n"
-        "sxtb16 %[f], %[e], ror #8  \n"
-        "sxtb16 %[e], %[e]          \n"
-        "strd %[c], %[d], [%[to]], #8 \n"
-        "sxtb16 %[h], %[g], ror #8  \n"
-        "sxtb16 %[g], %[g]          \n"
-        "strd %[e], %[f], [%[to]], #8 \n"
+        "tst %[odd], #8             \n"
+        "beq 1f                     \n"
+        WIDEN_16
+        "1: cmp %[from], %[end]     \n"
+        "beq 3f                     \n"
+        "2: "
+        WIDEN_16
+        WIDEN_16
         "cmp %[from], %[end]        \n"
-        "strd %[g], %[h], [%[to]], #8 \n"
-        "bne 1b                     \n"
+        "bne 2b                     \n"
+        "3:                         \n"
         : [from] "+r" (from), [to] "+r" (to), [a] "=&r" (a), [b] "=&r" (b), [c] "=&r" (c),
         [d] "=&r" (d), [e] "=&r" (e), [f] "=&r" (f), [g] "=&r" (g), [h] "=&r" (h)
-        : [end] "r" (end)
+        : [end] "r" (end), [odd] "r" (k4)
         : "cc", "memory");
 }
 

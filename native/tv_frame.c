@@ -248,14 +248,14 @@ static void shrink_packed(const square_t *q, uint32_t y, int8_t *out) {
     }
 }
 
-// pixel - 128 is the pixel with its highest bit flipped.
-static void to_signed(int8_t *bytes, uint32_t n) {
-    for (; n >= 4; n -= 4, bytes += 4) {
-        uint32_t word = tv_u32((const uint8_t *)bytes) ^ 0x80808080;
-        memcpy(bytes, &word, 4);
+// pixel - 128 is the pixel with its highest bit flipped. `to` may be `from`.
+static void to_signed(int8_t *to, const uint8_t *from, uint32_t n) {
+    for (; n >= 4; n -= 4, to += 4, from += 4) {
+        uint32_t word = tv_u32(from) ^ 0x80808080;
+        memcpy(to, &word, 4);
     }
-    for (; n; n--, bytes++) {
-        *bytes = (int8_t)(*bytes ^ 0x80);
+    for (; n; n--) {
+        *to++ = (int8_t)(*from++ ^ 0x80);
     }
 }
 
@@ -295,8 +295,13 @@ void tv_intake(tv_frame_t *frame, uint32_t image, uint32_t y, int8_t *out, uint3
     square_t q = { frame, (frame->width - s) / 2, (frame->height - s) / 2, s, image, sums };
     uint32_t d; // weights of one axis add up to this
     if (s == image) { // nothing to resize
-        fetch(frame, q.x0, q.y0 + y, image, (uint8_t *)out);
-        to_signed(out, 3 * image);
+        const uint8_t *rgb = (const uint8_t *)out;
+        if (frame->format == TV_RGB888) {
+            rgb = frame->data + (size_t)(q.y0 + y) * frame->stride + 3 * q.x0;
+        } else {
+            fetch(frame, q.x0, q.y0 + y, image, (uint8_t *)out);
+        }
+        to_signed(out, rgb, 3 * image);
         return;
     }
     if (s > image && s <= MAX_PACKED) {
