@@ -37,8 +37,7 @@ def main() -> int:
         shown = photos()
         image = make_romfs(shown)
         vocab = BUILD / "things.tvp"
-        pack = [sys.executable, "host/tinyvlm-pack", "--vocab", str(WORDS)]
-        run([*pack, "-o", str(vocab), "--dim", "128"])
+        run([sys.executable, "host/tinyvlm-pack", "--vocab", str(WORDS), "-o", str(vocab)])
         with Board(romfs=image, icount=True) as board:
             mpremote = [sys.executable, "-m", "mpremote", "connect", board.port]
             run([*mpremote, "cp", str(vocab), ":"])
