@@ -5,7 +5,8 @@
 
 The probabilities of the classifier's best classes, times the text vectors of their names, are a
 point in CLIP's text space for every photo. Small images (short side under 100 px) are left out:
-the classifier was made for 224 px. Classes set aside for evaluation or validation get no probability.
+the classifier was made for 224 px. Classes set aside for evaluation or validation get no
+probability.
 
 Written: `teacher.npz` in --cache: `index` (images,) row of `vector` or -1, `vector` (rows, 512)
 float16, centred on the mean of the table's names, and `sure` (rows,) the probability used.
