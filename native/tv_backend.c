@@ -5,7 +5,7 @@
 #include "tv_kernels.h"
 
 static const tv_backend_t backends[] = {
-    #if defined(__ARM_FEATURE_DSP)
+    #if TV_HAVE_DSP
     { "dsp", tv_conv_dsp, tv_depthwise_dsp, tv_add_dsp, tv_avgpool, NULL },
     #endif
     { "portable", tv_conv, tv_depthwise, tv_add, tv_avgpool, NULL },

@@ -9,7 +9,7 @@
 
 #include "tv_kernels.h"
 
-#if defined(__ARM_FEATURE_DSP)
+#if TV_HAVE_DSP
 
 #include "tv_dsp.h"
 

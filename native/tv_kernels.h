@@ -15,6 +15,14 @@
 #include "tv.h"
 #include "tv_format.h"
 
+// The fast kernels are for Cortex-M. A 32-bit Raspberry Pi has the instructions, too, but its
+// compiler may be in ARM mode, which their assembly is not written for.
+#if defined(__ARM_FEATURE_DSP) && __ARM_ARCH_PROFILE == 'M'
+#define TV_HAVE_DSP (1)
+#else
+#define TV_HAVE_DSP (0)
+#endif
+
 typedef void tv_kernel_t(const tv_layer_t *layer, int8_t *arena,
     void *scratch, uint32_t scratch_size, uint32_t y, uint32_t rows);
 
