@@ -11,8 +11,8 @@
 //
 // Doubled inputs make the sum 2 * acc, the operand that SMMULR wants for a rounding doubling
 // high multiply. The output zero point is added together with the rounding constant, before
-// the shift, which is the same number as long as it does not leave int32: shifts up to 22.
-// Larger ones (a channel that is almost always zero) take a slower way.
+// the shift, which is the same number as long as it does not leave int32: shifts up to 22,
+// and the file format allows no larger ones.
 
 #include "tv_kernels.h"
 

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from . import device
 from .device import RGB888, Encoder, Frame, Vocab
-from .text import DATA
+from .text import DEFAULT_MODEL
 
 if TYPE_CHECKING:
     from array import array
@@ -20,8 +20,6 @@ if TYPE_CHECKING:
     Picture = str | Path | Image | np.ndarray | Frame | bytes | bytearray | memoryview
 
 __all__ = ["Encoder", "Vocab", "classify", "embed", "load", "to_frame"]
-
-DEFAULT_MODEL = DATA / "base.tvlm"
 
 
 def load(path: str | Path | None = None) -> Encoder:

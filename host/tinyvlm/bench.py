@@ -26,7 +26,7 @@ from mpremote.transport_serial import SerialTransport
 from . import cost, cycles, samples, tvlm, tvp
 from .board import FIRMWARE, Board, BoardError
 from .files import write_atomic
-from .text import DATA
+from .text import DEFAULT_MODEL
 
 MHZ = 480  # of the fastest STM32H7
 LABELS, DIM = 20, 64
@@ -323,7 +323,7 @@ def models(paths: list[Path]) -> dict[str, bytes]:
     """Encoders to run: the given files, or the shipped one and the sample nets."""
     if paths:
         return {path.stem: path.read_bytes() for path in paths}
-    shipped = DATA / "base.tvlm"
+    shipped = DEFAULT_MODEL
     base = shipped.read_bytes() if shipped.is_file() else None
     found = {"base": base} if base else {"base_like": tvlm.to_bytes(samples.base_like())}
     return found | {"mobilenet_like": tvlm.to_bytes(samples.mobilenet_like())}

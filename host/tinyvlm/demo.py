@@ -18,7 +18,7 @@ from PIL import Image, ImageDraw, ImageFont
 
 from .board import Board, BoardError
 from .photos import Photo, photos, save_ppm
-from .text import DATA
+from .text import DEFAULT_MODEL
 
 ROOT = Path(__file__).resolve().parents[2]
 BUILD = Path("build/demo")  # seen from ROOT, where the commands run
@@ -59,7 +59,7 @@ def make_romfs(shown: list[Photo]) -> Path:
     folder = BUILD / "rom"
     shutil.rmtree(folder, ignore_errors=True)
     (folder / "photos").mkdir(parents=True)
-    shutil.copy(DATA / "base.tvlm", folder)
+    shutil.copy(DEFAULT_MODEL, folder)
     for photo in shown:
         save_ppm(photo, folder / "photos" / f"{photo.name}.ppm")
     image = BUILD / "rom.romfs"

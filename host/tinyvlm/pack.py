@@ -15,9 +15,7 @@ import numpy as np
 
 from . import tvlm, tvp, vocabulary
 from .files import explain
-from .text import DATA, TextEncoder, UnknownPhrase, create_text_encoder, normalize
-
-DEFAULT_MODEL = DATA / "base.tvlm"
+from .text import DEFAULT_MODEL, TextEncoder, UnknownPhrase, create_text_encoder, normalize
 
 
 def encode(

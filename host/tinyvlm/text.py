@@ -15,6 +15,7 @@ from typing import Protocol
 import numpy as np
 
 DATA = Path(__file__).with_name("data")
+DEFAULT_MODEL = DATA / "base.tvlm"  # the encoder that ships, and the text space it speaks
 
 
 class UnknownPhrase(ValueError):
