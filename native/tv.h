@@ -148,7 +148,7 @@ uint64_t tv_layer_macs(const tv_layer_t *layer);
 // The model's scratch_size is at least that of every layer and of the intake (12 * image).
 uint64_t tv_layer_scratch(const tv_layer_t *layer);
 
-// "conv", "depthwise", "add", "avgpool"
+// "conv", "depthwise", "add", "avgpool", "spacetodepth"
 const char *tv_op_name(uint8_t op);
 
 // UTF-8 name of a layer, not terminated; its length goes to *size (0: the file has no names).

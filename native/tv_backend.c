@@ -6,12 +6,12 @@
 
 static const tv_backend_t backends[] = {
     #if TV_HAVE_DSP
-    { "dsp", tv_conv_dsp, tv_depthwise_dsp, tv_add_dsp, tv_avgpool, NULL },
+    { "dsp", tv_conv_dsp, tv_depthwise_dsp, tv_add_dsp, tv_avgpool, tv_space_to_depth, NULL },
     #endif
-    { "portable", tv_conv, tv_depthwise, tv_add, tv_avgpool, NULL },
+    { "portable", tv_conv, tv_depthwise, tv_add, tv_avgpool, tv_space_to_depth, NULL },
     #if defined(TINYVLM_CMSIS_NN)
     // last, so that nobody gets it unasked: it wants memory of its own
-    { "cmsis-nn", NULL, NULL, NULL, NULL, &tv_cmsis_nn },
+    { "cmsis-nn", NULL, NULL, NULL, NULL, NULL, &tv_cmsis_nn },
     #endif
 };
 

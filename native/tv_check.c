@@ -37,6 +37,11 @@ static int check_shape(const tv_layer_t *l) {
     if (k == 0 || s == 0 || l->out_h == 0 || l->out_w == 0) {
         return TV_ERR_OP;
     }
+    if (l->op == TV_OP_SPACE_TO_DEPTH) {
+        bool ok = l->pad_top == 0 && l->pad_left == 0 && k == s && l->in_h == l->out_h * k
+            && l->in_w == l->out_w * k && l->out_c == l->in_c * k * k;
+        return ok ? TV_OK : TV_ERR_SHAPE;
+    }
     uint32_t last_y = (l->out_h - 1u) * s, last_x = (l->out_w - 1u) * s; // windows' first taps
     if (l->op == TV_OP_AVGPOOL) {
         bool ok = l->pad_top == 0 && l->pad_left == 0 && l->in_c == l->out_c
@@ -78,6 +83,11 @@ static bool inside(const tv_model_t *m, uint32_t offset, uint64_t size) {
     return size <= m->weights_size && offset <= m->weights_size - size;
 }
 
+// Operations that keep scale and zero point: no weights, no table, no ReLU.
+static bool moves_values(const tv_layer_t *l) {
+    return l->op == TV_OP_AVGPOOL || l->op == TV_OP_SPACE_TO_DEPTH;
+}
+
 static bool multiplier_ok(int32_t mult) {
     return mult >= 1 << 30;
 }
@@ -85,7 +95,7 @@ static bool multiplier_ok(int32_t mult) {
 // weights and table: inside WGHT, and free of overflow
 static int check_weights(const tv_model_t *m, const uint8_t *record, const tv_layer_t *l) {
     uint32_t weights = tv_u32(record + 60), table = tv_u32(record + 64);
-    if (l->op == TV_OP_AVGPOOL) {
+    if (moves_values(l)) {
         return l->in_zero_point == l->out_zero_point ? TV_OK : TV_ERR_QUANT;
     }
     if (l->op == TV_OP_ADD) {
@@ -141,7 +151,8 @@ static int check_layer(const tv_model_t *m, int index, int first) {
     const uint8_t *record = m->records + (size_t)index * TV_LAYER_SIZE;
     tv_layer_t l;
     tv_layer_get(m, (unsigned)index, &l);
-    if (l.op < TV_OP_CONV || l.op > TV_OP_AVGPOOL || l.flags > (TV_FLAG_DENSE | TV_FLAG_STREAM)) {
+    unsigned flags = TV_FLAG_DENSE | TV_FLAG_STREAM | (moves_values(&l) ? 0 : TV_FLAG_RELU);
+    if (l.op < TV_OP_CONV || l.op > TV_OP_SPACE_TO_DEPTH || (l.flags & ~flags)) {
         return TV_ERR_OP;
     }
     int err = tv_check_tensor(m, &l.in, l.in_h, l.in_w, l.in_c);

@@ -48,7 +48,7 @@ static shape_t shape_of(const tv_layer_t *l) {
         .stride = { l->stride, l->stride },
         .padding = { l->pad_left, l->pad_top },
         .dilation = { 1, 1 },
-        .activation = { -128, 127 },
+        .activation = { l->flags & TV_FLAG_RELU ? l->out_zero_point : -128, 127 },
     };
     return s;
 }
@@ -193,9 +193,15 @@ static int run_step(const step_t *step, const cmsis_nn_context *scratch) {
             return (int)arm_elementwise_add_s8(step->in, step->in2,
                 -l->in_zero_point, tv_i32(t), -(int32_t)t[12],
                 -l->in2_zero_point, tv_i32(t + 4), -(int32_t)t[13], TV_ADD_LEFT_SHIFT,
-                step->out, l->out_zero_point, tv_i32(t + 8), -(int32_t)t[14], -128, 127,
+                step->out, l->out_zero_point, tv_i32(t + 8), -(int32_t)t[14], s.activation.min, s.activation.max,
                 l->out_h * l->out_w * l->out_c);
         }
+        case TV_OP_SPACE_TO_DEPTH: // not one of its functions
+            for (uint32_t y = 0; y < l->in_h; y++) {
+                tv_space_to_depth_row(l, step->in + (size_t)y * l->in_w * l->in_c,
+                    step->out + (size_t)(y / l->kernel) * l->out_w * l->out_c, y);
+            }
+            return 0;
         default: {
             cmsis_nn_pool_params p = {
                 .stride = s.stride, .padding = s.padding, .activation = s.activation,

@@ -22,7 +22,7 @@
 //      8  u16  rows kept (a ring if fewer than the height)
 //     10  u16  pitch: 0 = a row is W x C; else a row is planar, C x pitch
 //   layer record, 72 bytes
-//      0  u8   op                     1  u8   flags
+//      0  u8   op, TV_OP_...          1  u8   flags, TV_FLAG_...
 //      2  u8   kernel, stride         4  u8   pad_top, pad_left
 //      6  i8   in_zero_point, out_zero_point
 //      8  u16  in_h, in_w, in_c      14  u16  out_h, out_w, out_c
@@ -51,8 +51,11 @@
 #define TV_CRC_START (16)
 #define TV_NO_LAYER (0xffff)
 
-enum { TV_OP_CONV = 1, TV_OP_DEPTHWISE = 2, TV_OP_ADD = 3, TV_OP_AVGPOOL = 4 };
-enum { TV_FLAG_DENSE = 1, TV_FLAG_STREAM = 2 };
+enum {
+    TV_OP_CONV = 1, TV_OP_DEPTHWISE = 2, TV_OP_ADD = 3, TV_OP_AVGPOOL = 4,
+    TV_OP_SPACE_TO_DEPTH = 5,
+};
+enum { TV_FLAG_DENSE = 1, TV_FLAG_STREAM = 2, TV_FLAG_RELU = 4 };
 
 // Limits that keep every accumulator and every intermediate of the engine inside 32 bits.
 #define TV_MAX_IMAGE (1024)

@@ -7,7 +7,8 @@
 // rows y ... y + rows - 1: one in a segment of several stages, all where a layer runs alone.
 // Input rows outside the image are the kernel's business, rows in the image lie at tv_row().
 // scratch holds at least tv_layer_scratch() bytes, aligned to 4; nothing in it survives the
-// call. A backend is a set of kernels; all of them give equal bytes.
+// call. A backend is a set of kernels; all of them give equal bytes. TV_FLAG_RELU is not theirs:
+// tv_run() clamps what they wrote.
 
 #ifndef TV_KERNELS_H
 #define TV_KERNELS_H
@@ -37,14 +38,18 @@ typedef struct {
 
 struct tv_backend {
     const char *name;
-    tv_kernel_t *conv, *depthwise, *add, *avgpool;
+    tv_kernel_t *conv, *depthwise, *add, *avgpool, *space_to_depth;
     const tv_library_t *library; // or NULL
 };
 
 extern const tv_library_t tv_cmsis_nn; // only with TINYVLM_CMSIS_NN
 
-tv_kernel_t tv_conv, tv_depthwise, tv_add, tv_avgpool;  // plain C: complete, and the truth
+// plain C: complete, and the truth
+tv_kernel_t tv_conv, tv_depthwise, tv_add, tv_avgpool, tv_space_to_depth;
 tv_kernel_t tv_conv_dsp, tv_depthwise_dsp, tv_add_dsp;  // Cortex-M4, M7, M33
+
+// Row iy of the input of a TV_OP_SPACE_TO_DEPTH goes into the output row that it belongs to.
+void tv_space_to_depth_row(const tv_layer_t *l, const int8_t *from, int8_t *to, uint32_t iy);
 
 // The first stage: row y of the image (S pixels of 3 int8) from the frame.
 // scratch: 12 * S bytes. Rows of a TV_TEST_IMAGE must be asked for in order.

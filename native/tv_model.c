@@ -30,6 +30,8 @@ const char *tv_op_name(uint8_t op) {
             return "depthwise";
         case TV_OP_ADD:
             return "add";
+        case TV_OP_SPACE_TO_DEPTH:
+            return "spacetodepth";
         default:
             return "avgpool";
     }

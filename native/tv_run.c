@@ -22,12 +22,36 @@ typedef struct {
     void *hook_ctx;
 } run_t;
 
+// ReLU where saturation to int8 does not do it by the way: rows that a kernel has just written.
+// The margins of a planar row hold the zero point and keep it.
+static void relu(const tv_layer_t *l, int8_t *arena, uint32_t y, uint32_t rows) {
+    int8_t zero = l->out_zero_point;
+    uint32_t n = l->out_c * (uint32_t)(l->out.pitch ? l->out.pitch : l->out_w);
+    for (; rows > 0; rows--, y++) {
+        int8_t *row = tv_row(arena, &l->out, y);
+        if (l->out.pitch) {
+            int16_t *wide = (int16_t *)(void *)row;
+            for (uint32_t i = 0; i < n; i++) {
+                wide[i] = wide[i] < zero ? zero : wide[i];
+            }
+        } else {
+            for (uint32_t i = 0; i < n; i++) {
+                row[i] = row[i] < zero ? zero : row[i];
+            }
+        }
+    }
+}
+
 static void run_kernel(run_t *run, const tv_layer_t *layer, uint32_t y, uint32_t rows) {
     const tv_backend_t *b = run->model->backend;
     tv_kernel_t *kernel = layer->op == TV_OP_CONV ? b->conv
         : layer->op == TV_OP_DEPTHWISE ? b->depthwise
-        : layer->op == TV_OP_ADD ? b->add : b->avgpool;
+        : layer->op == TV_OP_ADD ? b->add
+        : layer->op == TV_OP_AVGPOOL ? b->avgpool : b->space_to_depth;
     kernel(layer, run->arena, run->scratch, run->model->scratch_size, y, rows);
+    if (layer->flags & TV_FLAG_RELU) {
+        relu(layer, run->arena, y, rows);
+    }
 }
 
 // The next `rows` rows of a stage.

@@ -9,9 +9,16 @@ from __future__ import annotations
 import numpy as np
 
 from tinyvlm.graph import Graph
-from tinyvlm.samples import Builder, base_like, mobilenet_like, random_image
+from tinyvlm.samples import Builder, base_like, max78000_like, mobilenet_like, random_image
 
-__all__ = ["Builder", "base_like", "mobilenet_like", "random_graph", "random_image"]
+__all__ = [
+    "Builder",
+    "base_like",
+    "max78000_like",
+    "mobilenet_like",
+    "random_graph",
+    "random_image",
+]
 
 
 def random_graph(
@@ -19,11 +26,16 @@ def random_graph(
 ) -> Graph:
     """A small random net: stem, 1-4 random blocks, odd sizes and channels, pool, embedding.
 
+    Some begin with SpaceToDepth, and some ReLUs have another zero point than -128.
+
     Keyword arguments fix what would otherwise be drawn from `seed`.
     """
     rng = np.random.default_rng(seed)
     size = size or int(rng.integers(5, 34))
-    build = Builder(size, seed)
+    build = Builder(size, seed, relu_points=(-128, -128, 0, -7, 40))
+    blocks = [block for block in (2, 3, 4) if size % block == 0]
+    if blocks and seed % 3 == 0:
+        build.space_to_depth(blocks[seed // 3 % len(blocks)])
     build.conv(
         int(rng.integers(1, 18)),
         int(rng.choice([1, 3, 3, 5, 7])),

@@ -216,7 +216,6 @@ def _shared_input(graph):
         (_kernel(2), "layer 'conv0': kernel 2x2 is not supported; use 1x1, 3x3"),
         (_kernel(9), "layer 'conv0': kernel 9x9"),
         (_set(0, stride=3), "layer 'conv0': stride 3"),
-        (_set(1, out=Quant(0.01, 0), relu=True), "layer 'conv1': ReLU needs an output zero point"),
         (_weight_scale(1e4), "layer 'conv1': channel . has a multiplier of 0.5 or more"),
         (_weight_scale(1e-9), "layer 'conv1': channel . has a multiplier below"),
         (_bias, r"layer 'conv1': channel 0: its accumulator can leave \+-2\*\*30"),

@@ -44,7 +44,7 @@ class Conv:
 
     weights: int8 (out_c, k, k, in_c); bias: int32 (out_c,), in units of in_scale * weight_scale,
     for inputs (q - in_zero_point); weight_scale: float32 (out_c,).
-    `relu` asks for out.zero_point == -128: the saturation to int8 then is the ReLU itself.
+    `relu` clamps at out.zero_point, as TFLite does; at -128 saturation to int8 is the ReLU itself.
     `dense` marks the layer that makes the dense embedding map; it runs only when that is wanted.
     """
 
@@ -94,7 +94,20 @@ class AvgPool:
     stride: int = 0
 
 
-Layer = Conv | Depthwise | Add | AvgPool
+@dataclass
+class SpaceToDepth:
+    """Every `block` x `block` square of pixels becomes one pixel, TFLite's SPACE_TO_DEPTH.
+
+    Its channels are ordered row of the square, column of the square, channel of the input;
+    scale and zero point stay.
+    """
+
+    name: str
+    src: str
+    block: int
+
+
+Layer = Conv | Depthwise | Add | AvgPool | SpaceToDepth
 
 
 def same_padding(size: int, kernel: int, stride: int) -> tuple[int, int, int]:
@@ -132,7 +145,8 @@ class Graph:
         if name == INPUT:
             return self.input
         layer = self.layer(name)
-        return self.quant(layer.src) if isinstance(layer, AvgPool) else layer.out
+        moves = isinstance(layer, AvgPool | SpaceToDepth)
+        return self.quant(layer.src) if moves else layer.out
 
     def shapes(self) -> dict[str, tuple[int, int, int]]:
         """Shape (H, W, C) of every tensor by name. ValueError names the layer that misfits."""
@@ -148,7 +162,7 @@ class Graph:
     def macs(self, dense: bool = False) -> dict[str, int]:
         """Multiply-accumulates per layer, counted as out_h * out_w * out_c * k * k * in_c.
 
-        Additions and pooling count 0. The dense layer counts only if `dense`.
+        Additions, pooling and SpaceToDepth count 0. The dense layer counts only if `dense`.
         """
         shapes, macs = self.shapes(), {}
         for layer in self.layers:
@@ -174,6 +188,14 @@ def _output_shape(layer: Layer, shapes: dict[str, tuple[int, int, int]]) -> tupl
         if kh > h or kw > w:
             raise ValueError(f"layer {layer.name!r}: window {kh}x{kw} is larger than {h}x{w}")
         return (h - kh) // stride + 1, (w - kw) // stride + 1, c
+    if isinstance(layer, SpaceToDepth):
+        block = layer.block
+        if block < 1 or h % block or w % block:
+            raise ValueError(
+                f"layer {layer.name!r}: {h}x{w} cannot be cut into squares of {block}x{block}; "
+                "height and width must be multiples of the block"
+            )
+        return h // block, w // block, c * block * block
     kernel = layer.weights.shape[1]
     in_c = layer.weights.shape[3] if isinstance(layer, Conv) else layer.weights.shape[0]
     if in_c != c:

@@ -14,7 +14,7 @@ from pathlib import Path
 
 from . import tvlm, tvp
 from .files import explain
-from .graph import INPUT, Add, AvgPool, Conv
+from .graph import INPUT, Add, AvgPool, Conv, SpaceToDepth
 from .plan import Plan
 from .reference import embed
 from .schedule import align, operands, weight_bytes
@@ -81,7 +81,8 @@ def layer_table(encoder: tvlm.Encoder) -> list[str]:
         h, w, c = shapes[layer.name]
         segment = plan.segment_of(i)
         bracket = "|" if i < plan.segments[segment][1] else " "  # runs on into the next record
-        op = {Add: "add", AvgPool: "avgpool", Conv: "conv"}.get(type(layer), "dw")
+        ops = {Add: "add", AvgPool: "avgpool", Conv: "conv", SpaceToDepth: "todepth"}
+        op = ops.get(type(layer), "dw")
         op += " dense" if getattr(layer, "dense", False) else ""
         kernel, stride = tvlm.window(layer, shapes)
         lines.append(

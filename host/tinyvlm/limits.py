@@ -11,7 +11,7 @@ from contextlib import contextmanager
 
 import numpy as np
 
-from .graph import INPUT, Add, AvgPool, Conv, Depthwise, Graph, Layer
+from .graph import INPUT, Add, AvgPool, Conv, Depthwise, Graph, Layer, SpaceToDepth
 from .reference import add_multipliers, conv_multipliers, fold_bias
 
 KERNELS = (1, 3, 5, 7)
@@ -54,11 +54,6 @@ def _check_alone(layer: Layer) -> None:
     """What can be said without knowing the layer's inputs."""
     if not 1 <= len(layer.name.encode()) <= 255:
         raise ValueError("a name has 1 ... 255 bytes of UTF-8")
-    if getattr(layer, "relu", False) and layer.out.zero_point != -128:
-        raise ValueError(
-            f"ReLU needs an output zero point of -128, got {layer.out.zero_point}; "
-            "the saturation to int8 is the ReLU"
-        )
     if isinstance(layer, Conv | Depthwise):
         _check_arrays(layer)
 
@@ -71,6 +66,9 @@ def _check_layer(graph: Graph, layer: Layer, shapes: dict[str, tuple[int, int, i
             raise ValueError(f"reads {source!r}, the dense map, which exists only when wanted")
     if isinstance(layer, AvgPool):
         _check_pool(layer, shapes[layer.src])
+    elif isinstance(layer, SpaceToDepth):
+        if layer.block > 255:
+            raise ValueError(f"block {layer.block}; it must be 1 ... 255")
     elif isinstance(layer, Add):
         _check_add(graph, layer)
     else:

@@ -16,7 +16,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from .graph import INPUT, Add, AvgPool, Conv, Graph, Layer, same_padding
+from .graph import INPUT, Add, AvgPool, Conv, Graph, Layer, SpaceToDepth, same_padding
 
 ADD_LEFT_SHIFT = 20  # TFLite's ADD gives its operands 20 fractional bits
 
@@ -180,11 +180,27 @@ def avg_pool(x: np.ndarray, kernel: int = 0, stride: int = 0) -> np.ndarray:
     return np.where(total < 0, -mean, mean).astype(np.int8)
 
 
+def space_to_depth(x: np.ndarray, block: int) -> np.ndarray:
+    """(..., H, W, C) to (..., H/block, W/block, block * block * C), TFLite's channel order."""
+    *lead, height, width, channels = x.shape
+    cut = x.reshape(*lead, height // block, block, width // block, block, channels)
+    shape = *lead, height // block, width // block, block * block * channels
+    return np.moveaxis(cut, -3, -4).reshape(shape)
+
+
 def run_layer(graph: Graph, layer: Layer, tensors: dict[str, np.ndarray]) -> np.ndarray:
     """The output of one layer, given the tensors it reads."""
-    source, x = graph.quant(layer.src), tensors[layer.src]
     if isinstance(layer, AvgPool):
-        return avg_pool(x, layer.kernel, layer.stride)
+        return avg_pool(tensors[layer.src], layer.kernel, layer.stride)
+    if isinstance(layer, SpaceToDepth):
+        return space_to_depth(tensors[layer.src], layer.block)
+    out = _linear(graph, layer, tensors)
+    return np.maximum(out, np.int8(layer.out.zero_point)) if layer.relu else out
+
+
+def _linear(graph: Graph, layer: Layer, tensors: dict[str, np.ndarray]) -> np.ndarray:
+    """A convolution or an addition before its ReLU, saturated to int8."""
+    source, x = graph.quant(layer.src), tensors[layer.src]
     if isinstance(layer, Add):
         source2 = graph.quant(layer.src2)
         mult, shift = add_multipliers(source.scale, source2.scale, layer.out.scale)

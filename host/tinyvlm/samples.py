@@ -13,12 +13,16 @@ Own ones are put together with `Builder`.
 
 from __future__ import annotations
 
+import functools
+import itertools
+
 import numpy as np
 
 from . import reference
-from .graph import INPUT, Add, AvgPool, Conv, Depthwise, Graph, Quant
+from .graph import INPUT, Add, AvgPool, Conv, Depthwise, Graph, Layer, Quant, SpaceToDepth
 
 IMAGE_QUANT = Quant(1 / 128, 0)
+SHIFT_SCALE = 1 - 2.0**-24  # times a power of two: the multiplier that shifts (docs/format.md)
 
 
 def random_image(graph: Graph, seed: int = 0) -> np.ndarray:
@@ -33,14 +37,20 @@ def random_image(graph: Graph, seed: int = 0) -> np.ndarray:
 class Builder:
     """Appends layers to a graph, choosing scales from what a random image produces."""
 
-    def __init__(self, size: int | tuple[int, int], seed: int = 0) -> None:
+    def __init__(
+        self,
+        size: int | tuple[int, int],
+        seed: int = 0,
+        relu_points: tuple[int, ...] = (-128,),
+    ) -> None:
         h, w = (size, size) if isinstance(size, int) else size
+        self.relu_points = itertools.cycle(relu_points)  # zero points of ReLUs, in turn
         self.rng = np.random.default_rng(seed)
         self.graph = Graph((h, w, 3), IMAGE_QUANT, [], "")
         self.tensors = {INPUT: random_image(self.graph, seed + 1)}
         self.last = INPUT
 
-    def _append(self, layer: Conv | Depthwise | Add | AvgPool) -> str:
+    def _append(self, layer: Layer) -> str:
         self.graph.layers.append(layer)
         self.tensors[layer.name] = reference.run_layer(self.graph, layer, self.tensors)
         if not getattr(layer, "dense", False):
@@ -68,8 +78,8 @@ class Builder:
         bias = np.round(offset / (source.scale * weight_scale)).astype(np.int32)
         real = real + offset
         if relu:
-            zero_point, high = -128, max(np.quantile(real, 0.999), 1e-6)
-            scale = high / 255
+            zero_point = next(self.relu_points) if zero_point is None else zero_point
+            scale = max(np.quantile(real, 0.999), 1e-6) / (127 - zero_point)
         else:
             if zero_point is None:
                 zero_point = int(self.rng.integers(-20, 21))
@@ -83,6 +93,23 @@ class Builder:
             cls(name, src, weights, bias, weight_scale, out, stride=stride, relu=relu, **more)
         )
 
+    def shifted(self, out_c, kernel=1, relu=True, src=None, **more) -> str:
+        """A convolution as the MAX78000 computes it: activations of scale 1/128 and zero point 0,
+        one power of two for all weights, biases in multiples of 128 (`SHIFT_SCALE`).
+        """
+        src = src or self.last
+        in_c = self.tensors[src].shape[-1]
+        shape = out_c, kernel, kernel, in_c
+        weights = self.rng.integers(-127, 128, shape, np.int16).astype(np.int8)
+        bias = self.rng.integers(-127, 128, out_c).astype(np.int32) * 128
+        acc = _accumulators(self.tensors[src], weights, 0, 1) + bias
+        down = max(1, round(np.log2(np.quantile(np.abs(acc), 0.999) / 127)))
+        weight_scale = np.full(out_c, SHIFT_SCALE * 2.0**-down, np.float32)
+        name = more.pop("name", None) or self._name("conv")
+        return self._append(
+            Conv(name, src, weights, bias, weight_scale, IMAGE_QUANT, relu=relu, **more)
+        )
+
     def depthwise(self, kernel=3, stride=1, relu=True, **more) -> str:
         return self.conv(0, kernel, stride, relu, depthwise=True, **more)
 
@@ -91,15 +118,18 @@ class Builder:
         one, two = self.graph.quant(self.last), self.graph.quant(src2)
         real = (self.tensors[self.last].astype(float) - one.zero_point) * one.scale
         real += (self.tensors[src2].astype(float) - two.zero_point) * two.scale
-        zero_point = -128 if relu else int(self.rng.integers(-20, 21))
+        zero_point = next(self.relu_points) if relu else int(self.rng.integers(-20, 21))
         high = np.quantile(real if relu else np.abs(real), 0.999)
-        scale = max(high, 1e-6) / (255 if relu else 127 - abs(zero_point))
+        scale = max(high, 1e-6) / (127 - (zero_point if relu else abs(zero_point)))
         return self._append(
             Add(self._name("add"), self.last, src2, Quant(scale, zero_point), relu=relu)
         )
 
     def pool(self, kernel: int = 0, stride: int = 0) -> str:
         return self._append(AvgPool(self._name("pool"), self.last, kernel, stride))
+
+    def space_to_depth(self, block: int) -> str:
+        return self._append(SpaceToDepth(self._name("depth"), self.last, block))
 
     def residual(self, out_c: int, expand: int, kernel=3, stride=1) -> str:
         """An inverted residual block of MobileNetV2: expand, depthwise, project, maybe add."""
@@ -111,17 +141,15 @@ class Builder:
             self.add(src)
         return self.last
 
-    def finish(self, dim: int, dense: bool = False) -> Graph:
-        """Pool and embed; with `dense` also the map of embeddings."""
-        features = self.last
+    def finish(self, dim: int, dense: bool = False, head=None) -> Graph:
+        """Pool and embed; with `dense` also the map of embeddings. head: how both are made."""
+        features, head = self.last, head or functools.partial(self.conv, zero_point=0)
         if dense:
-            self.graph.dense = self.conv(
-                dim, relu=False, zero_point=0, src=features, name="dense", dense=True
-            )
+            self.graph.dense = head(dim, relu=False, src=features, name="dense", dense=True)
             self.last = features
         if self.tensors[self.last].shape[:2] != (1, 1):
             self.pool()
-        self.graph.embedding = self.conv(dim, relu=False, zero_point=0, name="embed")
+        self.graph.embedding = head(dim, relu=False, name="embed")
         self.graph.info = {"name": "random", "text_space": "none"}
         return self.graph
 
@@ -161,6 +189,21 @@ def base_like(input: int = 96, seed: int = 0, dim: int = 256, dense: bool = True
             build.residual(out_c, expand, 3, stride if i == 0 else 1)
     build.conv(192)
     return build.finish(dim, dense)
+
+
+def max78000_like(input: int = 96, seed: int = 0, dim: int = 256, dense: bool = True) -> Graph:
+    """A net in the arithmetic of the MAX78000's accelerator: 17 M MAC, no residuals, `shifted`."""
+    build = Builder(input, seed)
+    build.space_to_depth(4)
+    build.shifted(32, 3)
+    build.pool(2)
+    build.shifted(48, 3)
+    build.shifted(48, 3)
+    build.pool(2)
+    for _ in range(3):
+        build.shifted(64, 3)
+    build.shifted(128)
+    return build.finish(dim, dense, build.shifted)
 
 
 def varied(seed: int, input: int = 96, dim: int = 256, dense: bool = False) -> Graph:

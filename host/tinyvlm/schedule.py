@@ -17,7 +17,17 @@ from functools import cached_property
 
 import numpy as np
 
-from .graph import INPUT, Add, AvgPool, Conv, Depthwise, Graph, same_padding
+from .graph import (
+    INPUT,
+    Add,
+    AvgPool,
+    Conv,
+    Depthwise,
+    Graph,
+    Layer,
+    SpaceToDepth,
+    same_padding,
+)
 
 ALIGN = 16  # of every tensor; the arena itself begins at a multiple of 8
 SCRATCH = 16 * 1024  # bytes that convolutions get where they can use them
@@ -66,6 +76,8 @@ def windows(graph: Graph) -> list[tuple[int, int, int]]:
         elif isinstance(layer, AvgPool):
             kernel = layer.kernel or height
             result.append((kernel, layer.stride or kernel, 0))
+        elif isinstance(layer, SpaceToDepth):
+            result.append((layer.block, layer.block, 0))
         else:
             kernel = layer.weights.shape[1]
             result.append((kernel, layer.stride, same_padding(height, kernel, layer.stride)[1]))
@@ -81,7 +93,7 @@ def operands(graph: Graph) -> list[tuple[int, ...]]:
     ]
 
 
-def weight_bytes(layer: Conv | Depthwise | Add | AvgPool) -> int:
+def weight_bytes(layer: Layer) -> int:
     """Bytes of the layer's weights in a .tvlm, tables not counted."""
     if isinstance(layer, Conv):
         return align(layer.weights[0].size, 4) * align(len(layer.weights), 2)

@@ -1,7 +1,8 @@
 # SPDX-License-Identifier: MIT
 """Export of a graph as an int8 `.tflite`, for OpenMV's `ml.Model`, TFLite Micro and LiteRT.
 
-CONV_2D, DEPTHWISE_CONV_2D, ADD and AVERAGE_POOL_2D, SAME padding, per-channel weights. The
+CONV_2D, DEPTHWISE_CONV_2D, ADD, AVERAGE_POOL_2D and SPACE_TO_DEPTH, SAME padding, per-channel
+weights. The
 projection head stays a 1x1 convolution: FULLY_CONNECTED rounds differently in LiteRT. The result
 equals `tinyvlm.reference` to the last bit in interpreters that round twice: TFLite Micro,
 CMSIS-NN and LiteRT's `OpResolverType.BUILTIN_REF`; LiteRT's default (XNNPACK) is off by one in
@@ -15,7 +16,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from .graph import INPUT, Add, AvgPool, Conv, Depthwise, Graph, Layer, Quant
+from .graph import INPUT, Add, AvgPool, Conv, Depthwise, Graph, Layer, Quant, SpaceToDepth
 
 SCHEMA_VERSION = 3
 FILE_IDENTIFIER = b"TFL3"
@@ -88,7 +89,7 @@ class _Writer:
                 return i
         code = self.s.OperatorCodeT()
         code.builtinCode, code.version = builtin, version
-        # all four operators are older than code 127: the field of old readers holds them, too
+        # all these operators are older than code 127: the field of old readers holds them, too
         code.deprecatedBuiltinCode = builtin
         self.codes.append(code)
         return len(self.codes) - 1
@@ -111,6 +112,10 @@ class _Writer:
                 options.filterHeight, options.filterWidth
             )
             options.padding = s.Padding.VALID
+        elif isinstance(layer, SpaceToDepth):
+            options, kind = s.SpaceToDepthOptionsT(), "SpaceToDepthOptions"
+            code = self.code(ops.SPACE_TO_DEPTH, 2)
+            options.blockSize = layer.block
         else:
             inputs += self.weights(layer, self.graph.quant(layer.src))
             if isinstance(layer, Conv):
@@ -123,7 +128,8 @@ class _Writer:
             options.padding = s.Padding.SAME
             options.strideH = options.strideW = layer.stride
             options.dilationHFactor = options.dilationWFactor = 1
-        options.fusedActivationFunction = activation
+        if not isinstance(layer, SpaceToDepth):
+            options.fusedActivationFunction = activation
         self.index[layer.name] = self.activation(layer.name)
         operator = s.OperatorT()
         operator.opcodeIndex, operator.inputs = code, inputs

@@ -21,7 +21,18 @@ import numpy as np
 
 from . import limits, packing
 from .files import write_atomic
-from .graph import INPUT, Add, AvgPool, Conv, Depthwise, Graph, Layer, Quant, same_padding
+from .graph import (
+    INPUT,
+    Add,
+    AvgPool,
+    Conv,
+    Depthwise,
+    Graph,
+    Layer,
+    Quant,
+    SpaceToDepth,
+    same_padding,
+)
 from .plan import Plan, restore
 from .plan import plan as make_plan
 from .reference import add_multipliers, embed
@@ -35,8 +46,8 @@ TENSOR = struct.Struct("<IIHH")
 LAYER = struct.Struct("<BBBBBBbbHHHHHH12s12s12sbBHIIf")  # 72 bytes
 ADD_TABLE = struct.Struct("<iiiBBB")
 NO_LAYER = 0xFFFF
-DENSE, STREAM = 1, 2
-OPS: dict[type, int] = {Conv: 1, Depthwise: 2, Add: 3, AvgPool: 4}
+DENSE, STREAM, RELU = 1, 2, 4
+OPS: dict[type, int] = {Conv: 1, Depthwise: 2, Add: 3, AvgPool: 4, SpaceToDepth: 5}
 TEST_SEED = 0x2545F491  # of the known-answer image; any number but 0
 
 
@@ -68,10 +79,10 @@ def fingerprint(graph: Graph) -> bytes:
     """Identity of the network, 8 bytes: the same for every plan, name and INFO.
 
     The first bytes of SHA-256 over, all little-endian: the image (u16 h, w, c, i8 zero point,
-    f32 scale); per layer u8 op, kernel, stride, dense; u16 numbers of the tensors read (0: the
-    image, i + 1: output of layer i; the later first; 0xffff: none); u16 out h, w, c; i8 zero
-    point, f32 scale; weights (o, ky, kx, c), i32 raw biases, f32 weight scales; at the end u16
-    indices of the embedding and of the dense layer. An addition has kernel and stride 0.
+    f32 scale); per layer u8 op, kernel, stride, flags DENSE and RELU; u16 numbers of the tensors
+    read (0: the image, i + 1: output of layer i; the later first; 0xffff: none); u16 out h, w, c;
+    i8 zero point, f32 scale; weights (o, ky, kx, c), i32 raw biases, f32 weight scales; at the end
+    u16 indices of the embedding and of the dense layer. An addition has kernel and stride 0.
     """
     shapes, digest = graph.shapes(), hashlib.sha256()
     source = graph.quant(INPUT)
@@ -79,8 +90,7 @@ def fingerprint(graph: Graph) -> bytes:
     for layer, reads in zip(graph.layers, operands(graph), strict=True):
         out = graph.quant(layer.name)
         kernel, stride = window(layer, shapes)
-        dense = getattr(layer, "dense", False)
-        digest.update(struct.pack("<BBBB", OPS[type(layer)], kernel, stride, dense))
+        digest.update(struct.pack("<BBBB", OPS[type(layer)], kernel, stride, _flags(layer)))
         digest.update(struct.pack("<HH", *(reads + (NO_LAYER,))[:2]))
         digest.update(struct.pack("<HHHbf", *shapes[layer.name], out.zero_point, out.scale))
         if isinstance(layer, Conv | Depthwise):
@@ -99,7 +109,15 @@ def window(layer: Layer, shapes: dict[str, tuple[int, int, int]]) -> tuple[int, 
         kernel = layer.kernel or shapes[layer.src][0]
         one = shapes[layer.name][:2] == (1, 1)
         return kernel, kernel if one else layer.stride or kernel
+    if isinstance(layer, SpaceToDepth):
+        return layer.block, layer.block
     return layer.weights.shape[1], layer.stride
+
+
+def _flags(layer: Layer) -> int:
+    """DENSE and RELU. A ReLU at zero point -128 is the saturation to int8 and needs no flag."""
+    relu = getattr(layer, "relu", False) and layer.out.zero_point != -128
+    return DENSE * getattr(layer, "dense", False) | RELU * relu
 
 
 def _outputs(graph: Graph) -> tuple[int, int]:
@@ -184,7 +202,7 @@ def _record(graph: Graph, plan: Plan, index: int, blobs: _Blobs) -> bytes:
         table = blobs.put(ADD_TABLE.pack(*mults, *shifts))
     stream = all(index != last for _, last in plan.segments)
     return LAYER.pack(
-        OPS[type(layer)], DENSE * getattr(layer, "dense", False) | STREAM * stream,
+        OPS[type(layer)], _flags(layer) | STREAM * stream,
         kernel, stride, *pads, source.zero_point, out.zero_point,
         *shapes[layer.src], *shapes[layer.name],
         _tensor(plan.refs[reads[0]]), _tensor(plan.refs[layer.name]),
@@ -317,19 +335,25 @@ def _layer(fields: tuple, name: str, graph: Graph, refs: dict[str, Ref], weights
     op, flags, kernel, stride, *pads, in_zero, out_zero = fields[:8]
     in_shape, out_shape = fields[8:11], fields[11:14]
     source, _, source2, in2_zero, _, _, at, table, scale = fields[14:]
-    if op not in OPS.values() or flags > (DENSE | STREAM):
-        raise ValueError(f"operation {op} with flags {flags} is not known")
+    moves = op in (OPS[AvgPool], OPS[SpaceToDepth])  # values stay what they are
+    if op not in OPS.values() or flags > (DENSE | STREAM | (not moves) * RELU):
+        raise ValueError(f"operation {op} with flags {flags} is not known; update tinyvlm")
     src = _producer(source, refs, graph, in_zero, in_shape)
-    relu = out_zero == -128
+    relu = out_zero == -128 or bool(flags & RELU)
     if op == OPS[AvgPool]:
         whole = kernel == in_shape[0] and out_shape[:2] == (1, 1)
         layer = AvgPool(name, src, 0 if whole else kernel, 0 if whole else stride)
+    elif op == OPS[SpaceToDepth]:
+        if stride != kernel:
+            raise ValueError(f"blocks of {kernel} with stride {stride} are not supported")
+        layer = SpaceToDepth(name, src, kernel)
     elif op == OPS[Add]:
         src2 = _producer(source2, refs, graph, in2_zero, in_shape)
         layer = Add(name, src, src2, Quant(scale, out_zero), relu=relu)
         scales = graph.quant(src).scale, graph.quant(src2).scale, layer.out.scale
         mults, shifts = add_multipliers(*scales)
-        if packing.cut(weights, table, ADD_TABLE.size) != ADD_TABLE.pack(*mults, *shifts):
+        stored = ADD_TABLE.unpack(packing.cut(weights, table, ADD_TABLE.size))
+        if stored != (*mults, *shifts):
             raise ValueError("the table is not that of its scales")
     else:
         conv = op == OPS[Conv]
@@ -344,7 +368,7 @@ def _layer(fields: tuple, name: str, graph: Graph, refs: dict[str, Ref], weights
         more = {"dense": bool(flags & DENSE)} if conv else {}
         cls = Conv if conv else Depthwise
         layer = cls(name, src, array, *numbers, Quant(scale, out_zero), stride, relu, **more)
-    quant = graph.quant(src) if op == OPS[AvgPool] else layer.out
+    quant = graph.quant(src) if moves else layer.out
     if (quant.zero_point, quant.scale) != (out_zero, scale):
         raise ValueError("the output's quantization is inconsistent")
     whole_graph = Graph(graph.input_shape, graph.input, [*graph.layers, layer], name)
