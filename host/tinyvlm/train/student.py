@@ -1,71 +1,67 @@
 # SPDX-License-Identifier: MIT
 """The student: a small convolutional image encoder described by a list of blocks.
 
-Everything the integer engine does cheaply and nothing else: 3x3 convolution, 1x1 convolution,
-depthwise 3x3, plain ReLU, residual sums of linear bottlenecks, global average pool.  A 96 x 96
-image becomes a 6 x 6 map; the 256-number head is a linear 1x1 convolution, so it may stand before
-the pool (a dense map, one embedding per cell) or after it (one embedding per image).
+Everything the integer engines do cheaply and nothing else.  Scheme `tflite`: 3x3 convolution, 1x1
+convolution, depthwise 3x3, plain ReLU, residual sums of linear bottlenecks.  Scheme `max78000`:
+3x3 and 1x1 convolutions of stride 1, average pools, and activations that never leave
+[0, 127/128], the range of that accelerator's int8 data, in float training already.
 
-Pixels enter as (p - 128) / 128.  Padding is TensorFlow's SAME.
+A 96 x 96 image becomes a 6 x 6 map; the 256-number head is a linear 1x1 convolution, so it may
+stand before the global average pool (a dense map, one embedding per cell) or after it (one
+embedding per image).  Pixels enter as (p - 128) / 128.  Padding is TensorFlow's SAME.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-DIMS = (16, 32, 64, 128, 256)  # Matryoshka prefixes
+from tinyvlm.train.config import DIMS, Bottleneck, Conv, StudentConfig
 
+Block = Bottleneck  # until export.py reads checkpoint.py
+__all__ = [
+    "Block",
+    "DIMS",
+    "Bottleneck",
+    "Conv",
+    "StudentConfig",
+    "Student",
+    "to_input",
+    "cost_table",
+]
 
-@dataclass(frozen=True)
-class Block:
-    """Inverted residual: 1x1 to `expand` channels, depthwise kernel x kernel, linear 1x1 to `out`.
-
-    expand 0 leaves the first 1x1 out.  A residual sum is made when shape in = shape out.
-    """
-
-    out: int
-    expand: int
-    stride: int = 1
-    kernel: int = 3
-
-
-@dataclass(frozen=True)
-class StudentConfig:
-    """stem: channels of the first 3x3 stride-2 convolution; last: of the final 1x1 with ReLU."""
-
-    stem: int = 16
-    blocks: tuple[Block, ...] = (
-        Block(24, 0, stride=2),  # 48 x 48 -> 24 x 24
-        Block(40, 72, stride=2),  # -> 12 x 12
-        Block(40, 120),
-        Block(40, 120),
-        Block(80, 160, stride=2),  # -> 6 x 6
-        Block(80, 240),
-        Block(80, 240),
-    )
-    last: int = 320
-    dim: int = 256
+TOP = 127 / 128  # largest int8 number in units of 1/128
+GAIN = 1 / 4  # batch norm leaves numbers of deviation 1; a quarter keeps 4 deviations below TOP
 
 
 class ConvBN(nn.Module):
-    """Convolution with SAME padding, batch norm, optional ReLU."""
+    """Convolution with SAME padding, batch norm, optional ReLU.
+
+    `bounded`: what batch norm gives is scaled by GAIN, and the ReLU's output ends at TOP.
+    """
 
     def __init__(
-        self, cin: int, cout: int, kernel: int, stride: int = 1, groups: int = 1, relu: bool = True
+        self,
+        cin: int,
+        cout: int,
+        kernel: int,
+        stride: int = 1,
+        groups: int = 1,
+        relu: bool = True,
+        bounded: bool = False,
     ):
         super().__init__()
         inner = kernel // 2 if stride == 1 else 0  # SAME is symmetric here, else see pad_same
         self.conv = nn.Conv2d(cin, cout, kernel, stride, inner, groups=groups, bias=False)
         self.bn = nn.BatchNorm2d(cout, momentum=0.05)
-        self.relu = relu
+        self.relu, self.bounded = relu, bounded
 
     def forward(self, x: Tensor) -> Tensor:
         if self.conv.stride[0] > 1:
             x = pad_same(x, self.conv.kernel_size[0], self.conv.stride[0])
         x = self.bn(self.conv(x))
+        if self.bounded:
+            return F.hardtanh(x * GAIN, 0.0, TOP)
         return F.relu(x, inplace=True) if self.relu else x
 
 
@@ -80,8 +76,23 @@ def pad_same(x: Tensor, kernel: int, stride: int) -> Tensor:
     return F.pad(x, pads)
 
 
+class SpaceToDepth(nn.Module):
+    """(n, 3, H, W) -> (n, 3 b b, H/b, W/b): channels in the order row phase, column phase, rgb."""
+
+    def __init__(self, block: int):
+        super().__init__()
+        self.block = block
+
+    def forward(self, x: Tensor) -> Tensor:
+        b, (n, c, h, w) = self.block, x.shape
+        x = x.reshape(n, c, h // b, b, w // b, b)
+        return x.permute(0, 3, 5, 1, 2, 4).reshape(n, b * b * c, h // b, w // b)
+
+
 class InvertedResidual(nn.Module):
-    def __init__(self, cin: int, block: Block):
+    """A Bottleneck."""
+
+    def __init__(self, cin: int, block: Bottleneck):
         super().__init__()
         mid = block.expand or cin
         self.expand = ConvBN(cin, mid, 1) if block.expand else None
@@ -95,19 +106,41 @@ class InvertedResidual(nn.Module):
         return x + y if self.residual else y
 
 
+class PooledConv(ConvBN):
+    """A Conv: average pool, then a convolution."""
+
+    def __init__(self, cin: int, block: Conv, bounded: bool):
+        super().__init__(cin, block.out, block.kernel, bounded=bounded)
+        self.pool = block.pool
+
+    def forward(self, x: Tensor) -> Tensor:
+        return super().forward(F.avg_pool2d(x, self.pool) if self.pool > 1 else x)
+
+
 class Student(nn.Module):
     """Images (n, 3, H, W) in [-1, 1) to embeddings (n, dim), not normalised."""
 
-    def __init__(self, config: StudentConfig = StudentConfig()):
+    def __init__(self, config: StudentConfig):
         super().__init__()
         self.config = config
-        self.stem = ConvBN(3, config.stem, 3, 2)
-        channels, blocks = config.stem, []
+        bounded = config.scheme == "max78000"
+        if bounded:
+            self.stem = SpaceToDepth(config.stem)
+            channels = 3 * config.stem**2
+        else:
+            self.stem = ConvBN(3, config.stem, 3, 2)
+            channels = config.stem
+        blocks: list[nn.Module] = []
         for block in config.blocks:
-            blocks.append(InvertedResidual(channels, block))
+            if isinstance(block, Conv):
+                blocks.append(PooledConv(channels, block, bounded))
+            elif bounded:
+                raise ValueError("scheme max78000 has no depthwise convolution: use Conv blocks")
+            else:
+                blocks.append(InvertedResidual(channels, block))
             channels = block.out
         self.blocks = nn.ModuleList(blocks)
-        self.last = ConvBN(channels, config.last, 1)
+        self.last = ConvBN(channels, config.last, 1, bounded=bounded)
         self.head = nn.Conv2d(config.last, config.dim, 1)
         for m in self.modules():
             if isinstance(m, nn.Conv2d):
@@ -129,16 +162,25 @@ def to_input(images: Tensor) -> Tensor:
     return (images.float() - 128.0).div_(128.0).permute(0, 3, 1, 2)
 
 
-def cost_table(config: StudentConfig, size: int = 96) -> list[tuple[str, str, int, int]]:
+def cost_table(config: StudentConfig, size: int = 0) -> list[tuple[str, str, int, int]]:
     """(layer, output shape, MACs, weights) of every convolution; the head counts once (pooled)."""
     rows: list[tuple[str, str, int, int]] = []
 
     def add(name: str, side: int, out: int, taps: int) -> None:
         rows.append((name, f"{side}x{side}x{out}", side * side * out * taps, out * taps))
 
-    side, channels = size // 2, config.stem
-    add("stem 3x3 s2", side, channels, 27)
+    side = size or config.size
+    if config.scheme == "max78000":
+        side, channels = side // config.stem, 3 * config.stem**2
+    else:
+        side, channels = side // 2, config.stem
+        add("stem 3x3 s2", side, channels, 27)
     for i, b in enumerate(config.blocks):
+        if isinstance(b, Conv):
+            side //= b.pool
+            add(f"block{i} {b.kernel}x{b.kernel}", side, b.out, channels * b.kernel**2)
+            channels = b.out
+            continue
         mid = b.expand or channels
         if b.expand:
             add(f"block{i} expand 1x1", side, mid, channels)

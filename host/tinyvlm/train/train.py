@@ -28,6 +28,7 @@ import torch.distributed as dist
 from torch import Tensor, nn
 
 from tinyvlm.train import data, labels, text
+from tinyvlm.train.config import read
 from tinyvlm.train.loss import MatryoshkaCE, top1
 from tinyvlm.train.student import DIMS, Student, StudentConfig, to_input
 
@@ -55,7 +56,7 @@ class TrainConfig:
     last: int = 0  # channels of the last 1x1; 0: as in `student`
     teacher: float = 0.0  # weight of the soft-label teacher's points (teacher.py)
     seed: int = 1
-    student: StudentConfig = field(default_factory=StudentConfig)
+    student: StudentConfig = field(default_factory=lambda: read("base", "--model")["student"])
 
 
 @dataclass

@@ -1,0 +1,178 @@
+# SPDX-License-Identifier: MIT
+"""Checkpoints: safetensors files in the folder `checkpoints` of a run.
+
+    epoch_N.safetensors       student (`student.` + name), `matrix`, `centre`, `image_centre`,
+                              `log_scale`; metadata: configuration, epoch, step (JSON)
+    epoch_latest.safetensors  the same of the last epoch
+    optimizer_N.safetensors   state of AdamW, needed to go on with training after epoch N
+
+Every file is written under another name first, the optimizer's before the student's: whenever a
+run is killed, the newest checkpoint is whole and has its optimizer.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+import numpy as np
+import torch
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import save_file
+from torch import Tensor
+
+from tinyvlm.train.config import StudentConfig, TrainConfig, from_dict
+from tinyvlm.train.student import Student
+
+FOLDER, LATEST = "checkpoints", "epoch_latest.safetensors"
+SPACE = ("matrix", "centre", "image_centre", "log_scale")
+
+
+@dataclass
+class Checkpoint:
+    """A trained student and the space that it maps images to."""
+
+    config: TrainConfig
+    model: Student  # on the CPU, in eval mode
+    matrix: np.ndarray  # (dim, 512) float32: CLIP's space minus the centre -> the student's
+    centre: np.ndarray  # (512,) float32: of text vectors
+    log_scale: np.ndarray  # (5,) float32: logarithm of each prefix's logit factor
+    epoch: int
+    step: int
+    path: Path
+
+    @property
+    def student(self) -> StudentConfig:
+        return self.config.student
+
+
+def write(path: Path, tensors: dict[str, Tensor], info: dict) -> None:
+    """A safetensors file that is there whole or not at all."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    whole = path.with_suffix(".part")
+    tensors = {k: v.detach().cpu().contiguous() for k, v in tensors.items()}
+    save_file(tensors, whole, {k: json.dumps(v) for k, v in info.items()})
+    os.replace(whole, path)
+
+
+def read(path: Path) -> tuple[dict[str, Tensor], dict]:
+    """Tensors and metadata of a file that `write` made."""
+    try:
+        with safe_open(path, "pt") as f:
+            info = {k: json.loads(v) for k, v in (f.metadata() or {}).items()}
+            return {k: f.get_tensor(k) for k in f.keys()}, info
+    except (SafetensorError, ValueError) as e:
+        raise SystemExit(f"{path} is no checkpoint: {e}") from None
+
+
+def find(run: Path, which: str = "latest") -> Path:
+    """The file of a run's checkpoint: `latest`, an epoch, or a path."""
+    folder = run / FOLDER
+    if which == "latest":
+        if (folder / LATEST).exists():
+            return folder / LATEST
+        kept = sorted(folder.glob("epoch_*.safetensors"), key=lambda p: (len(p.name), p.name))
+        if kept:
+            return kept[-1]
+        raise SystemExit(f"no checkpoint in {folder}: start without --resume")
+    path = folder / f"epoch_{which}.safetensors" if which.isdigit() else Path(which)
+    if path.is_dir():
+        return find(path)
+    if not path.exists():
+        raise SystemExit(f"no checkpoint {path}")
+    return path
+
+
+def load(run: Path, which: str = "latest") -> Checkpoint:
+    """Checkpoint `which` (latest, an epoch, or a file's path) of the folder `run`."""
+    path = find(Path(run), str(which))
+    tensors, info = read(path)
+    config = from_dict(info["config"])
+    model = Student(config.student).to(memory_format=torch.channels_last)
+    model.load_state_dict(student_state(tensors))
+    space = (tensors[k].numpy() for k in ("matrix", "centre", "log_scale"))
+    return Checkpoint(config, model.eval(), *space, info["epoch"], info["step"], path)
+
+
+def student_state(tensors: dict[str, Tensor]) -> dict[str, Tensor]:
+    """The student's tensors among those of a file, by their own names."""
+    return {k.removeprefix("student."): v for k, v in tensors.items() if k.startswith("student.")}
+
+
+def save(
+    run: Path,
+    config: TrainConfig,
+    student: Student,
+    space: dict[str, Tensor],
+    optimizer: torch.optim.Optimizer,
+    epoch: int,
+    step: int,
+) -> None:
+    """Write the checkpoint of `epoch`; `space` has the tensors SPACE."""
+    folder = run / FOLDER
+    info = {"config": asdict(config), "epoch": epoch, "step": step}
+    tensors = {f"student.{k}": v for k, v in student.state_dict().items()}
+    tensors |= {k: space[k] for k in SPACE}
+    stays = config.save_frequency and epoch % config.save_frequency == 0
+    if not stays and not config.save_most_recent and epoch < config.epochs:
+        return
+    write(folder / f"optimizer_{epoch}.safetensors", optimizer_tensors(optimizer), info)
+    if stays or not config.save_most_recent:
+        write(folder / f"epoch_{epoch}.safetensors", tensors, info)
+    if config.save_most_recent:
+        write(folder / LATEST, tensors, info)
+    for path in folder.glob("optimizer_*.safetensors"):
+        number = path.stem.removeprefix("optimizer_")
+        if number != str(epoch) and not (folder / f"epoch_{number}.safetensors").exists():
+            path.unlink()
+
+
+def optimizer_tensors(optimizer: torch.optim.Optimizer) -> dict[str, Tensor]:
+    """{"3.exp_avg": tensor ...}: the state of parameter 3 and so on."""
+    state = optimizer.state_dict()["state"]
+    return {f"{i}.{k}": torch.as_tensor(v) for i, row in state.items() for k, v in row.items()}
+
+
+def resume(
+    path: Path, student: Student, space: dict[str, Tensor], optimizer: torch.optim.Optimizer
+) -> tuple[int, int, TrainConfig]:
+    """Fill student, space and optimizer from a checkpoint; (epoch, step, its configuration)."""
+    tensors, info = read(path)
+    try:
+        student.load_state_dict(student_state(tensors))
+    except RuntimeError as e:
+        reason = str(e).splitlines()[-1].strip()
+        raise SystemExit(f"{path} is of another student than --model: {reason}") from None
+    with torch.no_grad():
+        for key in SPACE:
+            space[key].copy_(tensors[key])
+    memory = path.with_name(f"optimizer_{info['epoch']}.safetensors")
+    if not memory.exists():
+        raise SystemExit(f"{memory} is missing: start a new run with --init {path}")
+    rows: dict[int, dict[str, Tensor]] = {}
+    for key, value in read(memory)[0].items():
+        number, _, name = key.partition(".")
+        rows.setdefault(int(number), {})[name] = value
+    optimizer.load_state_dict({**optimizer.state_dict(), "state": rows})
+    return info["epoch"], info["step"], from_dict(info["config"])
+
+
+def warm_start(path: Path, student: Student, space: dict[str, Tensor]) -> str:
+    """Take what fits of another run: tensors of the same name and shape.  Says how many."""
+    path = find(path) if path.is_dir() else path
+    if path.suffix == ".pt":  # runs before checkpoints were safetensors
+        old = torch.load(path, map_location="cpu", weights_only=True)
+        state, others = old["model"], old["loss"]
+    else:
+        tensors, _ = read(path)
+        state, others = student_state(tensors), tensors
+    own = student.state_dict()
+    fits = {k: v for k, v in state.items() if k in own and own[k].shape == v.shape}
+    student.load_state_dict(fits, strict=False)
+    with torch.no_grad():
+        for key in SPACE:
+            if key in others and others[key].shape == space[key].shape:
+                space[key].copy_(others[key])
+    return f"{len(fits)} of {len(own)} tensors from {path}"

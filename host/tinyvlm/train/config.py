@@ -1,0 +1,241 @@
+# SPDX-License-Identifier: MIT
+"""Configurations: the shape of a student, and everything that decides a training run.
+
+A configuration is a JSON file of `TrainConfig` fields; the ones in `configs/` have names.  A flag
+of the same name overrides a field.  `student` is the shape:
+
+    {"lr": 0.003, "student": {"size": 64, "stem": 8, "blocks": [{"out": 16, "expand": 0}], ...}}
+
+A block with the key `expand` is a Bottleneck, one without it is a Conv.  No torch in here.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+from dataclasses import asdict, dataclass, field, fields
+from pathlib import Path
+
+DIMS = (16, 32, 64, 128, 256)  # Matryoshka prefixes
+CONFIGS = Path(__file__).with_name("configs")
+
+
+@dataclass(frozen=True)
+class Bottleneck:
+    """Inverted residual: 1x1 to `expand` channels, depthwise kernel x kernel, linear 1x1 to `out`.
+
+    expand 0 leaves the first 1x1 out.  A residual sum is made when shape in = shape out.
+    """
+
+    out: int
+    expand: int
+    stride: int = 1
+    kernel: int = 3
+
+
+@dataclass(frozen=True)
+class Conv:
+    """[Average pool `pool` x `pool`, then] a kernel x kernel convolution of stride 1 with ReLU."""
+
+    out: int
+    kernel: int = 3
+    pool: int = 1
+
+
+@dataclass(frozen=True)
+class StudentConfig:
+    """The shape of a student.
+
+    size    image side in pixels
+    stem    scheme tflite: channels of the first 3x3 stride-2 convolution;
+            scheme max78000: side of the squares that are folded into channels (4: 3 -> 48)
+    last    channels of the final 1x1 convolution with ReLU
+    scheme  whose arithmetic the int8 net follows: "tflite" or "max78000"
+    """
+
+    size: int
+    stem: int
+    blocks: tuple[Bottleneck | Conv, ...]
+    last: int
+    dim: int = DIMS[-1]
+    scheme: str = "tflite"
+
+
+def student_config(raw: dict) -> StudentConfig:
+    """A shape from its JSON form."""
+    blocks = (Bottleneck(**b) if "expand" in b else Conv(**b) for b in raw["blocks"])
+    return StudentConfig(**{**raw, "blocks": tuple(blocks)})
+
+
+def option(default, text: str):
+    """A field that is also a flag, with the flag's help."""
+    return field(default=default, metadata={"help": text})
+
+
+@dataclass
+class TrainConfig:
+    """Everything that decides a run, and where it goes."""
+
+    train_data: str = option("", "shards: a/{00000..00331}.tar, a glob, or several joined by ::")
+    train_num_samples: int = option(0, "images an epoch, of all processes together (0: all)")
+    text_vectors: str = option("", "CLIP text vectors of names (.npz)")
+    teacher: str = option("labels", "labels (class names), or a folder of `tinyvlm-train cache`")
+    model: str = option("base", "shape of the student: base, nano, max78000, smoke or FILE.json")
+    init: str = option("", "start from what fits of this run or checkpoint")
+
+    epochs: int = option(20, "passes")
+    batch_size: int = option(96, "images a step and process")
+    lr: float = option(3e-3, "peak learning rate of AdamW; falls along a cosine")
+    wd: float = option(0.02, "weight decay")
+    warmup: int = option(500, "steps of linear warm-up")
+    grad_clip_norm: float = option(5.0, "longest gradient")
+    precision: str = option("fp32", "fp32 or amp_bf16")
+    seed: int = option(1, "of everything that is drawn")
+    small: int = option(0, "image side at first (0: about two thirds of the model's)")
+    large_from: float = option(0.8, "part of the run after which images have the model's size")
+    balance: float = option(0.5, "a class with n images is shown in proportion to n**balance")
+
+    prefix_weights: tuple[float, ...] = option((1.0,) * len(DIMS), f"weights of prefixes {DIMS}")
+    label_weight: float = option(1.0, "weight of naming the class")
+    distill_weight: float = option(1.0, "weight of the teacher's image embeddings")
+    relation_weight: float = option(1.0, "weight of the likeness between the images of a batch")
+    contrast_weight: float = option(1.0, "weight of telling the batch's captions apart")
+    smoothing: float = option(0.1, "part of a class target that its neighbours share")
+    hypernyms: float = option(0.25, "how often a thing is called by a word above its name")
+    alpha: float = option(0.5, "whitening of the text space: 0 none, 1 full")
+    learn_matrix: bool = option(False, "train the map from CLIP's space to the student's, too")
+    matrix_rate: float = option(0.01, "learning rate of that map, as a part of --lr")
+
+    device: str = option("auto", "auto, cpu, cuda, mps ...")
+    workers: int = option(0, "processes that load images (0: a thread of this one)")
+    torchcompile: bool = option(False, "compile the student with torch.compile")
+    logs: str = option("./logs", "folder of runs")
+    name: str = option("", "name of the run (default: the model's)")
+    resume: str = option("", "`latest`, or a checkpoint, to go on from")
+    save_frequency: int = option(1, "epochs between checkpoints that stay (0: none stay)")
+    save_most_recent: bool = option(True, "keep epoch_latest.safetensors up to date")
+    zeroshot_frequency: int = option(1, "epochs between validations (0: none)")
+    report_to: str = option("", "`tensorboard`, or nothing")
+
+    student: StudentConfig | None = None
+
+    @property
+    def run(self) -> Path:
+        """The folder of this run."""
+        return Path(self.logs) / (self.name or Path(self.model).stem)
+
+    def sizes(self) -> tuple[int, int]:
+        """Image sides (at first, at the end)."""
+        large = self.student.size
+        return self.small or -(-large * 2 // 3 // 16) * 16, large
+
+
+# What may change between the two halves of an interrupted run without changing its result.
+PLACES = ("device", "workers", "torchcompile", "logs", "name", "resume", "save_frequency")
+PLACES += ("save_most_recent", "zeroshot_frequency", "report_to", "train_data", "text_vectors")
+
+
+def to_json(config: TrainConfig) -> str:
+    return json.dumps(asdict(config), indent=1) + "\n"
+
+
+def from_dict(raw: dict) -> TrainConfig:
+    """The inverse of `dataclasses.asdict`, after JSON."""
+    raw = {**raw, "prefix_weights": tuple(raw["prefix_weights"])}
+    return TrainConfig(**{**raw, "student": student_config(raw["student"])})
+
+
+# -- files and flags -----------------------------------------------------------------------------
+
+
+def names() -> list[str]:
+    """The configurations of this package."""
+    return sorted(path.stem for path in CONFIGS.glob("*.json"))
+
+
+def read(name: str, flag: str) -> dict:
+    """The fields in configuration `name`, or in the file of that name; `flag` is for the error."""
+    path = Path(name) if name.endswith(".json") else CONFIGS / f"{name}.json"
+    try:
+        raw = json.loads(path.read_text())
+        if "student" in raw:
+            raw["student"] = student_config(raw["student"])
+    except OSError:
+        known = ", ".join(names())
+        raise SystemExit(f"{flag} {name}: unknown; take {known}, or name a FILE.json") from None
+    except (ValueError, KeyError, TypeError) as e:
+        raise SystemExit(f"{flag} {name}: {path} is no configuration: {e}") from None
+    strange = sorted(set(raw) - {f.name for f in fields(TrainConfig)})
+    if strange:
+        raise SystemExit(f"{flag} {name}: {path} sets {strange[0]!r}, which does not exist")
+    if "prefix_weights" in raw:
+        raw["prefix_weights"] = tuple(raw["prefix_weights"])
+    return raw
+
+
+def weights(text: str) -> tuple[float, ...]:
+    """'1,1,2,1,1' -> a weight for each prefix."""
+    out = tuple(float(part) for part in text.split(","))
+    if len(out) != len(DIMS) or min(out) < 0 or not any(out):
+        raise ValueError
+    return out
+
+
+def parser() -> argparse.ArgumentParser:
+    p = argparse.ArgumentParser(
+        prog="tinyvlm-train",
+        formatter_class=argparse.ArgumentDefaultsHelpFormatter,
+        description="Train a student on shards of photos with class names or captions. "
+        "(`tinyvlm-train cache` asks a teacher; `tinyvlm-train export` makes the int8 file.)",
+    )
+    p.add_argument(
+        "--config", default="", help=f"defaults for all: {', '.join(names())}, FILE.json"
+    )
+    for f in fields(TrainConfig):
+        if "help" not in f.metadata:
+            continue
+        flag, how = "--" + f.name.replace("_", "-"), {"default": f.default, **f.metadata}
+        if isinstance(f.default, bool):
+            p.add_argument(flag, action=argparse.BooleanOptionalAction, **how)
+        else:
+            p.add_argument(
+                flag, type=weights if f.name == "prefix_weights" else type(f.default), **how
+            )
+    return p
+
+
+def parse(argv: list[str] | None = None) -> TrainConfig:
+    """The run that flags and configuration files ask for."""
+    p = parser()
+    first, _ = p.parse_known_args(argv)
+    raw = read(first.config, "--config") if first.config else {}
+    shape = raw.pop("student", None)
+    name = raw.pop("model", Path(first.config).stem) if shape else ""
+    p.set_defaults(**raw)
+    if shape:
+        p.set_defaults(model="")  # a flag may still say otherwise
+    args = vars(p.parse_args(argv))
+    del args["config"]
+    if args["model"]:
+        name, shape = args["model"], read(args["model"], "--model").get("student")
+        if shape is None:
+            p.error(f"--model {name}: the file has no `student`")
+    config = TrainConfig(**{**args, "model": name}, student=shape)
+    check(config, p)
+    return config
+
+
+def check(config: TrainConfig, p: argparse.ArgumentParser) -> None:
+    """Refuse what cannot work, in one sentence."""
+    if not config.train_data:
+        p.error(
+            "--train-data is needed: the shards to train on, such as 'cc3m/{00000..00331}.tar'"
+        )
+    for name in ("epochs", "batch_size", "lr"):
+        if getattr(config, name) <= 0:
+            p.error(f"--{name.replace('_', '-')} must be more than 0")
+    for name, known in (("precision", ("fp32", "amp_bf16")), ("report_to", ("", "tensorboard"))):
+        if getattr(config, name) not in known:
+            p.error(f"--{name.replace('_', '-')} {getattr(config, name)}: take one of {known}")
+    if config.student.scheme == "max78000" and any(s % 16 for s in config.sizes()):
+        p.error("max78000 needs image sides that are multiples of 16")
