@@ -10,8 +10,10 @@ torch = pytest.importorskip("torch", reason="torch is not installed (extra `trai
 import _tinyvlm  # noqa: E402
 
 from tinyvlm import reference, samples, tvlm  # noqa: E402
-from tinyvlm.graph import Quant  # noqa: E402
-from tinyvlm.train import integer  # noqa: E402
+from tinyvlm.graph import Conv, Quant  # noqa: E402
+from tinyvlm.train import integer, quantize  # noqa: E402
+from tinyvlm.train.config import read  # noqa: E402
+from tinyvlm.train.student import Student, to_input  # noqa: E402
 
 
 def by_the_engine(graph, images):
@@ -89,3 +91,91 @@ def test_other_images_are_refused():
     graph = nets.random_graph(3, size=9)
     with pytest.raises(ValueError, match=r"int8 \(n, 9, 9, 3\)"):
         integer.run(graph, torch.zeros((2, 9, 9, 3), dtype=torch.uint8))
+
+
+# -- from a student to a graph -------------------------------------------------------------------
+
+
+def student(model):
+    """A student with batch norm statistics of random blocks of colour, and such images."""
+    torch.manual_seed(1)
+    config = read(model, "--model")["student"]
+    net = Student(config).to(memory_format=torch.channels_last)
+    images = torch.randint(0, 256, (24, config.size // 8, config.size // 8, 3), dtype=torch.uint8)
+    images = images.repeat_interleave(8, 1).repeat_interleave(8, 2)
+    with torch.no_grad():
+        for bn in (m for m in net.modules() if isinstance(m, torch.nn.BatchNorm2d)):
+            bn.weight.uniform_(0.5, 2)
+            bn.bias.normal_(0, 0.5)
+            bn.momentum = 0.5
+        for _ in range(8):
+            net(to_input(images))
+    return net.eval(), images
+
+
+def to_nodes(net, images):
+    """Folded, equalized and calibrated nodes, and their grids."""
+    nodes, batches = quantize.fold(net), list(to_input(images).split(12))
+    quantize.equalize(nodes, batches)
+    return nodes, quantize.calibrate(nodes, batches)
+
+
+@pytest.mark.parametrize("model", ["smoke", "max78000"])
+def test_fine_tuning_computes_what_is_exported(model):
+    """Of random weights, and again after steps that moved all of them."""
+    net, images = student(model)
+    with torch.no_grad():
+        want = net(to_input(images))
+    nodes, quants = to_nodes(net, images)
+    with torch.no_grad():  # folding and equalizing changed nothing
+        assert torch.allclose(quantize.run(nodes, to_input(images)), want, atol=1e-4)
+    params = [p for node in nodes for p in (node.w, node.b) if p is not None]
+    optimizer = torch.optim.Adam(params, lr=1e-3)
+    losses, wrong = [], 0
+    for step in range(9):
+        z = quantize.run_int8(nodes, images, quants)
+        loss = 1 - torch.cosine_similarity(z, want.roll(1, 0)).mean()  # another image's, for once
+        losses.append(loss.item())
+        if step in (0, 8):
+            graph = quantize.to_graph(nodes, quants, net.config.size, {})
+            pixels = (images ^ 128).view(torch.int8)
+            z = (z.detach() / quants[quantize.EMBEDDING].scale).round().numpy()
+            assert np.array_equal(z, integer.run(graph, pixels).numpy())
+            wrong += int((z != by_the_engine(graph, pixels.numpy())).sum())
+        optimizer.zero_grad()
+        loss.backward()
+        assert all(p.grad is not None and p.grad.isfinite().all() for p in params)
+        optimizer.step()
+    print(f"fine-tuning and engine: {wrong} of {2 * z.size} numbers differ")
+    assert wrong == 0
+    assert losses[-1] < 0.8 * losses[0]
+
+
+@pytest.mark.parametrize("model", ["smoke", "max78000"])
+def test_int8_is_close_to_float(model):
+    net, images = student(model)
+    with torch.no_grad():
+        want = net(to_input(images))
+    nodes, quants = to_nodes(net, images)
+    got = quantize.run_int8(nodes, images, quants)
+    assert torch.cosine_similarity(got, want).min() > 0.99
+
+
+def test_the_accelerators_graph_has_only_what_it_computes():
+    net, images = student("max78000")
+    graph = quantize.to_graph(*to_nodes(net, images), 96, {})
+    for layer in graph.layers:
+        if not isinstance(layer, Conv) or layer.name in (quantize.EMBEDDING, quantize.DENSE):
+            continue
+        assert layer.relu and layer.stride == 1 and layer.out == Quant(1 / 128, 0)
+        assert not (layer.bias % 128).any() and abs(layer.bias // 128).max() <= 127
+        mult, shift = reference.conv_multipliers(1 / 128, layer.weight_scale, 1 / 128)
+        assert set(mult.tolist()) == {(1 << 31) - (1 << 7)} and len(set(shift.tolist())) == 1
+
+
+def test_weights_that_outgrow_their_grid_are_named():
+    net, images = student("smoke")
+    nodes, quants = to_nodes(net, images)
+    nodes[2].w.data *= 1e4
+    with pytest.raises(ValueError, match=r"layer block0\.project: its weights are too large"):
+        quantize.run_int8(nodes, images, quants)

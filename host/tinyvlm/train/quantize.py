@@ -1,16 +1,21 @@
 # SPDX-License-Identifier: MIT
 """From a trained student to the integer graph: fold, equalize, calibrate, fine-tune, export.
 
-The student becomes a flat list of nodes with batch norm folded in.  One executor runs the list:
-in float, or with every weight and activation rounded to the int8 grid that the engine will use
-(fake quantization, straight-through gradients), which serves for calibration and for fine-tuning.
+The student becomes a flat list of nodes with batch norm folded in.  `run` executes the list in
+float; `run_int8` with exactly the engine's integers, rounded from the nodes' current weights, and
+straight-through gradients: what it computes is what the exported graph will compute.
 
-Grids: weights symmetric per output channel, [-127, 127]; ReLU outputs [0, max], zero point -128;
-linear outputs any zero point; embedding and dense map symmetric, zero point 0.
+Grids of scheme tflite: weights symmetric per output channel, [-127, 127]; ReLU outputs [0, max],
+zero point -128; linear outputs any zero point; embedding and dense map symmetric, zero point 0.
+
+Grids of scheme max78000, what its accelerator computes: activations in units of 1/128, zero point
+0; weights of a layer in units of one power of two, biases in 128 accumulator units, both one byte.
+Its head gives raw sums, which the CPU requantizes: per channel with any bias, as in tflite.
 """
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from dataclasses import dataclass
 
@@ -20,15 +25,31 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from tinyvlm import graph
-from tinyvlm.train.student import ConvBN, Student, pad_same
+from tinyvlm.train import integer
+from tinyvlm.train.student import (
+    GAIN,
+    TOP,
+    ConvBN,
+    InvertedResidual,
+    SpaceToDepth,
+    Student,
+    pad_same,
+)
 
 INPUT_QUANT = graph.Quant(1 / 128, 0)
 LAST, POOL, EMBEDDING, DENSE = "last", "pool", "embedding", "map"
+MOVES = ("pool", "space_to_depth")  # kinds that keep scale and zero point
+SHIFTED = 1 - 2.0**-24  # times a power of two: the multiplier that rounds once (docs/format.md)
 
 
 @dataclass
 class Node:
-    """One layer: kind is conv, depthwise, add or pool; w is (out, in / groups, k, k)."""
+    """One layer: kind is conv, depthwise, add, pool or space_to_depth.
+
+    w: (out, in / groups, k, k); size: side of pooling windows (0: the whole map) or of blocks;
+    top: where a ReLU's output ends; shift: weights are multiples of 2**(shift - 7) (None: each
+    output channel has its own scale).
+    """
 
     name: str
     kind: str
@@ -38,6 +59,9 @@ class Node:
     b: nn.Parameter | None = None
     stride: int = 1
     relu: bool = False
+    size: int = 0
+    top: float = math.inf
+    shift: int | None = None
 
 
 def fold(model: Student) -> list[Node]:
@@ -45,77 +69,76 @@ def fold(model: Student) -> list[Node]:
     nodes: list[Node] = []
 
     def conv(name: str, m: ConvBN, src: str) -> str:
-        gain = m.bn.weight / torch.sqrt(m.bn.running_var + m.bn.eps)
-        w = (m.conv.weight * gain[:, None, None, None]).detach().clone()
-        b = (m.bn.bias - m.bn.running_mean * gain).detach().clone()
+        spread = torch.sqrt(m.bn.running_var + m.bn.eps)
+        outer = GAIN if m.bounded else 1.0
+        w = m.conv.weight * (outer * m.bn.weight / spread)[:, None, None, None]
+        b = outer * (m.bn.bias - m.bn.running_mean * m.bn.weight / spread)
+        w, b = nn.Parameter(w.detach().clone()), nn.Parameter(b.detach().clone())
         kind = "depthwise" if m.conv.groups > 1 else "conv"
-        w, b = nn.Parameter(w), nn.Parameter(b)
-        nodes.append(Node(name, kind, src, "", w, b, m.conv.stride[0], m.relu))
+        more = {"stride": m.conv.stride[0], "relu": m.relu, "top": TOP if m.bounded else math.inf}
+        nodes.append(Node(name, kind, src, w=w, b=b, **more))
         return name
 
-    x = conv("stem", model.stem, graph.INPUT)
+    if isinstance(model.stem, SpaceToDepth):
+        nodes.append(Node("stem", "space_to_depth", graph.INPUT, size=model.stem.block))
+    else:
+        conv("stem", model.stem, graph.INPUT)
+    x = "stem"
     for i, block in enumerate(model.blocks):
-        y = conv(f"block{i}.expand", block.expand, x) if block.expand else x
-        y = conv(f"block{i}.depthwise", block.depthwise, y)
-        y = conv(f"block{i}.project", block.project, y)
-        if block.residual:
-            nodes.append(Node(f"block{i}.add", "add", y, x))
-            y = nodes[-1].name
-        x = y
+        if isinstance(block, InvertedResidual):
+            y = conv(f"block{i}.expand", block.expand, x) if block.expand else x
+            y = conv(f"block{i}.depthwise", block.depthwise, y)
+            y = conv(f"block{i}.project", block.project, y)
+            if block.residual:
+                nodes.append(Node(f"block{i}.add", "add", y, x))
+                y = nodes[-1].name
+            x = y
+            continue
+        if block.pool > 1:
+            nodes.append(Node(f"block{i}.pool", "pool", x, size=block.pool))
+            x = nodes[-1].name
+        x = conv(f"block{i}", block, x)
     conv(LAST, model.last, x)
     nodes.append(Node(POOL, "pool", LAST))
     w, b = (nn.Parameter(p.detach().clone()) for p in (model.head.weight, model.head.bias))
-    nodes.append(Node(EMBEDDING, "conv", POOL, "", w, b))
+    nodes.append(Node(EMBEDDING, "conv", POOL, w=w, b=b))
     return nodes
 
 
-# -- grids ---------------------------------------------------------------------------------------
-
-
-def fake_quant(x: Tensor, q: graph.Quant) -> Tensor:
-    """x on the int8 grid q; the gradient passes where x is inside the range."""
-    y = (x / q.scale + q.zero_point).clamp(-128, 127)
-    y = y + (y.round() - y).detach()
-    return (y - q.zero_point) * q.scale
-
-
-def weight_scale(w: Tensor) -> Tensor:
-    """(out,) step of symmetric per-channel int8 weights."""
-    return w.detach().abs().amax((1, 2, 3)).clamp(min=1e-7) / 127
-
-
-def fake_quant_weight(w: Tensor) -> Tensor:
-    s = weight_scale(w)[:, None, None, None]
-    return w + ((w / s).round().clamp(-127, 127) * s - w).detach()
-
-
 def run(
-    nodes: list[Node],
-    x: Tensor,
-    quants: dict[str, graph.Quant] | None = None,
-    see: Callable[[str, Tensor], None] | None = None,
+    nodes: list[Node], x: Tensor, see: Callable[[Node, Tensor, Tensor], None] | None = None
 ) -> Tensor:
-    """Embeddings (n, dim) of x (n, 3, H, W); on int8 grids if `quants` is given."""
+    """Embeddings (n, dim) of x (n, 3, H, W), in float; see(node, its input, its output)."""
     tensors = {graph.INPUT: x}
     for node in nodes:
         x = tensors[node.src]
         if node.kind == "add":
             y = x + tensors[node.src2]
         elif node.kind == "pool":
-            y = x.mean((2, 3), keepdim=True)
+            y = F.avg_pool2d(x, node.size or tuple(x.shape[2:]))
+        elif node.kind == "space_to_depth":
+            y = integer.space_to_depth(x, node.size)
         else:
-            w = fake_quant_weight(node.w) if quants else node.w
-            groups = len(w) if node.kind == "depthwise" else 1
-            x = pad_same(x, w.shape[2], node.stride)
-            y = F.conv2d(x, w, node.b, node.stride, groups=groups)
-            y = F.relu(y) if node.relu else y
+            y = convolve(node, x, node.w, node.b)
         if see:
-            see(node.name, y)
-        tensors[node.name] = fake_quant(y, quants[node.name]) if quants else y
+            see(node, x, y)
+        tensors[node.name] = y
     return tensors[nodes[-1].name].flatten(1)
 
 
+def convolve(node: Node, x: Tensor, w: Tensor, b: Tensor) -> Tensor:
+    """The convolution of `node` in float, with weights w and biases b."""
+    groups = len(w) if node.kind == "depthwise" else 1
+    y = F.conv2d(pad_same(x, w.shape[2], node.stride), w, b, node.stride, groups=groups)
+    return y.clamp(0.0, node.top) if node.relu else y
+
+
 # -- calibration ---------------------------------------------------------------------------------
+
+
+def _round(x: Tensor, q: graph.Quant) -> Tensor:
+    """x on the int8 grid q."""
+    return ((x / q.scale + q.zero_point).round().clamp(-128, 127) - q.zero_point) * q.scale
 
 
 def _grid(low: float, high: float, symmetric: bool) -> graph.Quant:
@@ -129,33 +152,57 @@ def _grid(low: float, high: float, symmetric: bool) -> graph.Quant:
 def best_grid(values: Tensor, symmetric: bool) -> graph.Quant:
     """The grid of least mean squared error over a few ways to clip the range of `values`."""
     low, high = values.min().item(), values.max().item()
-    best, best_error = None, float("inf")
-    for shrink in np.linspace(0.3, 1.0, 29):
-        q = _grid(low * shrink, high * shrink, symmetric)
-        error = (fake_quant(values, q) - values).square().mean().item()
-        if error < best_error:
-            best, best_error = q, error
-    return best
+    grids = [_grid(low * s, high * s, symmetric) for s in np.linspace(0.3, 1.0, 29)]
+    return min(grids, key=lambda q: (_round(values, q) - values).square().mean().item())
+
+
+def best_shift(node: Node, x: Tensor, y: Tensor) -> int:
+    """The power of two for the weights of `node` whose outputs come closest to y, given x."""
+    peak = max(node.w.abs().max().item(), node.b.abs().max().item(), 2.0**-15)
+    least = math.ceil(math.log2(peak))
+    errors = {}
+    for shift in {min(max(least - less, -15), 6) for less in range(4)}:
+        w, b, step = _shifted(node, shift)
+        z = convolve(node, x, w.float() * step, b.float() * step)
+        errors[shift] = (z - y).square().mean().item()
+    return min(errors, key=errors.get)
 
 
 @torch.no_grad()
 def calibrate(nodes: list[Node], batches: list[Tensor]) -> dict[str, graph.Quant]:
-    """A grid for every tensor and for the dense map, from images (n, 3, H, W)."""
+    """A grid for every tensor and for the dense map, from images (n, 3, H, W).
+
+    Nodes whose outputs are bounded get the accelerator's grids: their `shift` is set, from the
+    first batch.
+    """
     seen: dict[str, list[Tensor]] = {}
     generator = torch.Generator().manual_seed(0)
 
-    def see(name: str, y: Tensor) -> None:
+    def note(name: str, y: Tensor) -> None:
         flat = y.flatten()
         pick = torch.randint(len(flat), (20_000,), generator=generator)
-        seen.setdefault(name, []).extend((flat[pick], flat.max()[None], flat.min()[None]))
-        if name == LAST:
-            head = nodes[-1]
-            see(DENSE, F.conv2d(y, head.w, head.b))
+        parts = flat[pick.to(y.device)], flat.max()[None], flat.min()[None]
+        seen.setdefault(name, []).extend(parts)
 
-    for x in batches:
-        run(nodes, x, see=see)
+    def see(node: Node, x: Tensor, y: Tensor) -> None:
+        if node.top < math.inf:
+            if first:
+                node.shift = best_shift(node, x, y)
+        elif node.kind not in MOVES:
+            note(node.name, y)
+        if node.name == LAST:
+            note(DENSE, F.conv2d(y, nodes[-1].w, nodes[-1].b))
+
+    for number, x in enumerate(batches):
+        first = number == 0
+        run(nodes, x, see)
     quants = {n: best_grid(torch.cat(v), n in (EMBEDDING, DENSE)) for n, v in seen.items()}
-    quants[POOL] = quants[LAST]  # pooling keeps scale and zero point
+    quants[graph.INPUT] = INPUT_QUANT
+    for node in nodes:
+        if node.top < math.inf:
+            quants[node.name] = graph.Quant(1 / 128, 0)
+        elif node.kind in MOVES:
+            quants[node.name] = quants[node.src]
     return quants
 
 
@@ -163,24 +210,27 @@ def calibrate(nodes: list[Node], batches: list[Tensor]) -> dict[str, graph.Quant
 def equalize(nodes: list[Node], batches: list[Tensor], strength: float = 0.5) -> None:
     """Even out the channel ranges of ReLU tensors; the network's function stays the same.
 
-    A channel that is divided by s before its ReLU is multiplied by s in the layer that reads it.
-    Only tensors that one convolution reads are changed (never a residual path).
+    A channel that is divided by s before its ReLU is multiplied by s in the layer that reads it,
+    be it behind a pool.  Only tensors that one convolution reads are changed (never a residual
+    path).  Bounded tensors only grow, and no further than their bound.
     """
     peak: dict[str, Tensor] = {}
 
-    def see(name: str, y: Tensor) -> None:
+    def see(node: Node, x: Tensor, y: Tensor) -> None:
         top = y.transpose(0, 1).flatten(1).abs().amax(1)
-        peak[name] = torch.maximum(peak[name], top) if name in peak else top
+        peak[node.name] = torch.maximum(peak[node.name], top) if node.name in peak else top
 
     for x in batches:
-        run(nodes, x, see=see)
+        run(nodes, x, see)
     reader = {node.src: node for node in nodes}
     for node in nodes:
         if not node.relu:
             continue
-        after = reader[reader[node.name].name] if node.name == LAST else reader[node.name]
+        after = reader[node.name]
+        while after.kind == "pool":
+            after = reader[after.name]
         top = peak[node.name].clamp(min=1e-3 * peak[node.name].max().item())
-        s = (top / top.mean()) ** strength
+        s = (top / (top.mean() if node.top == math.inf else node.top)) ** strength
         node.w.div_(s[:, None, None, None])
         node.b.div_(s)
         if after.kind == "depthwise":
@@ -189,41 +239,84 @@ def equalize(nodes: list[Node], batches: list[Tensor], strength: float = 0.5) ->
             after.w.mul_(s[None, :, None, None])
 
 
-# -- export --------------------------------------------------------------------------------------
+# -- integers ------------------------------------------------------------------------------------
 
 
+def _shifted(node: Node, shift: int) -> tuple[Tensor, Tensor, float]:
+    """One-byte weights and biases in units of the step 2**(shift - 7); float64, and that step."""
+    step = 2.0 ** (shift - 7)
+    w, b = (p.double() / step for p in (node.w, node.b))
+    w, b = w.clamp(-127, 127), b.clamp(-127, 127)
+    return integer.straight(w.round(), w), integer.straight(b.round(), b), step
+
+
+def integers(
+    node: Node, source: graph.Quant, out: graph.Quant
+) -> tuple[Tensor, Tensor, np.ndarray]:
+    """Weights (float32), biases (float64) as whole numbers with gradients, and weight scales."""
+    if node.shift is not None:
+        w, b, step = _shifted(node, node.shift)
+        return w.float(), 128 * b, np.full(len(w), step * SHIFTED, np.float32)
+    with torch.no_grad():
+        scale = node.w.abs().amax((1, 2, 3)) / 127
+        # A channel of tiny weights keeps its bias below 2**29 and its multiplier above 2**-19.
+        scale = torch.maximum(scale, node.b.abs() / (source.scale * 2.0**29))
+        scale = scale.clamp(min=out.scale / source.scale * 2.0**-19)
+    if source.scale * scale.max().item() / out.scale >= 0.5:
+        raise ValueError(
+            f"layer {node.name}: its weights are too large for the scale of its output; train on, "
+            "or calibrate with other images"
+        )
+    w = node.w.double() / scale.double()[:, None, None, None]
+    b = node.b.double() / (source.scale * scale.double())
+    w, b = integer.straight(w.round(), w), integer.straight(b.round(), b)
+    return w.float(), b, scale.cpu().numpy()
+
+
+def run_int8(nodes: list[Node], images: Tensor, quants: dict[str, graph.Quant]) -> Tensor:
+    """Embeddings (n, dim) of images (n, H, W, 3) uint8, in the engine's integers."""
+    x = images.permute(0, 3, 1, 2).float() - 128.0
+    tensors = {graph.INPUT: x.contiguous(memory_format=torch.channels_last)}
+    for node in nodes:
+        x, source, out = tensors[node.src], quants[node.src], quants[node.name]
+        if node.kind == "add":
+            y = integer.add(x, tensors[node.src2], source, quants[node.src2], out, node.relu)
+        elif node.kind == "pool":
+            y = integer.pool(x, source, node.size)
+        elif node.kind == "space_to_depth":
+            y = integer.space_to_depth(x, node.size)
+        else:
+            numbers = integers(node, source, out)
+            y = integer.conv(x, *numbers, source, out, node.stride, node.relu)
+        tensors[node.name] = y
+    return tensors[nodes[-1].name].flatten(1) * quants[nodes[-1].name].scale
+
+
+@torch.no_grad()
 def to_graph(
     nodes: list[Node], quants: dict[str, graph.Quant], size: int, info: dict
 ) -> graph.Graph:
     """The integer graph, with a dense map layer that shares the head's weights."""
     layers: list[graph.Layer] = []
-    dense = None
     for node in nodes:
-        out = quants[node.name]
+        source, out = quants[node.src], quants[node.name]
         if node.kind == "add":
             layers.append(graph.Add(node.name, node.src, node.src2, out))
-            continue
-        if node.kind == "pool":
-            layers.append(graph.AvgPool(node.name, node.src))
-            continue
-        source = INPUT_QUANT if node.src == graph.INPUT else quants[node.src]
-        w, b = node.w.detach().double().numpy(), node.b.detach().double().numpy()
-        scale = weight_scale(node.w).double().numpy()
-        # A channel of tiny weights and a large bias must keep its bias below 2**30.
-        scale = np.maximum(scale, np.abs(b) / (source.scale * 2.0**30))
-        scale = scale.astype(np.float32)
-        if (source.scale * scale.astype(np.float64) / out.scale).max() >= 0.5:
-            raise ValueError(f"layer {node.name}: multiplier of 0.5 or more")
-        step = scale.astype(np.float64)
-        q = np.clip(np.round(w / step[:, None, None, None]), -127, 127).astype(np.int8)
-        bias = np.round(b / (source.scale * step)).astype(np.int32)
-        if node.kind == "depthwise":
-            args = (q[:, 0], bias, scale, out, node.stride, node.relu)
-            layers.append(graph.Depthwise(node.name, node.src, *args))
-            continue
-        q = np.ascontiguousarray(q.transpose(0, 2, 3, 1))
-        layers.append(graph.Conv(node.name, node.src, q, bias, scale, out, node.stride, node.relu))
-        if node.name == EMBEDDING:
-            dense = graph.Conv(DENSE, LAST, q, bias, scale, quants[DENSE], dense=True)
-    layers.append(dense)
+        elif node.kind == "pool":
+            layers.append(graph.AvgPool(node.name, node.src, node.size, node.size))
+        elif node.kind == "space_to_depth":
+            layers.append(graph.SpaceToDepth(node.name, node.src, node.size))
+        else:
+            w, b, scale = integers(node, source, out)
+            w, b = w.cpu().numpy().astype(np.int8), b.cpu().numpy().astype(np.int32)
+            if node.kind == "depthwise":
+                args = w[:, 0], b, scale, out, node.stride, node.relu
+                layers.append(graph.Depthwise(node.name, node.src, *args))
+                continue
+            w = np.ascontiguousarray(w.transpose(0, 2, 3, 1))
+            args = w, b, scale, out, node.stride, node.relu
+            layers.append(graph.Conv(node.name, node.src, *args))
+    head = layers[-1]
+    numbers = head.weights, head.bias, head.weight_scale
+    layers.append(graph.Conv(DENSE, LAST, *numbers, quants[DENSE], dense=True))
     return graph.Graph((size, size, 3), INPUT_QUANT, layers, EMBEDDING, DENSE, info)
