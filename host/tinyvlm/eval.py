@@ -1,158 +1,334 @@
 # SPDX-License-Identifier: MIT
-"""tinyvlm-eval: zero-shot accuracy of an encoder, by the int8 engine, on labelled photos.
+"""tinyvlm-eval: zero-shot accuracy of encoders, by the int8 engine, on labelled photos.
 
-    tinyvlm-eval --data ../shared/data/eval/cifar10-test-000.tar.gz
-    tinyvlm-eval --data photos/ --model mine.tvlm --json
+    tinyvlm-eval --data ../shared/data/eval --json results.json --plots plots
+    tinyvlm-eval --data mine=photos/ pets='pets-*.tar' --model mine.tvlm nano.tvlm --table
 
-Data is a WebDataset shard (KEY.jpg|webp|png with KEY.txt, the class name) or a folder with one
-folder a class. Class names become prototypes as `tinyvlm-pack` makes them; every photo goes
-through the frame intake and the engine that the boards run.
+Class names become prototypes as `tinyvlm-pack` makes them; every photo goes through the frame
+intake and the engine that the boards run. What is measured is defined in metrics.py and
+pointing.py, the forms of data in labelled.py.
 """
 
 from __future__ import annotations
 
 import argparse
+import errno
 import json
+import os
 import sys
-import tarfile
+from collections import Counter
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass
-from io import BytesIO
 from pathlib import Path
 
 import numpy as np
-from PIL import Image
 from tqdm import tqdm
 
-from . import pack, tvlm, tvp
-from .api import load, to_frame
-from .files import explain
-from .text import create_text_encoder
+from . import __version__, labelled, metrics, pack, pointing, tvlm, tvp, vocabulary
+from .embedding import Found, embed_all
+from .eval_table import confusion_lines, tables
+from .files import explain, write_atomic
+from .text import TextEncoder, UnknownPhrase, create_text_encoder
 from .vocabulary import Entry
 
 DIMS = (16, 32, 64, 128, 256)
-PICTURES = (".jpg", ".jpeg", ".png", ".webp")
+PAIRS = 20  # confusions in the JSON; the text shows the first few
 
 
 @dataclass(frozen=True)
 class Row:
-    """Accuracy in per cent at one prefix, for float, 8-bit and 4-bit prototypes."""
+    """What one prefix reaches, in per cent; with int8 prototypes where it says nothing else."""
 
     dim: int
     float_top1: float
     int8_top1: float
     int4_top1: float
     int8_top5: float
+    precision1: float
+    precision5: float
+    precision10: float
+    map: float
+    pointing: float | None  # None: no boxes, or no dense map
 
 
-def photos(path: Path) -> Iterator[tuple[str, Image.Image]]:
-    """(class name, photo) of a shard or an image folder."""
-    if path.is_dir():
-        for file in sorted(path.glob("*/*")):
-            if file.suffix.lower() in PICTURES:
-                with Image.open(file) as image:
-                    yield file.parent.name, image
-        return
-    pending: dict[str, dict[str, bytes]] = {}
-    with tarfile.open(path) as tar:
-        for member in tar:
-            key, _, kind = member.name.rpartition(".")
-            if not member.isfile() or f".{kind}" not in (*PICTURES, ".txt"):
-                continue
-            sample = pending.setdefault(key, {})
-            sample["text" if kind == "txt" else "image"] = tar.extractfile(member).read()
-            if len(sample) == 2:
-                sample = pending.pop(key)
-                with Image.open(BytesIO(sample["image"])) as image:
-                    yield sample["text"].decode().strip(), image
+@dataclass(frozen=True)
+class Labels:
+    """A set of photos before any is decoded: class names, sorted, and how many have which."""
+
+    name: str
+    paths: list[Path]
+    photos: Counter[str]
+    unnamed: int
+
+    @property
+    def classes(self) -> list[str]:
+        return sorted(self.photos)
 
 
-def embed_all(paths: list[Path], model: Path) -> tuple[np.ndarray, list[str]]:
-    """Embeddings int8 (n, dim) by the engine, and the class name of each photo."""
-    encoder = load(model)
-    embeddings, names = [], []
-    for path in paths:
-        for name, image in tqdm(photos(path), desc=path.name, unit="photo", mininterval=1):
-            out = bytearray(encoder.dim)
-            encoder.embed_into(to_frame(image), out)
-            embeddings.append(np.frombuffer(out, np.int8))
-            names.append(name)
+def index(name: str, paths: list[Path]) -> Labels:
+    """One quick pass over the names. ValueError if there are none."""
+    names = Counter(sample.name for path in paths for sample in labelled.read(path, pixels=False))
+    unnamed = names.pop("", 0)
     if not names:
-        raise ValueError(f"{paths[0]}: no photos with class names in it")
-    return np.stack(embeddings), names
+        raise ValueError(
+            f"{paths[0]}: no photos with class names in it; a folder has CLASS/PHOTO.jpg, "
+            "a shard KEY.jpg with KEY.txt"
+        )
+    return Labels(name, paths, names, unnamed)
+
+
+def encode(
+    labels: Labels,
+    text: TextEncoder,
+    encoder: tvlm.Encoder,
+    prompts: tuple[str, ...] = (),
+    words: dict[str, tuple[str, ...]] | None = None,
+) -> np.ndarray:
+    """Unit vectors (classes, dim). ValueError lists all class names that have none."""
+    phrases = [(words or {}).get(name, (name,)) for name in labels.classes]
+    entries = [
+        Entry(name, phrase, line)
+        for line, (name, phrase) in enumerate(zip(labels.classes, phrases, strict=True), 1)
+    ]
+    try:
+        return pack.encode(entries, text, encoder, prompts)[0]
+    except ValueError:
+        problems = [line for phrase in phrases for line in _unknown(phrase, text, prompts)]
+        if not problems:
+            raise
+        raise ValueError(
+            f"{labels.name}: {len(problems)} class names have no vector; give words for them "
+            "with --vocab LIST.txt, or rename them\n" + "\n".join(problems)
+        ) from None
+
+
+def _unknown(
+    phrases: tuple[str, ...], text: TextEncoder, prompts: tuple[str, ...]
+) -> Iterator[str]:
+    for phrase in phrases:
+        try:
+            text.encode(phrase, prompts)
+        except UnknownPhrase as error:
+            yield str(error)
 
 
 def evaluate(
-    paths: list[Path], model: Path, text_encoder: str, prompts: tuple[str, ...] = ()
+    file: Path,
+    encoder: tvlm.Encoder,
+    labels: Labels,
+    vectors: np.ndarray,
+    *,
+    dim: int = 64,
+    workers: int = 1,
 ) -> dict:
-    """Accuracies at every prefix, with the number of photos and classes, and chance."""
-    encoder, header = create_text_encoder(text_encoder), tvlm.load(model)
-    embeddings, names = embed_all(paths, model)
-    classes = sorted(set(names))
-    entries = [Entry(name, (name,), line) for line, name in enumerate(classes, 1)]
-    vectors, _ = pack.encode(entries, encoder, header, prompts)
-    label = np.array([classes.index(name) for name in names])
-    rows = []
-    for dim in (d for d in DIMS if d <= vectors.shape[1]):
-        prefix = vectors[:, :dim]
-        exact, _ = accuracy(embeddings, prefix, label)
-        int8, int8_top5 = accuracy(embeddings, tvp.quantize(prefix, 8), label)
-        int4, _ = accuracy(embeddings, tvp.quantize(prefix, 4), label)
-        rows.append(Row(dim, exact, int8, int4, int8_top5))
+    """All that is measured of one encoder on one set, as JSON has it.
+
+    file: the encoder's .tvlm; vectors: from `encode`; dim: the prefix of the confusions. Photos
+    that cannot be read are left out and counted.
+    """
+    info, shapes = encoder.graph.info, encoder.graph.shapes()
+    most = min(shapes[encoder.graph.embedding][2], vectors.shape[1])
+    dims = [d for d in DIMS if d < most] + [most]
+    int8 = [tvp.quantize(vectors[:, :d], 8) for d in dims]
+    classes = labels.classes
+    pointers = {name: [rows[i] for rows in int8] for i, name in enumerate(classes)}
+    samples = (s for path in labels.paths for s in labelled.read(path) if s.name)
+    title, photos = f"{file.stem}, {labels.name}", labels.photos.total()
+    bar = tqdm(samples, title, photos, unit="photo", mininterval=1)
+    found = list(embed_all(bar, file, pointers, workers))
+    problems = [f.problem for f in found if f.problem]
+    seen = [f for f in found if not f.problem]
+    if not seen:
+        raise ValueError(f"{labels.name}: no photo in it can be read; the first: {problems[0]}")
+    if left_out := len(problems) + labels.unnamed:
+        why = problems[0] if problems else "they have no class name"
+        print(f"tinyvlm-eval: {labels.name}: {left_out} photos left out; {why}", file=sys.stderr)
+    embeddings = np.stack([f.embedding for f in seen])
+    number = {name: i for i, name in enumerate(classes)}
+    label = np.array([number[f.name] for f in seen])
+    pointed = _pointing([f for f in seen if f.best], encoder)
+    hits = pointed.pop("hits") if pointed else [None] * len(dims)
+    rows = [
+        _row(embeddings, label, vectors[:, :d], hit) for d, hit in zip(dims, hits, strict=True)
+    ]
+    dim = min(dim, most)
+    scores = metrics.cosines(embeddings, tvp.quantize(vectors[:, :dim], 8))
+    pairs = [
+        {"true": classes[a], "said": classes[b], "photos": n, "of": int((label == a).sum())}
+        for a, b, n in metrics.confusions(scores, label)[:PAIRS]
+    ]
     return {
-        "data": [path.name for path in paths],
-        "encoder": header.graph.info.get("name", "unnamed"),
-        "fingerprint": header.fingerprint.hex(),
-        "photos": len(names),
+        "encoder": info.get("name", "unnamed"),
+        "file": file.name,
+        "fingerprint": encoder.fingerprint.hex(),
+        "text_space": info.get("text_space", ""),
+        "set": labels.name,
+        "data": [path.name for path in labels.paths],
+        "photos": len(label),
+        "skipped": left_out,
         "classes": len(classes),
-        "chance": round(100 / len(classes), 1),
+        "chance": metrics.per_cent(1 / len(classes)),
         "rows": [asdict(row) for row in rows],
+        "pointing": pointed,
+        "confusions": {"dim": dim, "pairs": pairs},
     }
 
 
-def accuracy(
-    embeddings: np.ndarray, prototypes: np.ndarray, label: np.ndarray
-) -> tuple[float, float]:
-    """Top-1 and top-5 in per cent; the prototypes' width is the prefix that counts."""
-    z = embeddings[:, : prototypes.shape[1]].astype(np.float32)
-    p = prototypes.astype(np.float32)
-    scores = z @ (p / np.maximum(np.linalg.norm(p, axis=1, keepdims=True), 1e-9)).T
-    best = np.argsort(-scores, axis=1, kind="stable")[:, :5]
-    hits = best == label[:, None]
-    return (round(100 * float(hits[:, 0].mean()), 2), round(100 * float(hits.any(1).mean()), 2))
+def _row(embeddings: np.ndarray, label: np.ndarray, vectors: np.ndarray, hit: float | None) -> Row:
+    exact = metrics.cosines(embeddings, vectors)
+    int8 = metrics.cosines(embeddings, tvp.quantize(vectors, 8))
+    int4 = metrics.cosines(embeddings, tvp.quantize(vectors, 4))
+    return Row(
+        dim=vectors.shape[1],
+        float_top1=metrics.top(exact, label, 1),
+        int8_top1=metrics.top(int8, label, 1),
+        int4_top1=metrics.top(int4, label, 1),
+        int8_top5=metrics.top(int8, label, 5),
+        **metrics.retrieval(int8, label),
+        pointing=hit,
+    )
 
 
-def table(report: dict) -> str:
-    """The report as text."""
-    lines = [
-        f"{', '.join(report['data'])}: {report['photos']} photos, {report['classes']} classes, "
-        f"chance {report['chance']} %, encoder {report['encoder']} ({report['fingerprint']})",
-        "dim    float top-1   int8 top-1   int4 top-1   int8 top-5",
-    ]
-    for row in report["rows"]:
-        lines.append(
-            f"{row['dim']:3}    {row['float_top1']:11.1f}  {row['int8_top1']:11.1f}"
-            f"  {row['int4_top1']:11.1f}  {row['int8_top5']:11.1f}"
-        )
-    return "\n".join(lines)
+def _pointing(seen: list[Found], encoder: tvlm.Encoder) -> dict | None:
+    if not seen:
+        return None
+    shape = encoder.graph.shapes()[encoder.graph.dense][:2]
+    best = np.array([f.best for f in seen])
+    score = pointing.score(best, [f.box for f in seen], shape)
+    return {"boxes": len(seen), "cells": list(shape), **score}
+
+
+# -- the command ------------------------------------------------------------------------------
 
 
 def main(argv: list[str] | None = None) -> int:
     """Command line. Returns the exit status: 0, or 2 after a message on stderr."""
-    parser = argparse.ArgumentParser(prog="tinyvlm-eval", description=__doc__.split("\n")[0])
-    parser.add_argument("--data", type=Path, nargs="+", required=True, help="shards or a folder")
-    parser.add_argument("--model", type=Path, default=pack.DEFAULT_MODEL, metavar="FILE.tvlm")
-    parser.add_argument("--text-encoder", default="lexicon", metavar="ENCODER")
-    parser.add_argument("--prompt", action="append", metavar="TEMPLATE", help="for open_clip")
-    parser.add_argument("--json", action="store_true", help="print the numbers as JSON")
-    args = parser.parse_args(argv)
+    args = _arguments().parse_args(argv)
     try:
-        report = evaluate(args.data, args.model, args.text_encoder, tuple(args.prompt or ()))
-    except (OSError, ValueError, tarfile.TarError) as error:
-        print(f"tinyvlm-eval: {explain(error)}", file=sys.stderr)
+        _check(args)
+        results = _run(args)
+        text = json.dumps(results, indent=1, ensure_ascii=False)
+        if args.json not in (None, "-"):
+            write_atomic(args.json, (text + "\n").encode())
+        if args.plots:
+            from .plots import draw
+
+            draw(results["reports"], args.plots)
+    except (OSError, ValueError, ImportError) as error:
+        for line in explain(error).splitlines():
+            print(f"tinyvlm-eval: {line}", file=sys.stderr)
         return 2
-    print(json.dumps(report, indent=1) if args.json else table(report))
+    if args.json == "-":
+        print(text)
+    else:
+        print(tables(results))
+        if not args.table:
+            print("\n" + confusion_lines(results["reports"]))
     return 0
+
+
+def _run(args: argparse.Namespace) -> dict:
+    """Every encoder on every set. Names and files are checked before any photo is decoded."""
+    text, prompts = create_text_encoder(args.text_encoder), tuple(args.prompt or ())
+    words = {e.label: e.phrases for e in vocabulary.read(args.vocab)} if args.vocab else {}
+    encoders = {file: tvlm.load(file) for file in args.model}
+    sets = [index(name, paths) for name, paths in labelled.sets(args.data).items()]
+    jobs = [
+        (file, encoder, labels, encode(labels, text, encoder, prompts, words))
+        for file, encoder in encoders.items()
+        for labels in sets
+    ]
+    reports = [evaluate(*job, dim=args.dim, workers=args.workers) for job in jobs]
+    return {
+        "software": f"tinyvlm {__version__}",
+        "text_encoder": text.name,
+        "prompts": list(prompts),
+        "reports": reports,
+    }
+
+
+def _check(args: argparse.Namespace) -> None:
+    """What would otherwise fail only after minutes of work."""
+    for name in ("dim", "workers"):
+        if getattr(args, name) < 1:
+            raise ValueError(f"--{name} {getattr(args, name)}: must be 1 or more")
+    if len({model.resolve() for model in args.model}) < len(args.model):
+        raise ValueError("--model: the same file is given twice")
+    if args.plots:
+        from . import plots  # noqa: F401
+
+        args.plots.mkdir(parents=True, exist_ok=True)
+    folder = Path(args.json or "-").parent
+    if not folder.is_dir():
+        raise FileNotFoundError(errno.ENOENT, "no such folder; make it first", str(folder))
+
+
+def _arguments() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="tinyvlm-eval",
+        description="Zero-shot accuracy, retrieval and pointing of encoders on labelled photos.",
+    )
+    parser.add_argument(
+        "--data",
+        nargs="+",
+        required=True,
+        metavar="[NAME=]PATTERN",
+        help="shards, a folder of shards, or a folder with one folder a class; what has the same "
+        "name (default: of the folder, or of the shards without -NNN) is one set",
+    )
+    parser.add_argument(
+        "--model",
+        type=Path,
+        nargs="+",
+        default=[pack.DEFAULT_MODEL],
+        metavar="FILE.tvlm",
+        help="encoders to compare (default: the one that ships)",
+    )
+    parser.add_argument(
+        "--vocab",
+        type=Path,
+        metavar="LIST.txt",
+        help="other words for class names, `name: phrase, phrase` a line, as for tinyvlm-pack",
+    )
+    parser.add_argument(
+        "--text-encoder",
+        default="lexicon",
+        metavar="ENCODER",
+        help="lexicon (default, offline) or open_clip:MODEL/TAG",
+    )
+    parser.add_argument(
+        "--prompt",
+        action="append",
+        metavar="TEMPLATE",
+        help='for open_clip, e.g. "a photo of a {}"; repeat to average',
+    )
+    parser.add_argument(
+        "--dim", type=int, default=64, help="numbers used for the confusions (default: 64)"
+    )
+    parser.add_argument(
+        "--workers",
+        type=int,
+        default=os.cpu_count() or 1,
+        metavar="N",
+        help="photos embedded at the same time (default: one a core)",
+    )
+    parser.add_argument(
+        "--json",
+        nargs="?",
+        const="-",
+        metavar="FILE",
+        help="write all numbers; without FILE they are printed instead of the table",
+    )
+    parser.add_argument(
+        "--table", action="store_true", help="print the Markdown tables alone, no confusions"
+    )
+    parser.add_argument(
+        "--plots",
+        type=Path,
+        metavar="FOLDER",
+        help="draw accuracy against dimension and against bytes per label (needs matplotlib)",
+    )
+    return parser
 
 
 if __name__ == "__main__":

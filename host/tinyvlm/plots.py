@@ -1,0 +1,132 @@
+# SPDX-License-Identifier: MIT
+"""Plots of what tinyvlm-eval measured, as figures 4 and 5 of the paper: SVG, one panel a set.
+
+accuracy-dimension.svg: top-1 against the numbers used of each embedding, 8-bit prototypes.
+accuracy-bytes.svg: top-1 against the bytes of a label's prototype, for float32, int8 and int4.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+try:
+    import matplotlib
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+    from matplotlib.ticker import FixedLocator, NullLocator, StrMethodFormatter
+except ImportError as error:
+    raise ImportError(
+        f"the plots need matplotlib ({error}); pip install 'tinyvlm[plots]'"
+    ) from error
+
+# Okabe and Ito's colours: told apart by colour-blind readers, and by their greys in print
+COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#000000")
+MARKERS = "osD^vP"
+PRECISIONS = (  # name, key of the row, bytes of one number, line, how the marker is filled
+    ("float32", "float_top1", 4, ":", "none"),
+    ("int8", "int8_top1", 1, "-", "full"),
+    ("int4", "int4_top1", 0.5, "--", "bottom"),
+)
+STYLE = {
+    "font.size": 9,
+    "axes.spines.top": False,
+    "axes.spines.right": False,
+    "axes.grid": True,
+    "grid.color": "#dddddd",
+    "grid.linewidth": 0.6,
+    "lines.linewidth": 1.4,
+    "lines.markersize": 4.5,
+    "legend.frameon": False,
+    "svg.fonttype": "none",  # text stays text
+    "svg.hashsalt": "tinyvlm",  # the same numbers make the same file
+}
+COLUMNS = 4
+
+
+def draw(reports: list[dict], folder: Path) -> list[Path]:
+    """Write both plots of `reports` (see eval.py) into `folder`; returns the files."""
+    names = _names(reports)
+    with matplotlib.rc_context(STYLE):
+        return [
+            _figure(reports, folder / "accuracy-dimension.svg", names, _by_dimension),
+            _figure(reports, folder / "accuracy-bytes.svg", names, _by_bytes),
+        ]
+
+
+def _names(reports: list[dict]) -> dict[str, str]:
+    """What to call an encoder, by fingerprint: its name, with the fingerprint if two share it."""
+    names = {report["fingerprint"]: report["encoder"] for report in reports}
+    shared = len(set(names.values())) < len(names)
+    return {print_: f"{name} ({print_[:6]})" if shared else name for print_, name in names.items()}
+
+
+def _figure(
+    reports: list[dict],
+    path: Path,
+    names: dict[str, str],
+    panel: Callable[[Axes, dict, str, int], None],
+) -> Path:
+    sets: dict[str, list[dict]] = {}
+    for report in reports:
+        sets.setdefault(report["set"], []).append(report)
+    columns = min(len(sets), COLUMNS)
+    rows = -(-len(sets) // columns)
+    figure = Figure(layout="constrained")
+    grid = figure.subplots(rows, columns, squeeze=False)
+    for axes, reports_of_set in zip(grid.flat, sets.values(), strict=False):
+        for report in reports_of_set:
+            print_ = report["fingerprint"]
+            panel(axes, report, names[print_], list(names).index(print_))
+        first = reports_of_set[0]
+        axes.axhline(first["chance"], color="#777777", linewidth=1, linestyle=(0, (1, 2)))
+        axes.annotate("chance", (1, first["chance"]), xycoords=("axes fraction", "data"),
+                      ha="right", va="bottom", color="#777777", fontsize=8)  # fmt: skip
+        axes.set_title(f"{first['set']}\n{first['photos']:,} photos, {first['classes']} classes",
+                       fontsize=9)  # fmt: skip
+        axes.set_ylim(bottom=0)
+        axes.yaxis.set_major_formatter(StrMethodFormatter("{x:g}"))
+    for axes in list(grid.flat)[len(sets) :]:
+        axes.remove()
+    for row in grid:
+        row[0].set_ylabel("top-1 accuracy (%)")
+    handles, labels = grid.flat[0].get_legend_handles_labels()
+    across = min(columns, len(names))  # an encoder's lines stand under each other
+    figure.legend(handles, labels, loc="outside lower center", ncols=across)
+    figure.set_size_inches(max(2.5 * columns, 4), 2.6 * rows + 0.2 * -(-len(labels) // across))
+    figure.savefig(path, metadata={"Date": None})
+    return path
+
+
+def _by_dimension(axes: Axes, report: dict, name: str, number: int) -> None:
+    dims = [row["dim"] for row in report["rows"]]
+    axes.plot(dims, [row["int8_top1"] for row in report["rows"]], label=name, **_look(number))
+    _halvings(axes, dims)
+    axes.set_xlabel("dimensions used (int8 prototypes)")
+
+
+def _by_bytes(axes: Axes, report: dict, name: str, number: int) -> None:
+    used: set[float] = set()
+    for precision, key, size, line, fill in PRECISIONS:
+        bytes_ = [row["dim"] * size for row in report["rows"]]
+        values = [row[key] for row in report["rows"]]
+        look = _look(number) | {"linestyle": line, "fillstyle": fill, "markerfacecoloralt": "w"}
+        axes.plot(bytes_, values, label=f"{name}, {precision}", **look)
+        used.update(bytes_)
+    _halvings(axes, sorted(used))
+    axes.set_xlabel("bytes per label")
+
+
+def _look(number: int) -> dict:
+    return {
+        "color": COLOURS[number % len(COLOURS)],
+        "marker": MARKERS[number % len(MARKERS)],
+    }
+
+
+def _halvings(axes: Axes, values: list[float]) -> None:
+    """A logarithmic axis with a tick at each value, every second one where they are many."""
+    axes.set_xscale("log", base=2)
+    axes.xaxis.set_major_locator(FixedLocator(values[:: 2 if len(values) > 6 else 1]))
+    axes.xaxis.set_minor_locator(NullLocator())
+    axes.xaxis.set_major_formatter(StrMethodFormatter("{x:g}"))
