@@ -56,7 +56,7 @@ def test_whole_nets_as_the_engine(make):
 
 
 def test_both_ways_to_requantize_are_the_reference():
-    """Small accumulators go through float64, large ones through int64."""
+    """Through float64, also of accumulators that surely saturate, and through int64."""
     rng = np.random.default_rng(1)
     edges = [0, 1, -1, 2, -2, 3, -3, (1 << 21) - 1, 1 - (1 << 21), 1 << 12, -(1 << 12)]
     acc = np.concatenate([np.array(edges), rng.integers(-(1 << 21), 1 << 21, 5000)])
@@ -66,10 +66,14 @@ def test_both_ways_to_requantize_are_the_reference():
     shift, bias = np.arange(1, 23), rng.integers(-999, 999, 22)
     want = np.clip(reference.scaled(acc + bias, mult, shift), -100, 155)
     x = torch.from_numpy(acc).float()[:, :, None, None]
-    for exact in (True, False):
-        args = map(torch.from_numpy, (bias.astype(float), mult, shift))
-        got = integer.Requantize.apply(x, *args, -100, 155, exact)
-        assert np.array_equal(got[:, :, 0, 0].numpy(), want), exact
+    large = [1 << 22, -(1 << 22), (1 << 24) - 1, 1 - (1 << 24)]
+    for by_float in (True, False):
+        args = list(map(torch.from_numpy, (bias.astype(float), mult, shift)))
+        got = integer.Requantize.apply(x, *args, -100, 155, by_float)
+        assert np.array_equal(got[:, :, 0, 0].numpy(), want), by_float
+        args, x_large = [a[:12] for a in args], torch.tensor(large)[:, None].expand(4, 12).float()
+        got = integer.Requantize.apply(x_large[:, :, None, None], *args, -100, 155, by_float)
+        assert (got[:, :, 0, 0] == torch.tensor([[155.0], [-100], [155], [-100]])).all()
 
 
 def test_gradients_go_straight_through():

@@ -6,7 +6,7 @@
 The operations below take and give *centred* tensors: q - zero_point as whole numbers in float32,
 (n, C, H, W), channels last in memory, so that what lies outside an image is 0.  Quantization-aware
 training calls the same operations with weights that have gradients; backward, every rounding
-counts as the identity and a saturated number passes nothing (straight-through).
+counts as the identity, and a number at an end of its range passes nothing (straight-through).
 
 Exactness: a float holds every whole number below 2**24 (float32) or 2**53 (float64), so sums that
 stay below may be added up by any convolution that only multiplies and adds.  On a GPU cuDNN may
@@ -35,8 +35,9 @@ from tinyvlm.graph import (
     same_padding,
 )
 
-CHUNK = 1 << 15  # numbers that are requantized at a time: their float64 stay in the cache
+CHUNK = 1 << 17  # numbers that are requantized at a time: their float64 stay in the cache
 EXACT = 1 << 22  # below, accumulator times multiplier (31 bits) fits a float64
+AWAY = 1 + 2.0**-40  # makes of round-half-to-even round-half-away for numbers below 2**12
 
 
 # -- rounding ------------------------------------------------------------------------------------
@@ -49,14 +50,6 @@ def scaled(acc: Tensor, mult: Tensor | int, shift: Tensor | int) -> Tensor:
     return (high + (high >> 63) * (half != 0) + half) >> shift
 
 
-def _scaled_float(acc: Tensor, bias: Tensor, mult: Tensor, shift: Tensor) -> Tensor:
-    """`scaled` of float64 acc + bias where |acc + bias| < EXACT; overwrites acc."""
-    mult = mult.double() * 2.0**-31
-    high = torch.addcmul(bias * mult + 0.5, acc, mult, out=acc).floor_()  # no bit is lost here
-    y = high.div_((1 << shift).double())
-    return y.add_(torch.copysign(torch.tensor(0.5, dtype=y.dtype), y)).trunc_()
-
-
 def straight(exact: Tensor, real: Tensor) -> Tensor:
     """The value of `exact` with the gradient of `real`."""
     return exact.detach() + (real - real.detach())
@@ -65,46 +58,45 @@ def straight(exact: Tensor, real: Tensor) -> Tensor:
 class Requantize(torch.autograd.Function):
     """Accumulators (n, C, h, w) plus bias (C,), scaled and saturated to [low, high]; float32.
 
-    mult, shift: int64 (C,); exact: |acc + bias| stays below EXACT.
+    mult, shift: int64 (C,), shift > 0; by_float: every sum is below EXACT or surely saturates.
     """
 
     @staticmethod
-    def forward(ctx, acc, bias, mult, shift, low, high, exact):
+    def forward(ctx, acc, bias, mult, shift, low, high, by_float):
         rows = acc.permute(0, 2, 3, 1).reshape(-1, acc.shape[1])
         out = torch.empty(rows.shape, dtype=torch.float32, device=acc.device)
-        inside = torch.empty(rows.shape, dtype=torch.bool, device=acc.device)
-        step = len(rows) or 1
+        step = max(len(rows), 1)
         if acc.device.type == "cpu":
-            step = -(-CHUNK * torch.get_num_threads() // acc.shape[1])
-        bias = bias.detach().double()
-        whole = bias.long()
+            step = min(step, -(-CHUNK * torch.get_num_threads() // acc.shape[1]))
+        room = torch.empty((step, acc.shape[1]), dtype=torch.float64, device=acc.device)
+        up, down = mult.double() * 2.0**-31, AWAY / (1 << shift).double()
+        half = torch.full_like(up, 0.5)
         for at in range(0, len(rows), step):
-            part = slice(at, at + step)
-            x = rows[part]
-            x = x.round() if x.dtype == torch.float64 else x.double()
-            if exact:
-                y = _scaled_float(x, bias, mult, shift)
+            x = rows[at : at + step]
+            y = room[: len(x)].copy_(x)
+            if x.dtype == torch.float64:
+                y.round_()  # of what a GPU made
+            y.add_(bias)
+            if by_float:
+                torch.addcmul(half, y, up, out=y).floor_().mul_(down).round_()  # loses no bit
             else:
-                y = scaled(x.long() + whole, mult, shift)
-            clamped = y.clamp(low, high)
-            torch.eq(y, clamped, out=inside[part])
-            out[part] = clamped
-        ctx.save_for_backward(inside, mult, shift)
-        ctx.dtype = acc.dtype
+                y.copy_(scaled(y.long(), mult, shift))
+            out[at : at + step] = y.clamp_(low, high)
         n, c, h, w = acc.shape
-        return out.view(n, h, w, c).permute(0, 3, 1, 2)
+        out = out.view(n, h, w, c).permute(0, 3, 1, 2)
+        ctx.save_for_backward(out, mult, shift)
+        ctx.bounds, ctx.dtype = (low, high), acc.dtype
+        return out
 
     @staticmethod
     @once_differentiable
     def backward(ctx, grad):
-        inside, mult, shift = ctx.saved_tensors
-        n, c, h, w = grad.shape
+        out, mult, shift = ctx.saved_tensors
         gain = (mult.double() * 2.0**-31 / (1 << shift)).to(grad.dtype)
-        rows = grad.permute(0, 2, 3, 1).reshape(-1, c) * inside
-        rows *= gain
-        bias = rows.sum(0).double() if ctx.needs_input_grad[1] else None
-        back = rows.view(n, h, w, c).permute(0, 3, 1, 2).to(ctx.dtype)
-        return back, bias, None, None, None, None, None
+        grad = torch.ops.aten.hardtanh_backward(grad, out, *ctx.bounds)
+        grad = grad.mul_(gain[:, None, None])
+        bias = grad.sum((0, 2, 3)).double() if ctx.needs_input_grad[1] else None
+        return grad.to(ctx.dtype), bias, None, None, None, None, None
 
 
 class Sum(torch.autograd.Function):
@@ -115,16 +107,15 @@ class Sum(torch.autograd.Function):
         mult, shift = reference.add_multipliers(source.scale, source2.scale, out.scale)
         total = scaled(one.long() << reference.ADD_LEFT_SHIFT, mult[0], shift[0])
         total += scaled(two.long() << reference.ADD_LEFT_SHIFT, mult[1], shift[1])
-        y = scaled(total, mult[2], shift[2])
-        clamped = y.clamp(low, high)
-        ctx.save_for_backward(y == clamped)
-        ctx.gains = source.scale / out.scale, source2.scale / out.scale
-        return clamped.float()
+        y = scaled(total, mult[2], shift[2]).clamp_(low, high).float()
+        ctx.save_for_backward(y)
+        ctx.bounds, ctx.gains = (low, high), (source.scale / out.scale, source2.scale / out.scale)
+        return y
 
     @staticmethod
     @once_differentiable
     def backward(ctx, grad):
-        grad = grad * ctx.saved_tensors[0]
+        grad = torch.ops.aten.hardtanh_backward(grad, *ctx.saved_tensors, *ctx.bounds)
         return grad * ctx.gains[0], grad * ctx.gains[1], None, None, None, None, None
 
 
@@ -157,7 +148,9 @@ def conv(
     reach = max(127 - source.zero_point, 128 + source.zero_point)
     with torch.no_grad():
         sums = w.abs().sum((1, 2, 3), dtype=torch.float64) * reach
-        largest, total = torch.stack((sums.max(), (sums + bias.abs()).max())).tolist()
+        largest, totals = sums.max().item(), (sums + bias.abs()).cpu().numpy()
+    # At shift 12 an accumulator of EXACT is 512 steps of the output or more: it saturates.
+    by_float = ((totals < EXACT) | (shift <= 12)).all()
     if x.is_cuda or largest >= 1 << 24:
         x, w = x.double(), w.double()
     kernel, groups = w.shape[2], x.shape[1] // w.shape[1]
@@ -168,7 +161,7 @@ def conv(
     with torch.autocast(x.device.type, enabled=False):
         acc = F.conv2d(x, w, None, stride, inner, groups=groups)
     mult, shift = (torch.from_numpy(a).to(x.device) for a in (mult, shift))
-    return Requantize.apply(acc, bias, mult, shift, *bounds(out, relu), total < EXACT)
+    return Requantize.apply(acc, bias, mult, shift, *bounds(out, relu), by_float)
 
 
 def add(x: Tensor, x2: Tensor, source: Quant, source2: Quant, out: Quant, relu: bool) -> Tensor:
