@@ -307,7 +307,11 @@ def truncated(folder, samples):
         (None, "no.tar", "no.tar: no such file or directory"),
         (None, ".", "no photos with class names in it; a folder has CLASS/PHOTO.jpg"),
         (truncated, "cut.tar.gz", "cut.tar.gz: not a readable .tar ("),
-        ({"x.tar": b"nothing"}, "x.tar", "x.tar: not a readable .tar ("),
+        (
+            {"x.tar": b"nothing"},
+            "x.tar",
+            "x.tar: not a readable .tar (file could not be opened successfully); copy it again\n",
+        ),
         ({"cat/a.png": b"", "cat/a.json": b"{"}, ".", "a.json: not JSON ("),
         (
             {"cat/a.png": b"", "cat/a.json": b'{"box_xyxy": [1, 2, 3]}'},
@@ -377,7 +381,13 @@ def test_the_encoder_that_ships(tmp_path, capsys):
 
 
 def test_names_of_sets(tmp_path):
-    for name in ("cifar10-test-000.tar.gz", "cifar10-test-001.tar.gz", "pacs.v2.tar", "3-x.tar"):
+    for name in (
+        "cifar10-test-000.tar.gz",
+        "cifar10-test-001.tar.gz",
+        "pacs.v2.tar",
+        "3-x.tar",
+        "pacs.txt",
+    ):
         (tmp_path / name).touch()
     found = labelled.sets([str(tmp_path), f"mine={tmp_path}/pacs*"])
     assert {name: [path.name for path in paths] for name, paths in found.items()} == {

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import errno
 import glob
+import gzip
 import json
 import os
 import tarfile
@@ -63,11 +64,12 @@ def sets(arguments: Iterable[str]) -> dict[str, list[Path]]:
 
 
 def _paths(pattern: str) -> list[Path]:
-    paths = [Path(pattern)] if Path(pattern).exists() else map(Path, sorted(glob.glob(pattern)))
-    found = []
-    for path in paths:
-        inside = sorted(path.iterdir()) if path.is_dir() else []
-        found += [file for file in inside if file.name.endswith(SHARDS)] or [path]
+    path, found = Path(pattern), []
+    for match in [path] if path.exists() else map(Path, sorted(glob.glob(pattern))):
+        inside = sorted(match.iterdir()) if match.is_dir() else []
+        shards = [file for file in inside if file.name.endswith(SHARDS)]
+        if shards or match == path or match.is_dir() or match.name.endswith(SHARDS):
+            found += shards or [match]
     if not found:
         raise FileNotFoundError(errno.ENOENT, "no such file or directory", pattern)
     return found
@@ -114,8 +116,9 @@ def _shard(path: Path, pixels: bool) -> Iterator[Sample]:
                         parts[kind] = b""
                 if any(kind in PICTURES for kind in parts):
                     yield _sample(f"{path}: {key}", parts)
-    except (tarfile.TarError, EOFError, zlib.error) as error:
-        raise ValueError(f"{path}: not a readable .tar ({error}); copy it again") from error
+    except (tarfile.TarError, EOFError, gzip.BadGzipFile, zlib.error) as error:
+        why = str(error).partition("\n")[0].rstrip(":")
+        raise ValueError(f"{path}: not a readable .tar ({why}); copy it again") from error
 
 
 def _split(name: str) -> tuple[str, str]:
