@@ -85,8 +85,7 @@ uint64_t tv_layer_macs(const tv_layer_t *l) {
 uint64_t tv_layer_scratch(const tv_layer_t *l) {
     switch (l->op) {
         case TV_OP_CONV:
-            // the weights of two channels and three pixels, as int16, K rounded up to 8
-            return 10 * ((tv_stored_taps(l) + 7) / 8 * 8);
+            return 10 * tv_stored_taps(l); // the weights of two channels and three pixels, as int16
         case TV_OP_DEPTHWISE:
             return 2 * (uint64_t)l->in.pitch; // a row outside the image
         default:

@@ -9,7 +9,7 @@ void tv_space_to_depth_row(const tv_layer_t *l, const int8_t *from, int8_t *to, 
     uint32_t run = (uint32_t)l->kernel * l->in_c;
     to += iy % l->kernel * run;
     for (uint32_t x = 0; x < l->out_w; x++, from += run, to += l->out_c) {
-        memcpy(to, from, run);
+        memmove(to, from, run); // a hostile file may let them overlap
     }
 }
 

@@ -100,7 +100,8 @@ def test_scores_are_equal_to_the_pc(board):
 @pytest.fixture(scope="module")
 def small():
     """An encoder of 1.5 KB with every operation."""
-    build = Builder(8, seed=1)
+    build = Builder(8, seed=1, relu_points=(-128, 0))
+    build.space_to_depth(2)
     build.conv(4, 3, 2)
     build.residual(4, 2)
     return tvlm.to_bytes(build.finish(5, dense=True))

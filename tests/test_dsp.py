@@ -81,6 +81,27 @@ def add(size, channels, relu):
     return build.finish(3, dense=True)
 
 
+def clamped(size, channels, kernel, zero):
+    """ReLU at any zero point: after ordinary and depthwise convolutions and an addition."""
+    build = Builder(size, seed=channels * 13 + size, relu_points=(zero,))
+    build.conv(channels, kernel)
+    src = build.conv(channels, 1)
+    build.residual(channels, 2)
+    build.conv(channels, 1)
+    build.add(src, relu=True)
+    return build.finish(5, dense=True)
+
+
+def shuffled(size, block, channels, pool):
+    """The beginning of a net for the MAX78000."""
+    build = Builder(size, seed=channels)
+    build.space_to_depth(block)
+    build.shifted(channels, 3)
+    build.pool(pool)
+    build.shifted(channels + 1, 3)
+    return build.finish(6, True, build.shifted)
+
+
 CONVS = [
     *itertools.product((3, 7, 12), (1, 4, 5, 8), (1, 2, 9), (1,), (1, 2), (True, False)),
     *itertools.product((5, 8), (3, 6), (2, 5), (3, 5), (1, 2), (True, False)),
@@ -94,6 +115,8 @@ DEPTHWISES = [
     *itertools.product((6, 7), (3,), (1, 5, 7), (1, 2), (True, False)),
 ]
 ADDS = list(itertools.product((1, 2, 5, 8), (1, 3, 4, 7), (True, False)))
+CLAMPED = list(itertools.product((1, 4, 7), (1, 4, 6), (1, 3), (-127, 0, 63)))
+SHUFFLED = list(itertools.product((12, 24), (2, 4), (4, 7, 16), (1, 2)))
 
 
 def little_scratch(data, graph):
@@ -105,7 +128,15 @@ def little_scratch(data, graph):
 
 
 @pytest.mark.parametrize(
-    ("make", "table"), [(conv, CONVS), (depthwise, DEPTHWISES), (add, ADDS)], ids=lambda x: ""
+    ("make", "table"),
+    [
+        (conv, CONVS),
+        (depthwise, DEPTHWISES),
+        (add, ADDS),
+        (clamped, CLAMPED),
+        (shuffled, SHUFFLED),
+    ],
+    ids=lambda x: "",
 )
 def test_shapes(start_board, tmp_path, make, table):
     files, names = {}, []

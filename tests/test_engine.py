@@ -9,7 +9,7 @@ from array import array
 import _tinyvlm
 import numpy as np
 import pytest
-from nets import Builder, base_like, random_graph, random_image
+from nets import Builder, base_like, max78000_like, random_graph, random_image
 
 from tinyvlm import intake, reference, tvlm
 from tinyvlm.graph import AvgPool, Conv, Graph, Quant
@@ -80,8 +80,9 @@ def test_every_kernel_and_shape(depthwise, budget):
 
 
 @pytest.mark.parametrize("budget", BUDGETS)
-def test_an_encoder_of_real_size(budget):
-    graph = base_like()
+@pytest.mark.parametrize("make", [base_like, max78000_like])
+def test_an_encoder_of_real_size(make, budget):
+    graph = make()
     assert differences(graph, encoder(graph, BUDGETS[budget]))[0] == 0
 
 

@@ -45,7 +45,8 @@ def run(*command):
 
 def small_graph():
     """Every operation, a residual and a dense map in about 2 KB."""
-    build = Builder(8, seed=1)
+    build = Builder(12, seed=1, relu_points=(-128, 0, 9))
+    build.space_to_depth(2)
     build.conv(4, 3, 2)
     build.residual(4, 2)
     build.pool(2, 1)

@@ -153,6 +153,14 @@ def test_average_pool_rounds_half_away_from_zero(kernel, stride):
         assert got[y, xx, c] == want
 
 
+def test_space_to_depth_against_loops():
+    x = np.random.default_rng(5).integers(-128, 128, (2, 6, 4, 3)).astype(np.int8)
+    got = reference.space_to_depth(x, 2)
+    assert got.shape == (2, 3, 2, 12)
+    for n, y, xx, ky, kx, c in np.ndindex(2, 3, 2, 2, 2, 3):
+        assert got[n, y, xx, (ky * 2 + kx) * 3 + c] == x[n, 2 * y + ky, 2 * xx + kx, c]
+
+
 def test_batches_and_dense():
     graph = nets.random_graph(11, dense=True)
     images = np.stack([nets.random_image(graph, seed) for seed in range(5)])

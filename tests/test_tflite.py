@@ -48,7 +48,10 @@ def test_random_nets():
     assert wrong == 0
 
 
-@pytest.mark.parametrize(("make", "size"), [(nets.base_like, 96), (nets.mobilenet_like, 64)])
+REAL = [(nets.base_like, 96), (nets.mobilenet_like, 64), (nets.max78000_like, 96)]
+
+
+@pytest.mark.parametrize(("make", "size"), REAL)
 def test_real_shapes(make, size):
     graph = make(size)
     wrong, total = compare(graph, nets.random_image(graph, 5))

@@ -275,7 +275,7 @@ def show(report: dict) -> str:
         for row in result["layers"]:
             height, width, channels = row["out"]
             name = row["name"][:16] + "*" * row["dense"]
-            line = f"{name:17}{row['op']:10}{f'{height}x{width}x{channels}':>10}"
+            line = f"{name:17}{row['op'][:9]:10}{f'{height}x{width}x{channels}':>10}"
             counts = [row["instructions"][b] for b in backends]
             lines.append(f"{line}{_number(row['macs']):>10}{_columns(counts, row['macs'])}")
         lines.append("-" * len(head))
@@ -351,7 +351,8 @@ def fit(firmware: Path) -> dict:
     """Measure nets of many shapes for the cost model (tinyvlm.cost) and fit it."""
     sizes = (96, 64, 96, 80)
     graphs = {f"net{seed}": samples.varied(seed, sizes[seed % 4]) for seed in range(FITTED)}
-    graphs |= {"base_like": samples.base_like(), "mobilenet_like": samples.mobilenet_like()}
+    real = samples.base_like, samples.mobilenet_like, samples.max78000_like
+    graphs |= {make.__name__: make() for make in real}
     encoders = {name: tvlm.to_bytes(graph) for name, graph in graphs.items()}
     measured = []
     for result in run(encoders, with_cycles=False, firmware=firmware)["models"]:

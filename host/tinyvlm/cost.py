@@ -18,7 +18,7 @@ import json
 
 import numpy as np
 
-from .graph import Add, AvgPool, Conv, Graph
+from .graph import Add, AvgPool, Conv, Graph, SpaceToDepth
 from .plan import Plan
 from .plan import plan as make_plan
 from .schedule import align
@@ -36,16 +36,20 @@ def terms(graph: Graph, plan: Plan, index: int) -> tuple[str, dict[str, float]]:
     in_height, in_width, in_c = shapes[layer.src]
     first, last = plan.segments[plan.segment_of(index)]
     streamed = last > first or first == 0
-    if isinstance(layer, Add):
-        return "add", {"elements": height * width * channels, "calls": height if streamed else 1}
+    outputs, all_rows = height * width * channels, height if streamed else 1
     if isinstance(layer, AvgPool):
-        kernel = layer.kernel or in_height
-        outputs = height * width * channels
-        return "avgpool", {"inputs": outputs * kernel * kernel, "outputs": outputs, "calls": 1}
+        inputs = outputs * (layer.kernel or in_height) ** 2
+        return "avgpool", {"inputs": inputs, "outputs": outputs, "calls": all_rows}
+    if isinstance(layer, SpaceToDepth):
+        runs = height * width * layer.block
+        return "spacetodepth", {"runs": runs, "bytes": outputs, "calls": all_rows}
+    if isinstance(layer, Add):
+        return "add", {"elements": outputs, "calls": all_rows}
+    free = layer.out.zero_point == -128  # saturation is the ReLU; else it is a pass of its own
+    clamped = outputs if layer.relu and not free else 0
     kernel = layer.weights.shape[1]
     if not isinstance(layer, Conv):
         calls = height if streamed else -(-height // ROWS)
-        linear = 0 if layer.relu else height * width * channels
         return f"depthwise{kernel}x{layer.stride}", {
             "fours": height * channels * (width // 4),
             "twos": height * channels * (width % 4 // 2),
@@ -53,7 +57,8 @@ def terms(graph: Graph, plan: Plan, index: int) -> tuple[str, dict[str, float]]:
             "rows": height * channels,
             "channels": calls * channels,
             "calls": calls,
-            "linear": linear,
+            "linear": 0 if free else outputs,
+            "clamped": clamped,
         }
     taps = align(kernel * kernel * in_c, 4)
     pixels, pairs = height * width, -(-channels // 2)
@@ -75,7 +80,8 @@ def terms(graph: Graph, plan: Plan, index: int) -> tuple[str, dict[str, float]]:
     steps = taps // 4 - 1
     return "conv", {
         "tiles": tiles,
-        "linear": 0 if layer.relu else tiles,
+        "linear": 0 if free else tiles,
+        "clamped": clamped,
         "steps": tiles * steps,
         "loops": tiles * max(1, -(-steps // 8)),
         "cut": cut,

@@ -203,14 +203,26 @@ def max78000_like(input: int = 96, seed: int = 0, dim: int = 256, dense: bool = 
     for _ in range(3):
         build.shifted(64, 3)
     build.shifted(128)
-    return build.finish(dim, dense, build.shifted)
+    graph = build.finish(dim, dense, build.shifted)
+    graph.info["scheme"] = "max78000"
+    return graph
 
 
 def varied(seed: int, input: int = 96, dim: int = 256, dense: bool = False) -> Graph:
-    """A net like those above with random widths, depths and expansions: to fit and test costs."""
+    """A net like those above with random widths, depths and expansions: to fit and test costs.
+
+    Every fourth begins with SpaceToDepth, pools on its way and has its ReLUs at zero point 0.
+    """
     rng = np.random.default_rng(seed)
-    build = Builder(input, seed)
-    build.conv(int(rng.integers(6, 21)), 3, 2)
+    shuffled = seed % 4 == 3
+    build = Builder(input, seed, (0,) if shuffled else (-128,))
+    if shuffled:
+        build.space_to_depth(2 << seed // 4 % 2)
+        build.conv(int(rng.integers(6, 21)), 3)
+        if build.tensors[build.last].shape[0] >= 48:
+            build.pool(2)
+    else:
+        build.conv(int(rng.integers(6, 21)), 3, 2)
     if rng.integers(0, 2):
         build.depthwise()
         build.conv(int(rng.integers(6, 17)), relu=False)

@@ -112,7 +112,7 @@ def scratch_bytes(graph: Graph, refs: list[Ref], wish: int = 0) -> int:
     need = 12 * graph.input_shape[1]
     for i, layer in enumerate(graph.layers):
         if isinstance(layer, Conv):
-            taps = align(layer.weights[0].size, 8)
+            taps = align(layer.weights[0].size, 4)
             height, width, _ = shapes[layer.name]
             most = 4 * taps + 6 * taps * -(-height * width // 3)
             need = max(need, 10 * taps, min(most, wish))
