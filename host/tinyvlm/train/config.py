@@ -194,13 +194,14 @@ def parser() -> argparse.ArgumentParser:
     for f in fields(TrainConfig):
         if "help" not in f.metadata:
             continue
-        flag, how = "--" + f.name.replace("_", "-"), {"default": f.default, **f.metadata}
+        flags, how = ["--" + f.name.replace("_", "-")], {"default": f.default, **f.metadata}
+        if f.name == "logs":
+            flags.append("--logs-dir")  # torchrun takes --logs for a short form of one of its own
         if isinstance(f.default, bool):
-            p.add_argument(flag, action=argparse.BooleanOptionalAction, **how)
+            how["action"] = argparse.BooleanOptionalAction
         else:
-            p.add_argument(
-                flag, type=weights if f.name == "prefix_weights" else type(f.default), **how
-            )
+            how["type"] = weights if f.name == "prefix_weights" else type(f.default)
+        p.add_argument(*flags, **how)
     return p
 
 

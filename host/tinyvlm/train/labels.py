@@ -7,10 +7,18 @@ Everything here is plain knowledge about English words, written by hand; no imag
 from __future__ import annotations
 
 import re
+import zlib
+from collections.abc import Iterable
+from dataclasses import dataclass
+from functools import lru_cache
 
 import numpy as np
 
+from tinyvlm.train import text
 from tinyvlm.train.text import normalise
+
+UNLABELLED = "a photo"  # the text that unlabelled images carry
+MOST = 5000  # classes; more different texts than that are captions
 
 # Set aside by class: never trained on, used to choose hyper-parameters (zero-shot validation).
 # All are Tiny-ImageNet classes (350 images each); their other names are listed too.
@@ -164,6 +172,20 @@ def held_out_names() -> set[str]:
     return {normalise(n) for names in HELD_OUT.values() for n in names}
 
 
+_HELD_OUT = held_out_names()
+
+
+@lru_cache(1 << 16)
+def held_out(name: str) -> bool:
+    """Is data set class `name` one of those set aside?"""
+    return text_name(name) in _HELD_OUT
+
+
+def aside(id: str, name: str) -> bool:
+    """Is this sample kept out of training: by its class, or one in 50 by its id?"""
+    return held_out(name) or zlib.crc32(id.encode()) % 50 == 0
+
+
 def related(names: list[str]) -> tuple[np.ndarray, np.ndarray]:
     """For n normalised names: (above, ignore), both (n, n) bool.
 
@@ -178,3 +200,48 @@ def related(names: list[str]) -> tuple[np.ndarray, np.ndarray]:
                 above[i, j] = True
     above |= above.astype(int) @ above.astype(int) > 0  # butterfly -> insect, for a monarch
     return above, above | above.T
+
+
+@dataclass
+class Classes:
+    """The class names of a data set, c of them.
+
+    vectors  (c, d) float32 text vectors
+    above    (c, c) bool, above[i, j]: j is a word above i ("dog" above "basenji")
+    ignore   (c, c) bool, ignore[i, j]: j is no wrong answer when i is right
+    aside    (c,) bool: never trained on
+    number   text of a sample -> class
+    """
+
+    names: list[str]
+    vectors: np.ndarray
+    above: np.ndarray
+    ignore: np.ndarray
+    aside: np.ndarray
+    number: dict[str, int]
+
+
+def find_classes(texts: Iterable[str], table: text.TextTable, estimate: bool) -> Classes | None:
+    """The classes among the texts of a data set; None if there are none.
+
+    With `estimate` every text but UNLABELLED is a class name, and gets a vector if it lacks one;
+    otherwise a text is a class name if the table has it.  Words above them come along.
+    """
+    plain = {t: text_name(t) for t in texts if t != UNLABELLED}
+    if estimate:
+        if len(set(plain.values())) > MOST:
+            raise SystemExit(
+                f"{len(set(plain.values()))} different texts are no class names but captions:"
+                " make a teacher's cache with `tinyvlm-train cache` and name it with --teacher"
+            )
+        text.add_estimates(table, sorted(plain.values()))
+    plain = {t: name for t, name in plain.items() if table.find(name) is not None}
+    if not plain:
+        return None
+    names = sorted({*plain.values(), *(n for n in ABOVE if table.find(n) is not None)})
+    index = {name: i for i, name in enumerate(names)}
+    vectors = np.stack([table.vector[table.find(name)] for name in names])
+    aside = np.array([name in _HELD_OUT for name in names])
+    return Classes(
+        names, vectors, *related(names), aside, {t: index[name] for t, name in plain.items()}
+    )

@@ -1,103 +1,198 @@
 # SPDX-License-Identifier: MIT
-"""Matryoshka cross entropy: every prefix of the embedding must name the image on its own.
+"""The losses. Each is summed over prefixes, and every prefix is scaled to length 1 on its own.
 
-For each prefix length d the image's first d numbers and the first d numbers of all projected class
-names are scaled to length 1; their cosines times a learned factor are the logits.  The target is
-the name, softened towards names that CLIP's own text space holds to be close, so that the student
-learns the neighbourhood of a word and not the word alone.
+    classify   cross entropy of the class name among all names
+    distill    1 - cosine to the teacher's embedding of the image
+    relate     are the same images of the batch alike as for the teacher?
+    contrast   which caption of the batch belongs to which image, and the other way round (CLIP)
+
+Teacher and text vectors come from CLIP's space: minus their centre, times `matrix`, they are in
+the student's.  Images and texts have a centre each, which closes most of CLIP's gap between them.
 """
 
 from __future__ import annotations
 
-import numpy as np
+import math
+
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from tinyvlm.train.config import DIMS, TrainConfig
+from tinyvlm.train.labels import Classes
 
-class MatryoshkaCE(nn.Module):
-    """Cross entropy against class-name vectors at each of `dims`.
+FIRST_SCALE, MAX_SCALE = 15.0, 60.0  # logit factor of a prefix at the start, at most
+RELATION = 0.1  # temperature of "alike"
+SAME = 0.9  # cosine from which two names or captions are no wrong answer for each other
+NEAR = 0.1  # temperature of the neighbourhood that a class target is softened with
 
-    clip:    (classes, 512) CLIP vectors minus the centre
-    matrix:  (dim, 512) the text projection; trained too if `learn_matrix`
-    above:   (classes, classes) bool, above[i, j]: j is a word above i ("dog" above "basenji")
-    ignore:  (classes, classes) bool, ignore[i, j]: j is no wrong answer when i is right
+
+class MatryoshkaLoss(nn.Module):
+    """All losses on embeddings (n, dim), and what they are made from.
+
+    matrix        (dim, d) the map from CLIP's space; trained too if `config.learn_matrix`
+    centre        (d,) mean of text vectors
+    image_centre  (d,) mean of the teacher's image vectors
+    log_scale     (5,) logarithm of each prefix's logit factor
     """
 
     def __init__(
         self,
-        clip: np.ndarray,
-        matrix: np.ndarray,
-        dims: tuple[int, ...],
-        above: np.ndarray,
-        ignore: np.ndarray,
-        learn_matrix: bool = False,
-        smoothing: float = 0.1,
-        hypernyms: float = 0.25,
-        max_scale: float = 60.0,
+        config: TrainConfig,
+        matrix: Tensor,
+        centre: Tensor,
+        image_centre: Tensor,
+        classes: Classes | None = None,
     ):
         super().__init__()
-        self.dims, self.hypernyms, self.max_scale = dims, hypernyms, max_scale
-        self.register_buffer("clip", torch.tensor(clip))
-        self.matrix = nn.Parameter(torch.tensor(matrix), requires_grad=learn_matrix)
-        self.log_scale = nn.Parameter(torch.full((len(dims),), float(np.log(15.0))))
-        unit = F.normalize(self.clip, dim=1)
-        near = unit @ unit.T
-        same = (near > 0.9) & ~torch.eye(len(near), dtype=torch.bool)
-        ignore = torch.tensor(ignore) | same
-        soft = (near / 0.1).masked_fill(ignore, -torch.inf).softmax(1)
-        self.register_buffer("target", smoothing * soft + (1 - smoothing) * torch.eye(len(near)))
-        self.register_buffer("ignore", ignore)
-        self.register_buffer("above", torch.tensor(above))
+        self.config = config
+        self.matrix = nn.Parameter(matrix.clone(), requires_grad=config.learn_matrix)
+        self.log_scale = nn.Parameter(torch.full((len(DIMS),), math.log(FIRST_SCALE)))
+        self.register_buffer("centre", centre.clone())
+        self.register_buffer("image_centre", image_centre.clone())
+        weights = torch.tensor(config.prefix_weights)
+        self.register_buffer("weights", weights / weights.sum(), persistent=False)
+        self.classes = classes
+        self._names: tuple | None = None
+        if classes:
+            self._prepare(classes)
 
-    def text(self) -> Tensor:
-        """(classes, dim) projected class names, not normalised."""
-        return self.clip @ self.matrix.T
+    def _prepare(self, classes: Classes) -> None:
+        """Targets: the name, softened towards names that CLIP's own text space holds close."""
+        clip = torch.tensor(classes.vectors)
+        unit = F.normalize(clip - self.centre, dim=1)
+        near, own = unit @ unit.T, torch.eye(len(unit), dtype=torch.bool)
+        aside = torch.tensor(classes.aside)
+        ignore = torch.tensor(classes.ignore) | ((near > SAME) & ~own)
+        soft = (near / NEAR).masked_fill(ignore, -torch.inf).softmax(1)
+        target = self.config.smoothing * soft + (1 - self.config.smoothing) * own
+        target[:, aside] = 0  # names set aside are no answers ...
+        target /= target.sum(1, keepdim=True).clamp(min=1e-6)
+        self.register_buffer("clip", clip, persistent=False)
+        self.register_buffer("target", target, persistent=False)
+        self.register_buffer("ignore", ignore | aside, persistent=False)  # ... nor wrong ones
+        above = torch.tensor(classes.above)
+        self.register_buffer("above", above.float(), persistent=False)
+        self.register_buffer("has_above", above.any(1), persistent=False)
+
+    # -- spaces ----------------------------------------------------------------------------------
+
+    def space(self) -> dict[str, Tensor]:
+        """What a checkpoint keeps."""
+        return dict(self.named_parameters()) | dict(
+            centre=self.centre, image_centre=self.image_centre
+        )
+
+    def text(self, vectors: Tensor) -> Tensor:
+        """Text vectors (n, d) in the student's space (n, dim), not normalised."""
+        return (vectors - self.centre) @ self.matrix.T
+
+    def image(self, vectors: Tensor) -> Tensor:
+        """Teacher's image vectors in the student's space; the map does not learn from them."""
+        return (vectors - self.image_centre) @ self.matrix.T.detach()
+
+    def names(self) -> Tensor:
+        """(classes, dim) class names in the student's space."""
+        if self.matrix.requires_grad:
+            return self.text(self.clip)
+        version = self.matrix._version, self.matrix.device
+        if self._names is None or self._names[0] != version:  # resuming changes the map
+            self._names = version, self.text(self.clip)
+        return self._names[1]
 
     def scales(self) -> Tensor:
         """The logit factor of each prefix."""
-        return self.log_scale.exp().clamp(max=self.max_scale)
+        return self.log_scale.exp().clamp(max=MAX_SCALE)
+
+    # -- losses, each (5,): one number a prefix --------------------------------------------------
 
     def raise_labels(self, label: Tensor) -> Tensor:
         """Now and then call a thing by a word above its own name."""
-        above = self.above[label].float()
-        lift = (above.sum(1) > 0) & (torch.rand(len(label)) < self.hypernyms)
-        if not lift.any():
+        lift = torch.rand(len(label), device=label.device) < self.config.hypernyms
+        rows = (lift & self.has_above[label]).nonzero().squeeze(1)
+        if not len(rows):
             return label
-        label = label.clone()
-        label[lift] = torch.multinomial(above[lift], 1).squeeze(1)
-        return label
+        words = torch.multinomial(self.above.index_select(0, label[rows]), 1).squeeze(1)
+        return label.index_copy(0, rows, words)
 
-    def distill(self, embedding: Tensor, point: Tensor) -> Tensor:
-        """1 - cosine to a teacher's points (n, 512) in the centred text space, over prefixes.
-
-        A row of zeros is an image without a teacher.
-        """
-        has = point.abs().sum(1) > 0
-        if not has.any():
-            return embedding.sum() * 0.0
-        z, t = embedding[has], point[has] @ self.matrix.T.detach()
-        cosines = [F.cosine_similarity(z[:, :dim], t[:, :dim], dim=1) for dim in self.dims]
-        return sum((1 - c).sum() for c in cosines) / (len(self.dims) * len(point))
-
-    def forward(self, embedding: Tensor, label: Tensor) -> tuple[Tensor, Tensor]:
-        """(loss, per-prefix losses) of embeddings (n, dim) with class numbers (n,)."""
+    def classify(self, z: Tensor, label: Tensor) -> Tensor:
+        """z (n, dim), label (n,) numbers of classes."""
         label = self.raise_labels(label)
-        target, ignore, text = self.target[label], self.ignore[label], self.text()
+        target, ignore = self.target.index_select(0, label), self.ignore.index_select(0, label)
+        names = self.names()
         losses = []
-        for dim, scale in zip(self.dims, self.scales(), strict=True):
-            z = F.normalize(embedding[:, :dim], dim=1)
-            logits = scale * z @ F.normalize(text[:, :dim], dim=1).T
+        for dim, scale in zip(DIMS, self.scales(), strict=True):
+            logits = scale * unit(z, dim) @ unit(names, dim).T
             logp = logits.masked_fill(ignore, -1e4).log_softmax(1)
             losses.append(-(target * logp).sum(1).mean())
-        losses = torch.stack(losses)
-        return losses.mean(), losses.detach()
+        return torch.stack(losses)
+
+    def distill(self, z: Tensor, point: Tensor) -> Tensor:
+        """point (n, dim): the teacher's embeddings in the student's space."""
+        return torch.stack([1 - F.cosine_similarity(z[:, :d], point[:, :d]).mean() for d in DIMS])
+
+    def relate(self, z: Tensor, point: Tensor) -> Tensor:
+        """Divergence of the student's "which image is this one like?" from the teacher's."""
+        own = torch.eye(len(z), dtype=torch.bool, device=z.device)
+
+        def alike(x: Tensor, dim: int) -> Tensor:
+            x = unit(x, dim)
+            return (x @ x.T / RELATION).masked_fill(own, -1e4).log_softmax(1)
+
+        want = alike(point, point.shape[1])
+        divergence = [F.kl_div(alike(z, d), want, reduction="none", log_target=True) for d in DIMS]
+        return torch.stack([each.sum(1).mean() for each in divergence])
+
+    def contrast(self, z: Tensor, text: Tensor) -> Tensor:
+        """text (n, dim): the captions in the student's space."""
+        full = unit(text.detach(), text.shape[1])
+        own = torch.eye(len(z), dtype=torch.bool, device=z.device)
+        same = (full @ full.T > SAME) & ~own
+        right = torch.arange(len(z), device=z.device)
+        losses = []
+        for dim, scale in zip(DIMS, self.scales(), strict=True):
+            logits = (scale * unit(z, dim) @ unit(text, dim).T).masked_fill(same, -1e4)
+            losses.append((F.cross_entropy(logits, right) + F.cross_entropy(logits.T, right)) / 2)
+        return torch.stack(losses)
+
+    def forward(
+        self, z: Tensor, label: Tensor, image: Tensor | None = None, text: Tensor | None = None
+    ) -> tuple[Tensor, dict[str, Tensor]]:
+        """(loss, {"label", "distill", "relation", "contrast": (5,)} as far as there are any).
+
+        z (n, dim); label (n,), -1 for none; image and text (n, d) from the teacher, zero for none.
+        A loss on a part of the batch counts by that part.
+        """
+        # Nothing at all to learn from still has gradients, which is what DDP waits for.
+        total, parts = 0.0 * (z.sum() + sum(p.sum() for p in self.parameters())), {}
+
+        def add(name: str, losses: Tensor, rows: Tensor) -> None:
+            nonlocal total
+            share = rows.sum() / len(z)
+            total = total + getattr(self.config, f"{name}_weight") * share * losses @ self.weights
+            parts[name] = losses.detach()
+
+        has = label >= 0
+        if self.classes and self.config.label_weight and has.any():
+            add("label", self.classify(z[has], label[has]), has)
+        if image is not None and (has := image.abs().sum(1) > 0).sum() > 1:
+            point = self.image(image[has])
+            if self.config.distill_weight:
+                add("distill", self.distill(z[has], point), has)
+            if self.config.relation_weight:
+                add("relation", self.relate(z[has], point), has)
+        if text is not None and (has := text.abs().sum(1) > 0).sum() > 1:
+            if self.config.contrast_weight:
+                add("contrast", self.contrast(z[has], self.text(text[has])), has)
+        return total, parts
+
+
+def unit(x: Tensor, dim: int) -> Tensor:
+    """The first `dim` numbers of each row, scaled to length 1."""
+    return F.normalize(x[:, :dim], dim=1)
 
 
 def top1(embedding: Tensor, text: Tensor, label: Tensor, dims: tuple[int, ...]) -> list[float]:
     """Zero-shot accuracy in per cent at each prefix; text (classes, dim), label indexes text."""
-    out = []
-    for dim in dims:
-        z = F.normalize(embedding[:, :dim], dim=1) @ F.normalize(text[:, :dim], dim=1).T
-        out.append(100.0 * (z.argmax(1) == label).float().mean().item())
-    return out
+    hits = [(unit(embedding, d) @ unit(text, d).T).argmax(1) == label for d in dims]
+    return [100.0 * hit.float().mean().item() for hit in hits]

@@ -1,146 +1,63 @@
 # SPDX-License-Identifier: MIT
-"""Train a student on class-labelled photos against CLIP's text vectors of the class names.
+"""The training loop.
 
-    python -m tinyvlm.train.train --data ../shared/data --out runs/first --minutes 40
+    tinyvlm-train --train-data 'shards/*.tar' --text-vectors clip.npz --config base
+    torchrun --nproc-per-node 2 -m tinyvlm.train.main ...      # on CPUs fastest: a process a core
 
-Written to --out: `log.jsonl` (one line an epoch), `last.pt` (checkpoint, `--resume` continues it).
-On several cores it is fastest with one process a core:
-
-    torchrun --nproc-per-node 2 -m tinyvlm.train.train ...
-
-With --minutes the learning rate follows the clock and the run ends on time whatever the machine;
-without it the run makes exactly --epochs epochs and depends on --seed alone.
+A run depends on its options and the number of processes alone: killed at any time and resumed, it
+ends with the same weights.  Steps are counted, never time.
 """
 
 from __future__ import annotations
 
-import argparse
-import json
+import logging
 import math
-import os
 import time
-from dataclasses import asdict, dataclass, field, replace
+from collections import Counter
+from contextlib import nullcontext
 from pathlib import Path
 
-import numpy as np
 import torch
-import torch.distributed as dist
 from torch import Tensor, nn
+from torch.nn.parallel import DistributedDataParallel
 
-from tinyvlm.train import data, labels, text
-from tinyvlm.train.config import read
-from tinyvlm.train.loss import MatryoshkaCE, top1
-from tinyvlm.train.student import DIMS, Student, StudentConfig, to_input
+from tinyvlm.train import checkpoint, labels, run, shards, space, task
+from tinyvlm.train.config import TrainConfig
+from tinyvlm.train.loss import MatryoshkaLoss
+from tinyvlm.train.place import Place, join
+from tinyvlm.train.student import Student, cost_table, to_input
 
+LOG_EVERY = 100  # steps
 
-@dataclass
-class TrainConfig:
-    """Everything that decides a run."""
-
-    epochs: int = 20
-    minutes: float = 0.0  # 0: by epochs
-    batch: int = 192  # of all processes together
-    lr: float = 3e-3
-    weight_decay: float = 0.02
-    warmup: float = 0.03  # part of the run
-    small: int = 64  # image side for most of the run ...
-    large: int = 96  # ... and at its end
-    large_from: float = 0.8  # part of the run after which sides are large
-    balance: float = 0.5  # a class with n images is drawn in proportion to n**balance
-    epoch_images: int = 80_000
-    alpha: float = 0.5  # whitening of the text space
-    learn_matrix: bool = False  # train the 512 -> 256 map too ...
-    matrix_rate: float = 0.01  # ... at this part of lr: much more, and unseen words get worse
-    smoothing: float = 0.1
-    hypernyms: float = 0.25
-    last: int = 0  # channels of the last 1x1; 0: as in `student`
-    teacher: float = 0.0  # weight of the soft-label teacher's points (teacher.py)
-    seed: int = 1
-    student: StudentConfig = field(default_factory=lambda: read("base", "--model")["student"])
+log = logging.getLogger("tinyvlm")
 
 
-@dataclass
-class Task:
-    """Images and class numbers: what to train on and what to watch."""
+class Net(nn.Module):
+    """Student and loss as one module, which is what DistributedDataParallel wants."""
 
-    images: data.ImageSet
-    names: list[str]  # text name of each class number
-    target: np.ndarray  # (images,) class number of each image, -1: none
-    train: np.ndarray  # image numbers
-    seen: np.ndarray  # image numbers of a 2 % validation part, Tiny-ImageNet classes
-    unseen: np.ndarray  # image numbers of the classes set aside
+    def __init__(self, student: nn.Module, loss: MatryoshkaLoss, amp: bool):
+        super().__init__()
+        self.student, self.loss, self.amp = student, loss, amp
 
-
-def make_task(images: data.ImageSet, seed: int) -> Task:
-    """Map data set classes to text names; set classes and images aside."""
-    plain = [labels.text_name(n) for n in images.names]
-    held = labels.held_out_names()
-    used = sorted({n for n in plain if n != data.UNLABELLED} | set(labels.ABOVE))
-    index = {n: i for i, n in enumerate(used)}
-    target = np.array([index.get(n, -1) for n in plain])[images.label]
-    aside = np.array([n in held for n in plain])[images.label]
-    tiny = images.part == images.parts.index("tiny-imagenet")
-    rng = np.random.default_rng(seed)
-    val = rng.uniform(size=len(images)) < 0.02
-    return Task(
-        images,
-        used,
-        target,
-        np.flatnonzero((target >= 0) & ~aside & ~val),
-        np.flatnonzero(tiny & ~aside & val),
-        np.flatnonzero(tiny & aside)[::3],
-    )
+    def forward(self, images: Tensor, label: Tensor, image: Tensor | None, text: Tensor | None):
+        with torch.autocast(images.device.type, torch.bfloat16) if self.amp else nullcontext():
+            z = self.student(to_input(images))
+        return self.loss(z.float(), label, image, text)
 
 
-def make_loss(task: Task, table: text.TextTable, space: text.TextSpace, config: TrainConfig):
-    """The loss over the class names of `task` that are not set aside."""
-    clip = np.stack([table.vector[table.find(n)] for n in task.names]) - table.centre
-    above, ignore = labels.related(task.names)
-    kwargs = dict(learn_matrix=config.learn_matrix, smoothing=config.smoothing)
-    loss = MatryoshkaCE(
-        clip, space.matrix, DIMS, above, ignore, hypernyms=config.hypernyms, **kwargs
-    )
-    # Names set aside are in no logits: mask them for every target.
-    held = torch.tensor([n in labels.held_out_names() for n in task.names])
-    loss.ignore |= held[None, :]
-    loss.target[:, held] = 0
-    loss.target /= loss.target.sum(1, keepdim=True).clamp(min=1e-6)
-    return loss
-
-
-@torch.no_grad()
-def embed(model: nn.Module, images: data.ImageSet, ids: np.ndarray, size: int) -> Tensor:
-    """(len(ids), dim) embeddings of centre crops."""
-    model.eval()
-    parts = [model(to_input(torch.from_numpy(x))) for x, _ in data.eval_batches(images, ids, size)]
-    model.train()
-    return torch.cat(parts)
-
-
-def watch(model: nn.Module, loss: MatryoshkaCE, task: Task, size: int) -> dict[str, list[float]]:
-    """Accuracy in per cent at each prefix: seen classes (images aside) and classes set aside."""
-    text_all, report = loss.text().detach(), {}
-    for key, ids in (("seen", task.seen), ("unseen", task.unseen)):
-        classes, label = np.unique(task.target[ids], return_inverse=True)
-        z = embed(model, task.images, ids, size)
-        acc = top1(z, text_all[torch.from_numpy(classes)], torch.from_numpy(label), DIMS)
-        report[key] = [round(a, 1) for a in acc]
-    return report
-
-
-def learning_rate(progress: float, config: TrainConfig) -> float:
-    """Linear warm-up, then cosine to 1 % of the peak; progress in 0..1."""
-    if progress < config.warmup:
-        return config.lr * (progress + 1e-3) / (config.warmup + 1e-3)
-    p = (progress - config.warmup) / (1 - config.warmup)
+def learning_rate(step: int, steps: int, config: TrainConfig) -> float:
+    """Linear warm-up, then a cosine to 1 % of the peak."""
+    if step < config.warmup:
+        return config.lr * (step + 1) / (config.warmup + 1)
+    p = (step - config.warmup) / max(steps - config.warmup, 1)
     return config.lr * (0.01 + 0.99 * 0.5 * (1 + math.cos(math.pi * min(p, 1.0))))
 
 
-def make_optimizer(model: nn.Module, loss: nn.Module, config: TrainConfig):
-    """AdamW; no decay on vectors; the text projection moves at its own, low rate."""
-    params = list(model.parameters())
+def make_optimizer(student: nn.Module, loss: MatryoshkaLoss, config: TrainConfig):
+    """AdamW; no decay on vectors; the map from CLIP's space moves at its own, low rate."""
+    params = list(student.parameters())
     groups = [
-        {"params": [p for p in params if p.ndim > 1], "weight_decay": config.weight_decay},
+        {"params": [p for p in params if p.ndim > 1], "weight_decay": config.wd},
         {"params": [p for p in params if p.ndim <= 1] + [loss.log_scale], "weight_decay": 0.0},
     ]
     if config.learn_matrix:
@@ -148,166 +65,140 @@ def make_optimizer(model: nn.Module, loss: nn.Module, config: TrainConfig):
     return torch.optim.AdamW(groups, lr=config.lr, betas=(0.9, 0.98))
 
 
-def share(tensors: list[Tensor], world: int) -> None:
-    """Replace tensors by their mean over all processes, in one message."""
-    if world > 1:
-        flat = torch.cat([t.flatten() for t in tensors])
-        dist.all_reduce(flat)
-        parts = (flat / world).split([t.numel() for t in tensors])
-        for t, part in zip(tensors, parts, strict=True):
-            t.copy_(part.view_as(t))
+def side(epoch: int, config: TrainConfig) -> int:
+    """Image side in this epoch (from 0); the last one has the model's at least."""
+    small, large = config.sizes()
+    first_large = round(config.large_from * config.epochs)
+    return large if epoch >= min(first_large, config.epochs - 1) else small
 
 
-def warm_start(model: nn.Module, path: Path) -> None:
-    """Take what fits from another run's checkpoint: tensors of the same name and shape."""
-    state = torch.load(path, weights_only=False)["model"]
-    own = model.state_dict()
-    fits = {k: v for k, v in state.items() if k in own and own[k].shape == v.shape}
-    model.load_state_dict(fits, strict=False)
-    print(f"{len(fits)} of {len(own)} tensors from {path}", flush=True)
-
-
-def train(
-    config: TrainConfig,
-    task: Task,
-    loss: MatryoshkaCE,
-    out: Path,
-    resume: bool = False,
-    init: Path | None = None,
-    teacher: Path | None = None,
-) -> Student:
-    """The loop. Returns the trained student."""
-    rank, world = int(os.environ.get("RANK", 0)), int(os.environ.get("WORLD_SIZE", 1))
+def begin(config: TrainConfig, place: Place, index: dict, paths: list[Path]):
+    """(student, loss, classes) before the first step, on the device."""
     torch.manual_seed(config.seed)
-    model = Student(config.student).to(memory_format=torch.channels_last)
-    optimizer = make_optimizer(model, loss, config)
-    epoch, step, spent = 0, 0, 0.0
-    if init:
-        warm_start(model, init)
-    points = None
-    if teacher:
-        with np.load(teacher) as file:
-            points = {key: file[key] for key in ("index", "vector")}
-    if resume and (out / "last.pt").exists():
-        state = torch.load(out / "last.pt", weights_only=False)
-        model.load_state_dict(state["model"])
-        loss.load_state_dict(state["loss"])
-        optimizer.load_state_dict(state["optimizer"])
-        epoch, step, spent = state["epoch"], state["step"], state["spent"]
-    steps = config.epochs * (config.epoch_images // config.batch)
-    torch.manual_seed(config.seed + 100 * epoch + rank)
-    start, progress = time.monotonic() - spent, 0.0
-    clock = torch.full((1,), spent / 60)  # minutes, the mean over the processes
+    loss, classes = space.make_loss(config, index, paths)
+    student = Student(config.student).to(memory_format=torch.channels_last)
+    cost = cost_table(config.student)
+    log.info(
+        f"{index['trained']} of {index['samples']} images for training,"
+        f" {len(classes.names) if classes else 0} class names, skipped {index['skipped']};"
+        f" {config.model}: {sum(row[2] for row in cost) / 1e6:.2f} M MACs,"
+        f" {sum(row[3] for row in cost) / 1e3:.0f} K weights; {place.world} x {place.device}"
+    )
+    if config.init:
+        taken = checkpoint.warm_start(Path(config.init), student, loss.space())
+        log.info(f"starting from {taken}")
+    return student.to(place.device), loss.to(place.device), classes
+
+
+def train(config: TrainConfig) -> Student:
+    """Make the run that `config` describes. Returns the trained student."""
+    try:
+        paths = shards.expand(config.train_data)
+    except ValueError as e:
+        raise SystemExit(f"--train-data: {e}") from None
+    place = join(config.device)
+    run.open_run(config, place)
+    index = task.make_index(config, paths, place)
+    per_step = config.batch_size * place.world
+    epoch_steps = task.epoch_images(index, config) // per_step
+    if not epoch_steps:
+        raise SystemExit(
+            f"{task.epoch_images(index, config)} images to train on are fewer than the"
+            f" {per_step} of a step; skipped: {index['skipped'] or 'none'}"
+        )
+    student, loss, classes = begin(config, place, index, paths)
+    optimizer = make_optimizer(student, loss, config)
+    epoch, step = 0, 0
+    if config.resume:
+        path = checkpoint.find(config.run, config.resume)
+        epoch, step, before = checkpoint.resume(path, student, loss.space(), optimizer)
+        log.info(f"going on after epoch {epoch} of {path}")
+        run.tell_changes(before, config)
+        run.trim_results(config.run, epoch, place)
+    forward = torch.compile(student) if config.torchcompile else student
+    net: nn.Module = Net(forward, loss, config.precision == "amp_bf16")
+    if place.world > 1:
+        net = DistributedDataParallel(net, broadcast_buffers=False, gradient_as_bucket_view=True)
     params = [p for group in optimizer.param_groups for p in group["params"]]
-    statistics = [b for b in model.buffers() if b.is_floating_point()]
-    while progress < 1:
-        seed = config.seed * 1000 + epoch
-        order = data.epoch_order(
-            task.images, task.train, config.epoch_images, config.balance, seed
+    statistics = [b for b in student.buffers() if b.is_floating_point()]
+    weight, watch = task.weight_of(index, classes, config), None
+    board = run.tensorboard(config, place)
+    while epoch < config.epochs:
+        torch.manual_seed((config.seed * 1000 + epoch) * place.world + place.rank)
+        loader = shards.Loader(
+            paths,
+            size=side(epoch, config),
+            batch=config.batch_size,
+            seed=config.seed,
+            epoch=epoch,
+            rank=place.rank,
+            world=place.world,
+            workers=config.workers,
+            weight=weight,
+            keep=lambda id, text: not labels.aside(id, text),
+            teacher=space.folder(config),
         )
-        order = order[: len(order) // world * world][rank::world]
-        size = config.large if progress >= config.large_from else config.small
-        sums, count, began = np.zeros(len(DIMS)), 0, time.monotonic()
-        batches = data.train_batches(
-            task.images, order, size, config.batch // world, seed * world + rank
-        )
-        for images, ids in batches:
-            progress = clock.item() / config.minutes if config.minutes else step / steps
-            if progress >= 1 or (size != config.large and progress >= config.large_from):
-                break
+        sums: dict[str, Tensor] = {}
+        done, began, last = 0, time.monotonic(), time.monotonic()
+        for batch in loader:
+            # Epochs differ by a few steps; the learning rate goes by their expected number.
+            at = epoch * epoch_steps + done
+            rate = learning_rate(at, epoch_steps * config.epochs, config)
             for group in optimizer.param_groups:
-                group["lr"] = learning_rate(progress, config) * group.get("rate", 1.0)
-            label = torch.from_numpy(task.target[ids])
-            z = model(to_input(torch.from_numpy(images)))
-            total, each = loss(z, label)
-            if points is not None:
-                row = points["index"][ids]
-                point = points["vector"][row].astype(np.float32) * (row >= 0)[:, None]
-                total = total + config.teacher * loss.distill(z, torch.from_numpy(point))
+                group["lr"] = rate * group.get("rate", 1.0)
+            label = task.target(batch.texts, classes)
+            inputs = (batch.images, label, batch.teacher, batch.teacher_text)
+            total, parts = net(
+                *(x if x is None else x.to(place.device, non_blocking=True) for x in inputs)
+            )
             optimizer.zero_grad(set_to_none=True)
             total.backward()
-            spent = time.monotonic() - start
-            clock.fill_(spent / 60)
-            share([p.grad for p in params] + [clock], world)
-            nn.utils.clip_grad_norm_(model.parameters(), 5.0)
+            nn.utils.clip_grad_norm_(params, config.grad_clip_norm)
             optimizer.step()
-            sums, count, step = sums + each.numpy(), count + 1, step + 1
-            if step % 100 == 0 and rank == 0:
-                print(f"step {step} {progress:.3f} loss {sums.mean() / count:.3f}", flush=True)
+            done, step = done + 1, step + 1
+            for key, value in parts.items():
+                sums[key] = sums.get(key, 0.0) + value
+            if done % LOG_EVERY == 0:
+                speed, last = LOG_EVERY * per_step / (time.monotonic() - last), time.monotonic()
+                log.info(
+                    f"epoch {epoch + 1} step {done} of {epoch_steps}: loss {total.item():.3f},"
+                    f" lr {rate:.2g}, {speed:.0f} images/s"
+                )
+            if done == epoch_steps:
+                break
+        if not done:
+            raise SystemExit("this epoch has no whole batch: lower --batch-size")
+        if not math.isfinite(total.item()):
+            raise SystemExit(f"the loss is {total.item()} after step {step}: lower --lr")
         epoch += 1
-        if not config.minutes:
-            progress = step / steps
-        if not count:
-            continue
-        share(statistics, world)
-        if rank:
-            continue
+        place.mean(statistics)
+        seconds = time.monotonic() - began
         row = {
             "epoch": epoch,
-            "progress": round(progress, 3),
-            "size": size,
-            "images": count * config.batch,
-            "seconds": round(time.monotonic() - began),
-            "loss": [round(float(s), 3) for s in sums / count],
+            "step": step,
+            "size": side(epoch - 1, config),
+            "images": done * per_step,
+            "seconds": round(seconds, 1),
+            "images_per_second": round(done * per_step / seconds),
+            "lr": rate,
+            "loss": {k: [round(x, 4) for x in (v / done).tolist()] for k, v in sums.items()},
             "scale": [round(s, 1) for s in loss.scales().tolist()],
-            **watch(model, loss, task, size),
+            "skipped": skipped(loader, place),
         }
-        print(json.dumps(row), flush=True)
-        with open(out / "log.jsonl", "a") as f:
-            f.write(json.dumps(row) + "\n")
-        torch.save(
-            {
-                "model": model.state_dict(),
-                "loss": loss.state_dict(),
-                "optimizer": optimizer.state_dict(),
-                "config": asdict(config),
-                "epoch": epoch,
-                "step": step,
-                "spent": spent,
-            },
-            out / "last.pt",
-        )
-    return model
+        every = config.zeroshot_frequency
+        if every and (epoch % every == 0 or epoch == config.epochs):
+            watch = watch or task.load_watch(config, paths, classes, place)
+            row |= task.look(student, loss, watch, place)
+        if place.rank == 0:
+            run.report(row, config.run, board)
+            checkpoint.save(config.run, config, student, loss.space(), optimizer, epoch, step)
+        place.wait()
+    return student.eval()
 
 
-def parse(argv: list[str] | None = None) -> argparse.Namespace:
-    p = argparse.ArgumentParser(description=__doc__.split("\n")[0])
-    p.add_argument("--data", type=Path, default=Path("../shared/data"), help="data folder")
-    p.add_argument("--cache", type=Path, default=Path("runs/cache"), help="decoded images")
-    p.add_argument("--out", type=Path, default=Path("runs/first"))
-    p.add_argument("--resume", action="store_true")
-    p.add_argument("--init", type=Path, help="start from the student of this checkpoint")
-    p.add_argument("--threads", type=int, default=0, help="torch threads (0: torch decides)")
-    for key, value in asdict(TrainConfig()).items():
-        if isinstance(value, bool):
-            p.add_argument("--" + key.replace("_", "-"), action="store_true")
-        elif isinstance(value, int | float):
-            p.add_argument("--" + key.replace("_", "-"), type=type(value), default=value)
-    return p.parse_args(argv)
-
-
-def main(argv: list[str] | None = None) -> None:
-    args = parse(argv)
-    known = {k: v for k, v in vars(args).items() if k in TrainConfig.__dataclass_fields__}
-    config = TrainConfig(**known)
-    if config.last:
-        config.student = replace(config.student, last=config.last)
-    if args.threads:
-        torch.set_num_threads(args.threads)
-    if int(os.environ.get("WORLD_SIZE", 1)) > 1:
-        dist.init_process_group("gloo")
-    args.out.mkdir(parents=True, exist_ok=True)
-    (args.out / "config.json").write_text(json.dumps(asdict(config), indent=1))
-    images = data.load(args.data / "train", args.cache)
-    task = make_task(images, config.seed)
-    table = text.load_table(args.data / "text" / "clip-vit-b-32-openai.npz")
-    text.add_estimates(table, task.names)
-    space = text.whitened_pca(table, config.student.dim, config.alpha)
-    loss = make_loss(task, table, space, config)
-    print(f"{len(task.train)} images, {len(task.names)} names, text space {space.name}")
-    teacher = args.cache / "teacher.npz" if config.teacher else None
-    train(config, task, loss, args.out, args.resume, args.init, teacher)
-
-
-if __name__ == "__main__":
-    main()
+def skipped(loader: shards.Loader, place: Place) -> dict[str, int]:
+    """Counts of an epoch. All processes read all shards, but each decodes its own images."""
+    bad = torch.tensor([float(loader.skipped["bad image"])], device=place.device)
+    place.mean([bad])
+    total = Counter(loader.skipped) | Counter({"bad image": round(bad.item() * place.world)})
+    return {k: n for k, n in sorted(total.items()) if n}

@@ -1,0 +1,83 @@
+# SPDX-License-Identifier: MIT
+"""The folder of a run: config.json, params.txt, out.log, results.jsonl, tensorboard/."""
+
+from __future__ import annotations
+
+import json
+import logging
+import sys
+from dataclasses import asdict
+from pathlib import Path
+
+from tinyvlm.train import checkpoint
+from tinyvlm.train.config import DIMS, PLACES, TrainConfig, to_json
+from tinyvlm.train.place import Place
+
+log = logging.getLogger("tinyvlm")
+
+
+def open_run(config: TrainConfig, place: Place) -> None:
+    """Make the folder, start out.log, write down the options."""
+    run = config.run
+    for old in log.handlers[:]:
+        log.removeHandler(old)
+    log.propagate = False
+    if place.rank:
+        log.setLevel(logging.ERROR)  # one process speaks for all
+        log.addHandler(logging.StreamHandler())
+        return
+    log.setLevel(logging.INFO)
+    if config.resume:
+        checkpoint.find(run, config.resume)
+    elif (run / checkpoint.FOLDER).exists():
+        raise SystemExit(f"{run} is a run already: go on with --resume latest, or --name another")
+    run.mkdir(parents=True, exist_ok=True)
+    for handler in (logging.StreamHandler(sys.stdout), logging.FileHandler(run / "out.log")):
+        handler.setFormatter(logging.Formatter("%(asctime)s %(message)s", "%H:%M:%S"))
+        log.addHandler(handler)
+    (run / "config.json").write_text(to_json(config))
+    rows = sorted(asdict(config).items())
+    (run / "params.txt").write_text("".join(f"{k}: {v}\n" for k, v in rows))
+
+
+def tell_changes(before: TrainConfig, now: TrainConfig) -> None:
+    """Say which options differ from those that the run was begun with."""
+    old, new = asdict(before), asdict(now)
+    for key in sorted(set(new) - set(PLACES)):
+        if old[key] != new[key]:
+            log.warning("%s was %s and is %s now", key, old[key], new[key])
+
+
+def trim_results(run: Path, epoch: int, place: Place) -> None:
+    """Drop lines of epochs that will be made again."""
+    file = run / "results.jsonl"
+    if place.rank == 0 and file.exists():
+        lines = file.read_text().splitlines()
+        lines = [line for line in lines if json.loads(line)["epoch"] <= epoch]
+        file.write_text("".join(line + "\n" for line in lines))
+
+
+def tensorboard(config: TrainConfig, place: Place):
+    """A writer for --report-to tensorboard, or None."""
+    if config.report_to != "tensorboard" or place.rank:
+        return None
+    try:
+        from torch.utils.tensorboard import SummaryWriter
+    except ImportError:
+        raise SystemExit("--report-to tensorboard needs: pip install tensorboard") from None
+    return SummaryWriter(str(config.run / "tensorboard"))
+
+
+def report(row: dict, run: Path, board) -> None:
+    """One line more in results.jsonl, and in the log."""
+    with open(run / "results.jsonl", "a") as f:
+        f.write(json.dumps(row) + "\n")
+    log.info(json.dumps(row))
+    if board is None:
+        return
+    for key, value in (row | row["loss"]).items():
+        if isinstance(value, int | float):
+            board.add_scalar(key, value, row["step"])
+        elif isinstance(value, list):
+            board.add_scalars(key, dict(zip(map(str, DIMS), value, strict=True)), row["step"])
+    board.flush()

@@ -1,0 +1,187 @@
+# SPDX-License-Identifier: MIT
+"""What a run trains on and what it watches: numbers of the shards, weights of samples, validation.
+
+Never trained on are the classes of `labels.HELD_OUT` (`unseen`) and, of every data set, one image
+in 50 by a hash of its id (`seen`).
+"""
+
+from __future__ import annotations
+
+import json
+from collections import Counter
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+import torch.distributed as dist
+from torch import Tensor, nn
+
+from tinyvlm.train import labels, shards, space
+from tinyvlm.train.config import DIMS, TrainConfig
+from tinyvlm.train.labels import Classes
+from tinyvlm.train.loss import MatryoshkaLoss, top1
+from tinyvlm.train.place import Place
+from tinyvlm.train.student import to_input
+
+REPEATS = 8  # at most so often is an image of a rare class shown in an epoch
+WATCHED = 4096  # at most so many images of a kind are watched
+SHOWN = 256  # images at once
+
+
+def make_index(config: TrainConfig, paths: list[Path], place: Place) -> dict:
+    """What the shards hold, in numbers; kept in the run's index.json so that it is made once.
+
+    samples, trained: images in all and for training; sets: {data set: trained};
+    texts: {text: [images, trained]}; skipped: {reason: count}.
+    """
+    file = config.run / "index.json"
+    names = [[p.name, p.stat().st_size if p.exists() else -1] for p in paths]
+    if place.rank == 0:
+        old = json.loads(file.read_text()) if file.exists() else {}
+        if old.get("shards") != names:
+            file.write_text(json.dumps(count(shards.index(paths)) | {"shards": names}) + "\n")
+    place.wait()
+    return json.loads(file.read_text())
+
+
+def count(index: shards.Index) -> dict:
+    """The numbers of `make_index`."""
+    texts: dict[str, list[int]] = {text: [n, 0] for text, n in index.texts.items()}
+    sets: Counter = Counter()
+    for id, text in index.samples:
+        if not labels.aside(id, text):
+            texts[text][1] += 1
+            sets[id.split("/")[0].rsplit("-", 1)[0]] += 1
+    if len(texts) > 10 * labels.MOST:  # captions: each comes about once, nobody asks how often
+        often = sorted(texts.items(), key=lambda item: -item[1][0])
+        texts = dict(often[: 10 * labels.MOST])
+    return {
+        "samples": len(index.samples),
+        "trained": sum(sets.values()),
+        "sets": dict(sets),
+        "texts": texts,
+        "skipped": dict(index.skipped),
+    }
+
+
+def repeats(index: dict, classes: Classes | None, config: TrainConfig) -> dict[str, float]:
+    """How often an image of each class text is shown in an epoch; other texts: see `weight_of`.
+
+    A class with n images is shown in proportion to n**balance, a rare image at most REPEATS times.
+    """
+    counts = {t: n for t, (_, n) in index["texts"].items() if n and t in classes.number}
+    total = sum(counts.values()) * epoch_images(index, config) / index["trained"]
+    want = {t: n**config.balance for t, n in counts.items()}
+    for _ in range(2):  # cutting the rare ones leaves more for the others
+        factor = total / sum(want.values())
+        want = {t: min(factor * w, REPEATS * counts[t]) for t, w in want.items()}
+    return {t: w / counts[t] for t, w in want.items()}
+
+
+def epoch_images(index: dict, config: TrainConfig) -> int:
+    """Images an epoch, of all processes together."""
+    return config.train_num_samples or index["trained"]
+
+
+def weight_of(index: dict, classes: Classes | None, config: TrainConfig) -> Callable[[str], float]:
+    """Expected repeats of a sample by its text."""
+    table = repeats(index, classes, config) if classes else {}
+    other = max(1.0, epoch_images(index, config) / index["trained"])
+    if config.teacher == "labels":
+        other = 0.0  # nothing to learn from it
+    return lambda text: table.get(text, other)
+
+
+def target(texts: list[str], classes: Classes | None) -> Tensor:
+    """(n,) class numbers, -1 for none."""
+    number = classes.number if classes else {}
+    return torch.tensor([number.get(t, -1) for t in texts])
+
+
+# -- watching ------------------------------------------------------------------------------------
+
+
+@dataclass
+class Watch:
+    """Images that are never trained on: batches (images, class, teacher, teacher_text).
+
+    `names`: the classes to choose from, of `seen` and of `unseen`.
+    """
+
+    seen: list[tuple]
+    unseen: list[tuple]
+    names: tuple[Tensor, Tensor]
+
+
+def load_watch(
+    config: TrainConfig, paths: list[Path], classes: Classes | None, place: Place
+) -> Watch:
+    """This process's share of both kinds."""
+    useful = classes.number if classes else {}
+
+    def choice(unseen: bool) -> Tensor:
+        numbers = {n for text, n in useful.items() if labels.held_out(text) == unseen}
+        return torch.tensor(sorted(numbers), dtype=torch.long)
+
+    def some(unseen: bool) -> list[tuple]:
+        def keep(id: str, text: str) -> bool:
+            if config.teacher == "labels" and text not in useful:
+                return False
+            return labels.aside(id, text) and labels.held_out(text) == unseen
+
+        loader = shards.Loader(
+            paths,
+            size=config.student.size,
+            batch=SHOWN,
+            seed=config.seed,
+            epoch=0,
+            rank=place.rank,
+            world=place.world,
+            workers=config.workers,
+            keep=keep,
+            augment=False,
+            teacher=space.folder(config),
+        )
+        batches = []
+        for b in loader:
+            batches.append((b.images, target(b.texts, classes), b.teacher, b.teacher_text))
+            if len(batches) * SHOWN * place.world >= WATCHED:
+                break
+        return batches
+
+    return Watch(some(False), some(True), (choice(False), choice(True)))
+
+
+@torch.no_grad()
+def look(student: nn.Module, loss: MatryoshkaLoss, watch: Watch, place: Place) -> dict:
+    """Per cent right at each prefix: `seen` and `unseen` classes, captions (`retrieval`); and
+    the cosine to the teacher's embeddings (`teacher`)."""
+    report: dict[str, Tensor] = {}
+
+    def add(key: str, values: list[float], n: int) -> None:
+        row = torch.tensor([*values, 1.0], device=place.device) * n
+        report[key] = report.get(key, torch.zeros_like(row)) + row
+
+    student.eval()
+    kinds = (("seen", watch.seen, watch.names[0]), ("unseen", watch.unseen, watch.names[1]))
+    for key, batches, choice in kinds:
+        for images, label, image, text in batches:
+            z = student(to_input(images.to(place.device))).float()
+            if (has := label >= 0).any():
+                names = loss.names()[choice.to(place.device)]
+                right = torch.searchsorted(choice, label[has]).to(place.device)
+                add(key, top1(z[has.to(place.device)], names, right, DIMS), int(has.sum()))
+            if image is not None and key == "seen":
+                point = loss.image(image.to(place.device))
+                add("teacher", (1 - loss.distill(z, point)).tolist(), len(z))
+            if text is not None and key == "seen" and (label < 0).any():
+                own = torch.arange(len(z), device=place.device)
+                add("retrieval", top1(z, loss.text(text.to(place.device)), own, DIMS), len(z))
+    student.train()
+    for key in ("seen", "unseen", "teacher", "retrieval"):
+        if place.world > 1:  # all processes must ask for the same sums
+            report.setdefault(key, torch.zeros(len(DIMS) + 1, device=place.device))
+            dist.all_reduce(report[key])
+    rows = {k: (v[:-1] / v[-1]).tolist() for k, v in report.items() if v[-1] > 0}
+    return {k: [round(x, 3 if k == "teacher" else 1) for x in row] for k, row in rows.items()}
