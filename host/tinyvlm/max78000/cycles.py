@@ -18,7 +18,9 @@ def layer_cycles(layer: Layer) -> int:
     (hp, wp), passes = layer.pooled, layer.in_passes
     if not layer.convolves and layer.out_passes > 1 and layer.pools:
         passes = 2 * layer.in_passes - 1
-    if n == 1 or layer.pool_first:  # a, d: cost of a padded and of a real input position
+    if (
+        n == 1 or layer.pool_first or not layer.pools
+    ):  # a, d: cost of a padded and of a real input position
         a, d, times = 2 * passes * n, passes * n * (ph * pw + 1), 1
     else:
         a, d, times = 2 * passes, passes * (n * ph * pw + 1), passes
@@ -26,7 +28,7 @@ def layer_cycles(layer: Layer) -> int:
         return hp * wp * (d + passes * layer.time_slots)
     ho, wo = layer.pooled if layer.flatten else layer.out_size
     before = 0
-    if times != 1 or (n > 1 and not layer.pool_first):
+    if n > 1 and layer.pools and not layer.pool_first:
         rows, columns = (size + 2 * pad - k + 1 for size in (hp, wp))
         before = (rows * pad + columns * pad - pad * pad) * layer.words_at
     outputs = (layer.kernels + layer.lead) // (layer.in_passes * layer.pixels)

@@ -11,7 +11,7 @@ LAYERS = 32  # registers of a kind, one a layer
 
 RCNT, CCNT, ONED, PRCNT, PCCNT, STRIDE, WPTR_BASE = range(7)
 WPTR_TOFF, WPTR_MOFF, WPTR_CHOFF, RPTR_BASE, LCTRL0, MCNT, TPTR, EN, POST = range(7, 16)
-LCTRL1 = 20
+STRM0, STRM1, FBUF, LCTRL1 = 16, 17, 18, 20
 FUNCTIONS = {"sub": 0, "add": 1, "or": 2, "xor": 3}
 WEIGHT_SIZES = {8: 0, 1: 1, 2: 2, 4: 3}
 
@@ -56,6 +56,7 @@ def _values(layer: Layer, quadrant: int, quadrants: list[int]) -> dict[int, int]
         TPTR: 0,
         EN: enable << 16 | enable,
         POST: _post(layer, quadrant),
+        **dict.fromkeys((STRM0, STRM1, FBUF), 0),  # streaming is not used
         LCTRL1: (last - base) * layer.bits << 8
         | layer.out_passes * (layer.gap + 1) - 1 << 4
         | (layer.flat_count & 15 if layer.flatten else layer.in_passes - 1),
