@@ -1,6 +1,10 @@
 # SPDX-License-Identifier: MIT
 """int8: torch computes what the engine computes, and fine-tunes what is then exported."""
 
+import io
+import json
+import tarfile
+
 import nets
 import numpy as np
 import pytest
@@ -8,11 +12,12 @@ import pytest
 torch = pytest.importorskip("torch", reason="torch is not installed (extra `train`)")
 
 import _tinyvlm  # noqa: E402
+from PIL import Image  # noqa: E402
 
 from tinyvlm import reference, samples, tvlm  # noqa: E402
 from tinyvlm.graph import Conv, Quant  # noqa: E402
-from tinyvlm.train import integer, quantize  # noqa: E402
-from tinyvlm.train.config import read  # noqa: E402
+from tinyvlm.train import export, integer, labels, main, quantize  # noqa: E402
+from tinyvlm.train.config import DIMS, read  # noqa: E402
 from tinyvlm.train.student import Student, to_input  # noqa: E402
 
 
@@ -119,7 +124,7 @@ def student(model):
 
 def to_nodes(net, images):
     """Folded, equalized and calibrated nodes, and their grids."""
-    nodes, batches = quantize.fold(net), list(to_input(images).split(12))
+    nodes, batches = quantize.fold(net), list(images.split(12))
     quantize.equalize(nodes, batches)
     return nodes, quantize.calibrate(nodes, batches)
 
@@ -183,3 +188,75 @@ def test_weights_that_outgrow_their_grid_are_named():
     nodes[2].w.data *= 1e4
     with pytest.raises(ValueError, match=r"layer block0\.project: its weights are too large"):
         quantize.run_int8(nodes, images, quants)
+
+
+# -- the command ---------------------------------------------------------------------------------
+
+CLASSES = ("cat", "rocket", "coin", "umbrella")  # the last is one that training sets aside
+
+
+@pytest.fixture(scope="module")
+def run(tmp_path_factory):
+    """The folder of a run of a few steps on striped pictures, with shards and text vectors."""
+    folder = tmp_path_factory.mktemp("quantize")
+    rng = np.random.default_rng(0)
+    with tarfile.open(folder / "stripes-000.tar", "w") as tar:
+        for i in range(240):
+            pixels = rng.integers(0, 90, (40 + i % 9, 60, 3)).astype(np.uint8)
+            pixels[:: 2 + i % 4, :, i % 3] += 150
+            image = io.BytesIO()
+            Image.fromarray(pixels).save(image, "WEBP")
+            for name, content in (("webp", image.getvalue()), ("txt", CLASSES[i % 4].encode())):
+                info = tarfile.TarInfo(f"{i:05}.{name}")
+                info.size = len(content)
+                tar.addfile(info, io.BytesIO(content))
+    names = sorted({*CLASSES, *labels.ABOVE, *labels.held_out_names()})
+    names += [f"thing {i}" for i in range(600 - len(names))]
+    vectors = rng.normal(size=(606, 512)) + 2
+    np.savez(
+        folder / "clip.npz",
+        emb=(vectors / np.linalg.norm(vectors, axis=1, keepdims=True)).astype(np.float16),
+        names=np.array(names + names[:6]),
+        source=np.array(["lvis(detic)"] * 600 + ["8vision(knots)"] * 6),
+    )
+    main.main(
+        f"--config smoke --train-data {folder}/stripes-000.tar --text-vectors {folder}/clip.npz "
+        f"--logs {folder} --name run --epochs 2 --device cpu".split()
+    )
+    return folder / "run"
+
+
+def test_a_run_becomes_a_file(run, tmp_path, capsys):
+    out = tmp_path / "stripes.tvlm"
+    argv = f"--run {run} --out {out} --qat-steps 6 --calibration-images 64".split()
+    assert main.main(["export", *argv]) == 0
+    assert f"{out.stat().st_size} bytes" in capsys.readouterr().out
+    encoder, report = tvlm.load(out), json.loads((run / "report.json").read_text())
+    info = encoder.graph.info
+    assert info["name"] == "stripes" and {int(k) for k in info["logit_scale"]} == {*DIMS}
+    assert info["text_space"] == report["text_space"]
+    assert _tinyvlm.Encoder(out.read_bytes()).selftest()
+    assert report["data_sets"] == {"stripes": report["images"]} and report["images"] < 180
+    assert report["file_bytes"] == encoder.size
+    assert report["arena_bytes"] == encoder.plan.arena_size
+    assert report["validation"].keys() == {"float", "int8", "fine-tuned"}
+    rows = [json.loads(line) for line in (run / "qat.jsonl").read_text().splitlines()]
+    assert rows[-1]["step"] == 6 and np.isfinite(rows[-1]["loss"])
+
+
+@pytest.mark.parametrize(
+    ("options", "sentence"),
+    [
+        ("--run nowhere", "--run nowhere: no checkpoint in there"),
+        ("--out model.bin", "--out model.bin: name a file that ends in .tvlm"),
+        ("--out nowhere/model.tvlm", "in a folder that exists"),
+        ("--qat-steps -1", "--qat-steps must not be negative"),
+        ("--centre 2", "--centre and --equalize must be between 0 and 1"),
+        ("--train-data nothing.tar", "--train-data: no shard matches 'nothing.tar'"),
+    ],
+)
+def test_mistakes_get_one_sentence(run, tmp_path, capsys, monkeypatch, options, sentence):
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(SystemExit) as stop:
+        export.main([*f"--run {run} --out model.tvlm".split(), *options.split()])
+    assert sentence in " ".join(f"{capsys.readouterr().err} {stop.value}".split())

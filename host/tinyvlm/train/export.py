@@ -1,215 +1,348 @@
 # SPDX-License-Identifier: MIT
-"""Turn a checkpoint into the integer graph, fine-tuned on its own int8 grid, and measure it.
+"""tinyvlm-train export --run logs/base --out base.tvlm: a trained run as the file for the device.
 
-    python -m tinyvlm.train.export --run runs/first --data ../shared/data --qat-steps 300
-
-Written into --run: `graph.pkl` (a `tinyvlm.graph.Graph`), `report.json` (accuracies, provenance).
-Validation uses the classes and images set aside from the training data; `--final` adds the four
-evaluation sets, which nothing is ever chosen by.
+The newest checkpoint is folded, calibrated, fine-tuned in int8 and written.  Of the int8 nets
+before and after fine-tuning the better one is taken, by the images and classes that training set
+aside.  Beside it, in the folder of the run: `report.json` (where the model comes from, what it
+needs, float and int8 validation) and `qat.jsonl` (the fine-tuning).  Evaluation sets are not read
+here: `tinyvlm-eval` does that.
 """
 
 from __future__ import annotations
 
 import argparse
+import copy
 import json
-import pickle
+import sys
 import time
+from collections.abc import Callable
+from dataclasses import asdict, dataclass, replace
+from itertools import islice
 from pathlib import Path
 
 import numpy as np
 import torch
+from torch import Tensor, nn
 
-from tinyvlm import graph
-from tinyvlm.train import data, evaluate, labels, quantize, text
-from tinyvlm.train.loss import MatryoshkaCE, top1
-from tinyvlm.train.student import DIMS, Block, Student, StudentConfig, cost_table, to_input
-from tinyvlm.train.train import Task, TrainConfig, make_loss, make_task
+from tinyvlm import cost, graph, tvlm
+from tinyvlm.plan import plan as make_plan
+from tinyvlm.train import checkpoint, integer, labels, quantize, shards, space, task, text
+from tinyvlm.train.config import DIMS, TrainConfig
+from tinyvlm.train.loss import MatryoshkaLoss
+from tinyvlm.train.place import Place, join
+from tinyvlm.train.student import to_input
 
-
-def load_run(run: Path) -> tuple[TrainConfig, Student, dict]:
-    """Configuration, student and raw checkpoint of a training run."""
-    state = torch.load(run / "last.pt", weights_only=False)
-    raw = dict(state["config"])
-    net = dict(raw.pop("student"))
-    net["blocks"] = tuple(Block(**b) for b in net["blocks"])
-    config = TrainConfig(student=StudentConfig(**net), **raw)
-    model = Student(config.student).to(memory_format=torch.channels_last)
-    model.load_state_dict(state["model"])
-    return config, model.eval(), state
+LOG_EVERY = 25  # steps of fine-tuning
+BATCH = 128  # images at a time when nothing is learnt
+HITS = ("seen", "unseen", "retrieval")  # what `task.look` gives in per cent
 
 
-def text_space(state: dict, table: text.TextTable) -> text.TextSpace:
-    """The run's text projection, rounded to the float16 that the lexicon stores."""
-    matrix = state["loss"]["matrix"].numpy()
-    rounded = (a.astype(np.float16).astype(np.float32) for a in (table.centre, matrix))
-    return text.TextSpace(*rounded)
+class Int8(nn.Module):
+    """An integer graph in the place of a student: its embeddings of (n, 3, H, W) in [-1, 1)."""
+
+    def __init__(self, net: graph.Graph):
+        super().__init__()
+        self.net = net
+
+    def forward(self, x: Tensor) -> Tensor:
+        pixels = (x * 128.0).to(torch.int8).permute(0, 2, 3, 1)
+        return integer.run(self.net, pixels).float()
 
 
-def centre_embeddings(
-    model: Student, task: Task, config: TrainConfig, amount: float, count: int = 4096
-) -> None:
-    """Take `amount` of the mean embedding out of the head's bias.
+@dataclass
+class Data:
+    """What a run was trained on, and how to judge what comes out of it."""
 
-    The mean over training images is what the student says about no image in particular: which
-    names were frequent. Words it never saw should not have to compete with that.
-    """
-    seed = config.seed + 555
-    order = data.epoch_order(task.images, task.train, count, config.balance, seed)[:count]
-    embed = evaluate.float_embedder(model)
-    batches = data.eval_batches(task.images, order, config.large)
-    mean = np.concatenate([embed(x) for x, _ in batches]).mean(0)
+    config: TrainConfig
+    paths: list[Path]
+    index: dict
+    classes: labels.Classes | None
+    loss: MatryoshkaLoss
+    watch: task.Watch
+    place: Place
+
+    def loader(self, epoch: int, batch: int, augment: bool) -> shards.Loader:
+        """Training images, weighted as in training; epochs as training never had them."""
+        return shards.Loader(
+            self.paths,
+            size=self.config.student.size,
+            batch=batch,
+            seed=self.config.seed,
+            epoch=self.config.epochs + epoch,
+            workers=self.config.workers,
+            weight=task.weight_of(self.index, self.classes, self.config),
+            keep=lambda id, text: not labels.aside(id, text),
+            augment=augment,
+            teacher=space.folder(self.config) if augment else None,
+        )
+
+    def judge(self, student: nn.Module) -> dict[str, list[float]]:
+        """`task.look`: per cent right on what training set aside, at each prefix."""
+        report = task.look(student, self.loss, self.watch, self.place)
+        student.eval()
+        return report
+
+
+def text_space(point: checkpoint.Checkpoint) -> text.TextSpace:
+    """The map from CLIP's text space to the student's, in the float16 that a lexicon stores."""
+    parts = (part.astype(np.float16).astype(np.float32) for part in (point.centre, point.matrix))
+    return text.TextSpace(*parts)
+
+
+def load_data(point: checkpoint.Checkpoint, config: TrainConfig) -> Data:
+    """Shards, classes and loss of a run, its text space as it will be used."""
+    try:
+        paths = shards.expand(config.train_data)
+    except ValueError as e:
+        raise SystemExit(f"--train-data: {e}") from None
+    place = join(config.device)
+    index = task.make_index(config, paths, place)
+    loss, classes = space.make_loss(config, index, paths)
+    tensors, _ = checkpoint.read(point.path)
+    rounded = text_space(point)
+    tensors |= {"matrix": torch.tensor(rounded.matrix), "centre": torch.tensor(rounded.centre)}
     with torch.no_grad():
-        model.head.bias -= amount * torch.from_numpy(mean)
+        for key, own in loss.space().items():
+            own.copy_(tensors[key])
+    loss = loss.requires_grad_(False).to(place.device)
+    watch = task.load_watch(config, paths, classes, place)
+    return Data(config, paths, index, classes, loss, watch, place)
+
+
+# -- int8 ----------------------------------------------------------------------------------------
 
 
 def finetune(
     nodes: list[quantize.Node],
     quants: dict[str, graph.Quant],
-    task: Task,
-    loss: MatryoshkaCE,
-    config: TrainConfig,
+    data: Data,
     steps: int,
     lr: float,
+    tell: Callable[[dict], None],
 ) -> None:
-    """Quantization-aware fine-tuning: weights move, grids of activations stay."""
+    """Train on in int8 with the losses of the run: weights move, grids of activations stay."""
     params = [p for node in nodes for p in (node.w, node.b) if p is not None]
     optimizer = torch.optim.Adam(params, lr=lr)
-    seed = config.seed + 777
-    order = data.epoch_order(
-        task.images, task.train, steps * config.batch + 9999, config.balance, seed
-    )
-    order = order[: steps * config.batch]
-    batches = data.train_batches(task.images, order, config.large, config.batch, seed)
-    total = 0.0
-    for step, (images, ids) in enumerate(batches):
-        for group in optimizer.param_groups:
-            group["lr"] = lr * (1 - step / steps)
-        z = quantize.run(nodes, to_input(torch.from_numpy(images)), quants)
-        value, _ = loss(z, torch.from_numpy(task.target[ids]))
-        optimizer.zero_grad(set_to_none=True)
-        value.backward()
-        optimizer.step()
-        total += value.item()
-        if (step + 1) % 50 == 0:
-            print(f"int8 fine-tuning step {step + 1}/{steps} loss {total / 50:.4f}", flush=True)
-            total = 0.0
+    torch.manual_seed(data.config.seed)
+    device, began = data.place.device, time.monotonic()
+    done, total = 0, 0.0
+    while done < steps:
+        before = done
+        for batch in data.loader(1 + done, data.config.batch_size, True):
+            rate = lr * (1 - done / steps)
+            for group in optimizer.param_groups:
+                group["lr"] = rate
+            label = task.target(batch.texts, data.classes)
+            images, *rest = (
+                x if x is None else x.to(device)
+                for x in (batch.images, label, batch.teacher, batch.teacher_text)
+            )
+            value, _ = data.loss(quantize.run_int8(nodes, images, quants), *rest)
+            optimizer.zero_grad(set_to_none=True)
+            value.backward()
+            optimizer.step()
+            done, total = done + 1, total + value.item()
+            if done % LOG_EVERY == 0 or done == steps:
+                seconds = round(time.monotonic() - began, 1)
+                mean = total / (done % LOG_EVERY or LOG_EVERY)
+                tell({"step": done, "loss": round(mean, 4), "lr": rate, "seconds": seconds})
+                total = 0.0
+            if done == steps:
+                break
+        if done == before:
+            raise SystemExit("the data have no whole batch to fine-tune with: use more shards")
 
 
-def validate(embed: evaluate.Embed, task: Task, vectors: np.ndarray, size: int) -> dict:
-    """Top-1 at each prefix on the parts of the training data that were set aside."""
-    report = {}
-    for key, ids in (("seen", task.seen), ("unseen", task.unseen)):
-        classes, label = np.unique(task.target[ids], return_inverse=True)
-        z = np.concatenate([embed(x) for x, _ in data.eval_batches(task.images, ids, size)])
-        acc = top1(
-            torch.from_numpy(z), torch.from_numpy(vectors[classes]), torch.from_numpy(label), DIMS
-        )
-        report[key] = {d: round(a, 2) for d, a in zip(DIMS, acc, strict=True)}
+@torch.no_grad()
+def centre(
+    embed: Callable[[Tensor], Tensor], images: list[Tensor], head: nn.Parameter, part: float
+):
+    """Take `part` of the mean embedding out of the head's bias.
+
+    The mean over training images is what the student says about no image in particular: which
+    names were frequent.  Words it never saw should not have to compete with that.
+    """
+    head -= part * torch.cat([embed(x) for x in images]).mean(0)
+
+
+def finish(
+    nodes: list[quantize.Node],
+    quants: dict[str, graph.Quant],
+    images: list[Tensor],
+    part: float,
+    info: dict,
+) -> graph.Graph:
+    """The graph of the nodes, centred; they stay as they are."""
+    nodes = copy.deepcopy(nodes)
+    centre(lambda x: quantize.run_int8(nodes, x, quants), images, nodes[-1].b, part)
+    moved = quantize.calibrate(nodes, images[:4])
+    outputs = (quantize.EMBEDDING, quantize.DENSE)
+    quants = quants | {name: moved[name] for name in outputs}
+    return quantize.to_graph(nodes, quants, images[0].shape[1], info)
+
+
+def merit(scores: dict[str, list[float]]) -> float:
+    """One number to choose by: the mean over prefixes of what is right in per cent."""
+    rows = [scores[key] for key in HITS if key in scores] or [scores["teacher"]]
+    return float(np.mean(rows))
+
+
+# -- report --------------------------------------------------------------------------------------
+
+
+def provenance(point: checkpoint.Checkpoint, data: Data) -> dict:
+    """What the model was trained on and for how long, as JSON values."""
+    file = data.config.run / "results.jsonl"
+    lines = file.read_text().splitlines() if file.exists() else []
+    rows = [row for row in map(json.loads, lines) if row["epoch"] <= point.epoch]
+    classes = data.classes
+    return {
+        "data_sets": data.index["sets"],
+        "images": data.index["trained"],
+        "class_names": len(set(classes.number.values())) if classes else 0,
+        "held_out_classes": sorted(labels.HELD_OUT),
+        "epochs": point.epoch,
+        "images_shown": sum(row["images"] for row in rows),
+        "minutes": round(sum(row["seconds"] for row in rows) / 60, 1),
+        "seed": point.config.seed,
+    }
+
+
+def needs(net: graph.Graph, size: int) -> dict:
+    """What the file will take of a device."""
+    plan = make_plan(net)
+    try:
+        instructions = round(cost.instructions(net, plan))
+    except KeyError:  # a layer that the cost model has not measured
+        instructions = None
+    return {
+        "file_bytes": size,
+        "arena_bytes": plan.arena_size,
+        "weights": sum(x.weights.size for x in net.layers if _counts(x)),
+        "macs": sum(net.macs().values()),
+        "instructions": instructions,
+    }
+
+
+def _counts(layer: graph.Layer) -> bool:
+    """Has it weights of its own? The dense map shares those of the head."""
+    return hasattr(layer, "weights") and not getattr(layer, "dense", False)
+
+
+def make(args: argparse.Namespace) -> dict:
+    """Export as the options say; returns the report."""
+    point = checkpoint.load(args.run)
+    given = {
+        key: getattr(args, key) for key in ("train_data", "text_vectors", "teacher", "device")
+    }
+    given = {key: value for key, value in given.items() if value}
+    run = args.run.resolve()
+    config = replace(point.config, **given, logs=str(run.parent), name=run.name)
+    data = load_data(point, config)
+    device = data.place.device
+    model = point.model.to(device)
+    count = -(-args.calibration_images // BATCH)
+    images = [b.images.to(device) for b in islice(data.loader(0, BATCH, False), count)]
+    if not images:
+        raise SystemExit("--train-data has no image to calibrate with")
+    scales = dict(zip(DIMS, (round(s, 2) for s in data.loss.scales().tolist()), strict=True))
+    info = {
+        "name": args.name or args.out.stem,
+        "text_space": text_space(point).name,
+        "text_encoder": text.TEXT_ENCODER,
+        "logit_scale": {str(dim): scale for dim, scale in scales.items()},
+        **({"scheme": config.student.scheme} if config.student.scheme != "tflite" else {}),
+    }
+    source = provenance(point, data)
+    info |= {k: source[k] for k in ("data_sets", "images", "epochs", "minutes", "seed")}
+
+    nodes = quantize.fold(model)
+    if args.equalize:
+        quantize.equalize(nodes, images, args.equalize)
+    quants = quantize.calibrate(nodes, images)
+    with torch.no_grad():
+        centre(lambda x: model(to_input(x)), images, model.head.bias, args.centre)
+    validation = {"float": data.judge(model)}
+    say(f"float: {validation['float']}")
+
+    def candidate(name: str) -> graph.Graph:
+        net = finish(nodes, quants, images, args.centre, info)
+        validation[name] = data.judge(Int8(net))
+        say(f"{name}: {validation[name]}")
+        return net
+
+    nets = {"int8": candidate("int8")}
+    began = time.monotonic()
+    if args.qat_steps:
+        with open(args.run / "qat.jsonl", "w") as file:
+
+            def tell(row: dict) -> None:
+                print(json.dumps(row), file=file, flush=True)
+                say(f"int8 step {row['step']} of {args.qat_steps}: loss {row['loss']:.4f}")
+
+            finetune(nodes, quants, data, args.qat_steps, args.qat_lr, tell)
+        nets["fine-tuned"] = candidate("fine-tuned")
+    chosen = max(nets, key=lambda name: merit(validation[name]))
+    report = {
+        **info,
+        **source,
+        **needs(nets[chosen], tvlm.write(nets[chosen], args.out)),
+        "validation": validation,
+        "chosen": chosen,
+        "int8_loss": {
+            key: [round(a - b, 3) for a, b in zip(row, validation[chosen][key], strict=True)]
+            for key, row in validation["float"].items()
+        },
+        "qat_minutes": round((time.monotonic() - began) / 60, 1),
+        "export": {k: v for k, v in vars(args).items() if isinstance(v, int | float)},
+        "config": asdict(point.config),
+    }
+    (args.run / "report.json").write_text(json.dumps(report, indent=1) + "\n")
     return report
 
 
-def provenance(config: TrainConfig, state: dict, task: Task, log: list[dict]) -> dict:
-    """What the model was trained on and how, as JSON values."""
-    images = task.images
-    parts = np.bincount(images.part[task.train], minlength=len(images.parts))
-    costs = cost_table(config.student, config.large)
-    return {
-        "model": f"inverted residuals, {config.large}x{config.large}x3 to {config.student.dim}",
-        "macs": sum(row[2] for row in costs),
-        "weights": sum(row[3] for row in costs),
-        "text_encoder": text.TEXT_ENCODER,
-        "data_sets": {images.parts[i]: int(n) for i, n in enumerate(parts) if n},
-        "images": len(task.train),
-        "class_names": len(set(task.target[task.train].tolist())),
-        "held_out_classes": sorted(labels.HELD_OUT),
-        "images_shown": sum(row["images"] for row in log),
-        "epochs": round(sum(row["images"] for row in log) / len(task.train), 2),
-        "minutes": round(sum(row["seconds"] for row in log) / 60, 1),
-        "machine": "2 CPU cores, shared",
-        "seed": config.seed,
-        "config": state["config"],
-    }
+def say(line: str) -> None:
+    print(line, flush=True)
 
 
-def main() -> None:
-    p = argparse.ArgumentParser(description=__doc__.split("\n")[0])
-    p.add_argument("--run", type=Path, default=Path("runs/first"))
-    p.add_argument("--data", type=Path, default=Path("../shared/data"))
-    p.add_argument("--cache", type=Path, default=Path("runs/cache"))
-    p.add_argument("--name", default="first-light")
-    p.add_argument("--qat-steps", type=int, default=300)
-    p.add_argument("--qat-lr", type=float, default=1e-4)
-    p.add_argument("--equalize", type=float, default=0.5)
-    p.add_argument("--centre", type=float, default=0.75, help="part of the mean embedding to drop")
-    p.add_argument("--calibration-images", type=int, default=1024)
-    p.add_argument("--final", action="store_true", help="measure on the evaluation sets too")
-    args = p.parse_args()
-
-    config, model, state = load_run(args.run)
-    images = data.load(args.data / "train", args.cache)
-    task = make_task(images, config.seed)
-    if args.centre:
-        centre_embeddings(model, task, config, args.centre)
-    table = text.load_table(args.data / "text" / "clip-vit-b-32-openai.npz")
-    text.add_estimates(table, task.names)
-    space = text_space(state, table)
-    loss = make_loss(task, table, space, config)
-    loss.log_scale.data.copy_(state["loss"]["log_scale"])
-    vectors = space.project(np.stack([table.vector[table.find(n)] for n in task.names]))
-    log = [json.loads(line) for line in (args.run / "log.jsonl").read_text().splitlines()]
-    report = provenance(config, state, task, log)
-    report["text_space"] = space.name
-    report["validation"] = {
-        "float": validate(evaluate.float_embedder(model), task, vectors, config.large)
-    }
-    print(json.dumps(report["validation"]), flush=True)
-
-    nodes = quantize.fold(model)
-    pick = np.random.default_rng(5).choice(task.train, args.calibration_images, replace=False)
-    batches = [
-        to_input(torch.from_numpy(x)) for x, _ in data.eval_batches(images, pick, config.large)
-    ]
-    if args.equalize:
-        quantize.equalize(nodes, batches, args.equalize)
-    quants = quantize.calibrate(nodes, batches)
-    scales = dict(zip(map(str, DIMS), (round(s, 2) for s in loss.scales().tolist()), strict=True))
-    info = {
-        "logit_scale": scales,
-        "name": args.name,
-        "text_space": space.name,
-        "text_encoder": text.TEXT_ENCODER,
-    }
-    g = quantize.to_graph(nodes, quants, config.large, info)
-    report["validation"]["int8 before fine-tuning"] = validate(
-        evaluate.int8_embedder(g), task, vectors, config.large
+def parse(argv: list[str] | None) -> argparse.Namespace:
+    p = argparse.ArgumentParser(
+        prog="tinyvlm-train export",
+        formatter_class=argparse.ArgumentDefaultsHelpFormatter,
+        description="Write the int8 encoder of a training run.",
     )
-    print(json.dumps(report["validation"]), flush=True)
-    if args.qat_steps:
-        began = time.monotonic()
-        finetune(nodes, quants, task, loss, config, args.qat_steps, args.qat_lr)
-        g = quantize.to_graph(nodes, quants, config.large, info)
-        report["qat"] = {
-            "steps": args.qat_steps,
-            "minutes": round((time.monotonic() - began) / 60, 1),
-        }
-        report["validation"]["int8"] = validate(
-            evaluate.int8_embedder(g), task, vectors, config.large
-        )
-        print(json.dumps(report["validation"]), flush=True)
-    if args.final:
-        report["evaluation"] = {
-            kind: evaluate.score_all(embed, args.data, args.cache, table, space)
-            for kind, embed in (
-                ("float", evaluate.float_embedder(model)),
-                ("int8", evaluate.int8_embedder(g)),
-            )
-        }
-        print(json.dumps(report["evaluation"]), flush=True)
-    g.info |= {k: report[k] for k in ("data_sets", "images", "epochs", "minutes", "seed")}
-    with open(args.run / "graph.pkl", "wb") as f:
-        pickle.dump(g, f)
-    (args.run / "report.json").write_text(json.dumps(report, indent=1) + "\n")
+    p.add_argument("--run", type=Path, required=True, help="folder of the run")
+    p.add_argument("--out", type=Path, required=True, metavar="FILE.tvlm", help="file to write")
+    p.add_argument("--name", default="", help="name of the encoder (default: of the file)")
+    p.add_argument("--qat-steps", type=int, default=300, help="steps of fine-tuning in int8")
+    p.add_argument("--qat-lr", type=float, default=1e-4, help="learning rate of its first step")
+    p.add_argument("--centre", type=float, default=0.75, help="part of the mean embedding to drop")
+    p.add_argument("--equalize", type=float, default=0.5, help="0: leave channels, 1: all alike")
+    p.add_argument("--calibration-images", type=int, default=2048, help="to choose grids by")
+    for flag in ("train-data", "text-vectors", "teacher", "device"):
+        p.add_argument(f"--{flag}", default="", help="if it is not where training had it")
+    args = p.parse_args(argv)
+    if not (args.run / checkpoint.FOLDER).is_dir():
+        p.error(f"--run {args.run}: no checkpoint in there; train first, or name another folder")
+    if args.out.suffix != ".tvlm" or not args.out.parent.is_dir():
+        p.error(f"--out {args.out}: name a file that ends in .tvlm, in a folder that exists")
+    if args.qat_steps < 0 or args.qat_lr <= 0 or args.calibration_images < 1:
+        p.error("--qat-steps must not be negative, --qat-lr and --calibration-images more than 0")
+    if not (0 <= args.centre <= 1 and 0 <= args.equalize <= 1):
+        p.error("--centre and --equalize must be between 0 and 1")
+    return args
+
+
+def main(argv: list[str] | None = None) -> int:
+    args = parse(argv)
+    report = make(args)
+    worst = max((max(row) for key, row in report["int8_loss"].items() if key in HITS), default=0)
+    say(
+        f"{args.out}: {report['file_bytes']} bytes, {report['arena_bytes']} of RAM,"
+        f" {report['macs'] / 1e6:.2f} M MACs; at most {worst:.1f} points below float"
+    )
+    return 0
 
 
 if __name__ == "__main__":
-    main()
+    sys.exit(main())

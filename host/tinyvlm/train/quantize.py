@@ -34,6 +34,7 @@ from tinyvlm.train.student import (
     SpaceToDepth,
     Student,
     pad_same,
+    to_input,
 )
 
 INPUT_QUANT = graph.Quant(1 / 128, 0)
@@ -170,10 +171,10 @@ def best_shift(node: Node, x: Tensor, y: Tensor) -> int:
 
 @torch.no_grad()
 def calibrate(nodes: list[Node], batches: list[Tensor]) -> dict[str, graph.Quant]:
-    """A grid for every tensor and for the dense map, from images (n, 3, H, W).
+    """A grid for every tensor and for the dense map, from images (n, H, W, 3) uint8.
 
-    Nodes whose outputs are bounded get the accelerator's grids: their `shift` is set, from the
-    first batch.
+    Nodes whose outputs are bounded get the accelerator's grids: their `shift` is set by the first
+    batch, once and for all.
     """
     seen: dict[str, list[Tensor]] = {}
     generator = torch.Generator().manual_seed(0)
@@ -186,16 +187,15 @@ def calibrate(nodes: list[Node], batches: list[Tensor]) -> dict[str, graph.Quant
 
     def see(node: Node, x: Tensor, y: Tensor) -> None:
         if node.top < math.inf:
-            if first:
+            if node.shift is None:
                 node.shift = best_shift(node, x, y)
         elif node.kind not in MOVES:
             note(node.name, y)
         if node.name == LAST:
             note(DENSE, F.conv2d(y, nodes[-1].w, nodes[-1].b))
 
-    for number, x in enumerate(batches):
-        first = number == 0
-        run(nodes, x, see)
+    for images in batches:
+        run(nodes, to_input(images), see)
     quants = {n: best_grid(torch.cat(v), n in (EMBEDDING, DENSE)) for n, v in seen.items()}
     quants[graph.INPUT] = INPUT_QUANT
     for node in nodes:
@@ -220,8 +220,8 @@ def equalize(nodes: list[Node], batches: list[Tensor], strength: float = 0.5) ->
         top = y.transpose(0, 1).flatten(1).abs().amax(1)
         peak[node.name] = torch.maximum(peak[node.name], top) if node.name in peak else top
 
-    for x in batches:
-        run(nodes, x, see)
+    for images in batches:
+        run(nodes, to_input(images), see)
     reader = {node.src: node for node in nodes}
     for node in nodes:
         if not node.relu:
