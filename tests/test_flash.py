@@ -282,6 +282,7 @@ def test_daplink(file, daplink, monkeypatch, kind):
     data = MAX78000 if kind == "bin" else ihex(0x1000_0000, MAX78000)
     path = file(f"firmware.{kind}", data)
     monkeypatch.setattr(ports, "_mounts", lambda: [drive])
+    monkeypatch.setattr(flashers, "QUIET", 0.2)
     status, out, err = run(path, "--chip", "MAX78000")
     assert status == 0, err
     assert "for max78000" in out and "DAPLink reports no failure" in out

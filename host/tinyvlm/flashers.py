@@ -24,6 +24,7 @@ ENTER = {
     "max78000": "plug the board in by its own USB connector; the drive DAPLINK appears by itself",
     "uf2": "hold BOOT while plugging in (RP2), or press RESET twice",
 }
+QUIET = 3  # seconds until a DAPLink drive that stays where it is counts as content
 
 _AFTER = ("the board restarts with it", "press RESET to start it")
 
@@ -180,7 +181,7 @@ def flash_daplink(image: Image, port: str, seconds: float = 20) -> None:
     print(f"copying to {drive} ...", flush=True)
     _copy(image, drive)
     end = time.monotonic() + seconds
-    quiet = time.monotonic() + min(seconds, 3)
+    quiet = time.monotonic() + min(seconds, QUIET)
     left = False
     while time.monotonic() < end:
         if not (drive / "DETAILS.TXT").exists():

@@ -66,11 +66,11 @@ class Link:
         raise NotImplementedError
 
     def value(self, code: str, timeout: float = 30):
-        """The Python literal that the code prints."""
+        """The Python literal that the code prints last."""
         text = self.run(code, timeout)
         try:
-            return ast.literal_eval(text.strip())
-        except (SyntaxError, ValueError):
+            return ast.literal_eval(text.strip().splitlines()[-1])
+        except (IndexError, SyntaxError, ValueError):
             raise LinkLost(f"{self.port}: the answer was garbled: {text.strip()[:60]!r}") from None
 
     def _silent(self, heard: str) -> BoardError:
