@@ -18,7 +18,9 @@ from PIL import Image
 
 torch = pytest.importorskip("torch", reason="torch is not installed (extra `train`)")
 
+from tinyvlm.text import create_text_encoder  # noqa: E402
 from tinyvlm.train import checkpoint, config, labels, main, student, teacher, text  # noqa: E402
+from tinyvlm.train.space import from_lexicon  # noqa: E402
 
 HOST = Path(__file__).parents[1] / "host"
 CLASSES = ("cat", "rocket", "coin", "umbrella")  # the last is one that training sets aside
@@ -232,7 +234,6 @@ def test_captions_and_a_teacher(folder, tmp_path):
         (("--model", "huge"), "--model huge: unknown; take base, max78000, nano, smoke"),
         (("--train-data", "nowhere/*.tar"), "no shard matches 'nowhere/*.tar'"),
         (("--text-vectors", "nothing.npz"), "--text-vectors nothing.npz: there is no such file"),
-        (("--text-vectors", ""), "--teacher labels needs --text-vectors"),
         (("--batch-size", "5000"), "fewer than the 5000 of a step"),
         (("--epochs", "0"), "--epochs must be more than 0"),
         (("--device", "abacus"), "--device abacus"),
@@ -244,6 +245,21 @@ def test_mistakes_get_one_sentence(folder, tmp_path, more, says, capsys):
     said = str(stop.value) if isinstance(stop.value.code, str) else capsys.readouterr().err
     assert stop.value.code == 2 or isinstance(stop.value.code, str)  # Python exits with 1 then
     assert says in said and "Traceback" not in said
+
+
+def test_without_text_vectors_the_student_learns_the_lexicons_space(folder, tmp_path):
+    more = ("--text-vectors", "", "--epochs", "1", "--train-num-samples", "64")
+    assert main.main(options(folder, tmp_path, "plain", *more)) == 0
+    book = create_text_encoder("lexicon")
+    c = checkpoint.load(tmp_path / "plain")
+    assert np.array_equal(c.matrix, book.text_space.projection.T)
+    texts = ["cat", "coin", "umbrella"]
+    table, space = from_lexicon(texts)
+    for name in texts:
+        cosine = space.project(table.vector[name][None]) @ book.encode(name).vector
+        assert cosine > 0.999
+    with pytest.raises(SystemExit, match="class 'xyzzyx': .* is not in the lexicon"):
+        from_lexicon(["cat", "xyzzyx"])
 
 
 def test_a_run_is_not_overwritten(folder, run):

@@ -78,7 +78,7 @@ class TrainConfig:
 
     train_data: str = option("", "shards: a/{00000..00331}.tar, a glob, or several joined by ::")
     train_num_samples: int = option(0, "images an epoch, of all processes together (0: all)")
-    text_vectors: str = option("", "CLIP text vectors of names (.npz)")
+    text_vectors: str = option("", "CLIP's vectors of names (.npz); else the shipped lexicon")
     teacher: str = option("labels", "labels (class names), or a folder of `tinyvlm-train cache`")
     model: str = option("base", "shape of the student: base, nano, max78000, smoke or FILE.json")
     init: str = option("", "start from what fits of this run or checkpoint")

@@ -1,25 +1,25 @@
 # SPDX-License-Identifier: MIT
 """The space that a run's student maps images to: where it comes from, and its loss.
 
-With --text-vectors it is a whitened PCA of the table's names; without, of the teacher's cached
-text vectors (or, if it has none, of its image vectors).
+With --text-vectors it is a whitened PCA of the table's names; without, that of the lexicon which
+tinyvlm ships, so that the lexicon can be used with the new student.  A teacher without
+--text-vectors brings its own: the PCA of its cached text vectors, or else of its image vectors.
 """
 
 from __future__ import annotations
 
-import logging
+from collections.abc import Iterable
 from pathlib import Path
 
 import numpy as np
 import torch
 
+from tinyvlm.text import UnknownPhrase, create_text_encoder
 from tinyvlm.train import labels, shards, text
 from tinyvlm.train.config import TrainConfig
 from tinyvlm.train.loss import MatryoshkaLoss
 
 SAMPLE = 50_000  # cached vectors that centres and axes are computed from
-
-log = logging.getLogger("tinyvlm")
 
 
 def folder(config: TrainConfig) -> Path | None:
@@ -31,20 +31,20 @@ def make_loss(
     config: TrainConfig, index: dict, paths: list[Path]
 ) -> tuple[MatryoshkaLoss, labels.Classes | None]:
     """The loss with its space, and the class names, if the data have any."""
-    cached = sample(config, paths)
-    classes = None
+    cached, classes = sample(config, paths), None
     if config.text_vectors:
         if not Path(config.text_vectors).exists():
             raise SystemExit(f"--text-vectors {config.text_vectors}: there is no such file")
         table = text.load_table(Path(config.text_vectors))
-        classes = find_classes(config, index, table)
+        classes = labels.find_classes(index["texts"], table, estimate=not captions(index, config))
     elif cached:
         table = as_table(cached.get("text", cached["image"]))
+    if config.text_vectors or cached:
+        space = text.whitened_pca(table, config.student.dim, config.alpha)
     else:
-        raise SystemExit(
-            "--teacher labels needs --text-vectors: an .npz with CLIP's vectors of names"
-        )
-    space = text.whitened_pca(table, config.student.dim, config.alpha)
+        captions(index, config)
+        table, space = from_lexicon(index["texts"])
+        classes = labels.find_classes(index["texts"], table, estimate=False)
     if len(space.matrix) < config.student.dim:
         raise SystemExit(
             f"{len(space.matrix)} axes are too few for {config.student.dim} numbers: the text"
@@ -55,16 +55,39 @@ def make_loss(
     return MatryoshkaLoss(config, torch.tensor(space.matrix), *centres, classes), classes
 
 
-def find_classes(config: TrainConfig, index: dict, table: text.TextTable) -> labels.Classes | None:
-    """The class names among the data's texts: all of them, unless they are captions."""
+def captions(index: dict, config: TrainConfig) -> bool:
+    """Are the data's texts captions, and not class names? Then labels alone teach nothing."""
     texts = index["texts"]
-    captions = len(texts) > min(labels.MOST, index["samples"] / 2)
-    if captions and config.teacher == "labels":
+    found = len(texts) > min(labels.MOST, index["samples"] / 2)
+    if found and config.teacher == "labels":
         raise SystemExit(
             f"{len(texts)} different texts of {index['samples']} images are captions, not class"
             " names: make a teacher's cache with `tinyvlm-train cache`, name it with --teacher"
         )
-    return labels.find_classes(texts, table, estimate=not captions)
+    return found
+
+
+def from_lexicon(texts: Iterable[str]) -> tuple[text.TextTable, text.TextSpace]:
+    """The shipped lexicon's space, and as a table what it says of these texts.
+
+    It has vectors of the student's space: they are mapped back to CLIP's, to the nearest point
+    that the map takes to them.
+    """
+    book = create_text_encoder("lexicon")
+    centre, matrix = book.text_space.centre, book.text_space.projection.T
+    back = np.linalg.pinv(matrix)
+    table = text.TextTable({}, {}, centre)
+    plain = {labels.text_name(t) for t in texts if t != labels.UNLABELLED}
+    for name in sorted(plain | labels.ABOVE.keys()):
+        try:
+            vector = book.encode(name).vector
+        except UnknownPhrase as e:
+            if name in plain:
+                raise SystemExit(f"class {name!r}: {e}") from None
+            continue
+        table.vector[name] = (centre + back @ vector).astype(np.float32)
+        table.kind[name] = "estimated"
+    return table, text.TextSpace(centre, np.ascontiguousarray(matrix))
 
 
 def sample(config: TrainConfig, paths: list[Path]) -> dict[str, np.ndarray]:

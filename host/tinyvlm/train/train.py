@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: MIT
 """The training loop.
 
-    tinyvlm-train --train-data 'shards/*.tar' --text-vectors clip.npz --config base
+    tinyvlm-train --train-data 'shards/*.tar' --model base
     torchrun --nproc-per-node 2 -m tinyvlm.train.main ...      # on CPUs fastest: a process a core
 
 A run depends on its options and the number of processes alone: killed at any time and resumed, it
@@ -15,6 +15,7 @@ import math
 import time
 from collections import Counter
 from contextlib import nullcontext
+from inspect import signature
 from pathlib import Path
 
 import torch
@@ -28,6 +29,9 @@ from tinyvlm.train.place import Place, join
 from tinyvlm.train.student import Student, cost_table, to_input
 
 LOG_EVERY = 100  # steps
+# The processes' batch statistics are averaged once an epoch. The option has a new name.
+NAMES = ("forward_sync_buffers", "broadcast_buffers")
+BUFFERS = next(n for n in NAMES if n in signature(DistributedDataParallel).parameters)
 
 log = logging.getLogger("tinyvlm")
 
@@ -118,7 +122,7 @@ def train(config: TrainConfig) -> Student:
     forward = torch.compile(student) if config.torchcompile else student
     net: nn.Module = Net(forward, loss, config.precision == "amp_bf16")
     if place.world > 1:
-        net = DistributedDataParallel(net, broadcast_buffers=False, gradient_as_bucket_view=True)
+        net = DistributedDataParallel(net, **{BUFFERS: False}, gradient_as_bucket_view=True)
     params = [p for group in optimizer.param_groups for p in group["params"]]
     statistics = [b for b in student.buffers() if b.is_floating_point()]
     weight, watch = task.weight_of(index, classes, config), None
