@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: MIT
-"""Networks for the tests of MAX78000: the 40 golden ones, with what the hardware must be given."""
+"""Networks for the tests of MAX78000: 40 golden ones, with what the hardware must be given, and
+random graphs."""
 
 import functools
 import gzip
@@ -8,8 +9,10 @@ from pathlib import Path
 
 import numpy as np
 
+from tinyvlm.graph import Add, Graph
 from tinyvlm.max78000.layers import Layer, Network
 from tinyvlm.max78000.plan import Rescale
+from tinyvlm.samples import IMAGE_QUANT, Builder
 
 VECTORS = Path(__file__).with_name("max78000_vectors.json.gz")
 
@@ -72,3 +75,48 @@ def some_rescale(channels: int) -> Rescale:
     """Any requantization of the sums of a last layer."""
     i = np.arange(channels)
     return Rescale(100 * i - 50, (1 << 30) + 1000 * i, 6 + i % 5, 3)
+
+
+def random_graph(seed: int) -> Graph:
+    """A small graph in the accelerator's arithmetic: folded or not, pools, sums, any widths."""
+    rng = np.random.default_rng(seed)
+    block = int(rng.choice([1, 2, 4]))
+    build = Builder(block * int(rng.integers(5, 15)), seed)
+    if block > 1:
+        build.space_to_depth(block)
+
+    def width() -> int:
+        return int(rng.choice([rng.integers(1, 64), 4 * rng.integers(1, 17), 64]))
+
+    def add(src2: str) -> None:
+        name = f"sum{len(build.graph.layers)}"
+        build._append(Add(name, build.last, src2, IMAGE_QUANT, relu=bool(rng.integers(2))))
+
+    def kernel() -> int:
+        return int(rng.choice([1, 3]))
+
+    build.shifted(width(), kernel())
+    for _ in range(int(rng.integers(0, 5))):
+        side, _, channels = build.tensors[build.last].shape
+        match int(rng.integers(0, 6)):
+            case 0 if side >= 4:
+                build.pool(int(rng.integers(2, 4)), int(rng.integers(1, 4)))
+            case 1 if channels <= 64:  # a residual
+                src = build.last
+                build.shifted(channels, kernel())
+                add(src)
+            case 2:  # two branches, and perhaps a pool of their sum
+                src, channels = build.last, width()
+                one = build.shifted(channels, kernel(), src=src)
+                build.shifted(channels, kernel(), src=src)
+                add(one)
+                if side >= 4 and rng.integers(2):
+                    build.pool(2)
+            case 3:
+                build.shifted(int(rng.integers(65, 150)), kernel())
+            case _:
+                build.shifted(width(), kernel())
+    graph = build.finish(int(rng.integers(1, 257)), True, build.shifted)
+    if rng.integers(2):  # one head for both, as training makes it
+        graph.layer("dense").weights = graph.layer("embed").weights
+    return graph

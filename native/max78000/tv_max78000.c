@@ -15,6 +15,16 @@ static void put(tv_max78000_t *dev, uint32_t address, uint32_t value) {
     tv_max78000_write32(dev->bus, address, value);
 }
 
+// A quadrant that keeps what was written to it has power and clock.
+static bool answers(tv_max78000_t *dev, uint8_t quadrants) {
+    for (uint32_t q = 0; q < TV_M78_QUADRANTS; q++) {
+        if (quadrants >> q & 1 && get(dev, TV_M78_QUADRANT(q) + TV_M78_SRAM) != TV_M78_SRAM_VALUE) {
+            return false;
+        }
+    }
+    return true;
+}
+
 static void put_all(tv_max78000_t *dev, uint8_t quadrants, uint32_t offset, uint32_t value) {
     for (uint32_t q = 0; q < TV_M78_QUADRANTS; q++) {
         if (quadrants >> q & 1) {
@@ -35,15 +45,12 @@ int tv_max78000_on(tv_max78000_t *dev, const tv_max78000_plan_t *plan) {
     dev->loaded = false;
     dev->kept = dev->kept && mask == dev->quadrants;
     dev->quadrants = mask;
-    // A quadrant that keeps what is written to it has power and clock.
     put(dev, TV_M78_AOD_CTRL, 0);
     put_all(dev, mask, TV_M78_CTRL, TV_M78_CTRL_CLOCK | TV_M78_CTRL_PACKED);
     put_all(dev, mask, TV_M78_SRAM, TV_M78_SRAM_VALUE);
-    for (uint32_t q = 0; q < TV_M78_QUADRANTS; q++) {
-        if (mask >> q & 1 && get(dev, TV_M78_QUADRANT(q) + TV_M78_SRAM) != TV_M78_SRAM_VALUE) {
-            tv_max78000_off(dev, false);
-            return TV_MAX78000_ERR_POWER;
-        }
+    if (!answers(dev, mask)) {
+        tv_max78000_off(dev, false);
+        return TV_MAX78000_ERR_POWER;
     }
     return TV_MAX78000_OK;
 }
@@ -205,6 +212,10 @@ int tv_max78000_wait(tv_max78000_t *dev, const tv_max78000_plan_t *plan, uint32_
         if (plan->quadrants >> q & 1) {
             put(dev, TV_M78_QUADRANT(q), get(dev, TV_M78_QUADRANT(q)) & ~mask);
         }
+    }
+    if (err == TV_MAX78000_ERR_TIMEOUT && !answers(dev, plan->quadrants)) {
+        tv_max78000_off(dev, false); // somebody else has switched it off
+        err = TV_MAX78000_ERR_POWER;
     }
     return err;
 }

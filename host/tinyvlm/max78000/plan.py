@@ -30,6 +30,10 @@ ROUND, SHARED, PLANES = 1, 2, 4
 TEST_SEED = 0x2545F491  # as in a .tvlm
 
 
+class OtherWeights(ValueError):
+    """A plan cannot use the weights of the plan that it was given."""
+
+
 @dataclass(frozen=True)
 class Rescale:
     """How the sums of a wide last layer become int8: the engine's requantization, per channel."""
@@ -85,7 +89,7 @@ def to_bytes(
     weights_crc = zlib.crc32(weights)
     if weights_of is not None:
         if struct.unpack_from("<I", weights_of, 32)[0] != weights_crc:
-            raise ValueError("the other plan has other weights")
+            raise OtherWeights("the other plan has other weights")
         blocks, weights = [], b""
     table = b""
     if rescale is not None:
