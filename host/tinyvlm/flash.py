@@ -72,8 +72,9 @@ def flash(args: argparse.Namespace) -> int:
     if image.family == "stm32" and image.kind == "hex":
         raise BoardError("dfu-util takes .dfu or .bin, not .hex; use the other file")
     print(image)
-    print(f"way: {way(image)}; to get there: {flashers.ENTER[image.family]}")
+    print(f"way: {way(image)}")
     if args.dry_run:
+        print(f"bootloader: {flashers.ENTER[image.family]}")
         print("dry run: nothing was written")
         return 0
     if image.family == "esp32":
