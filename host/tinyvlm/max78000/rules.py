@@ -95,8 +95,8 @@ def _convolution(layer: Layer) -> list[tuple[bool, str]]:
         (biased and len(layer.bias) != layer.out_c, "not one bias a channel"),
         (biased and layer.out_c > BIASES, f"{layer.out_c} biases; {BIASES} at most"),
         (layer.flatten and layer.pools, "a flattened layer cannot pool"),
-        (layer.flatten and (layer.pixels > 256 or layer.in_c * layer.pixels > 16384),
-         "flattens more than 256 pixels or 16384 numbers"),
+        (layer.flatten and layer.flat_count > 255,
+         f"flattens {layer.pixels} pixels in {layer.in_passes} passes; the product is at most 256"),
         (layer.flatten and layer.operands > 1, "a flattened layer cannot add"),
     ]  # fmt: skip
 
