@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""Any network of layers that the rules allow: driver and simulator give what the arithmetic says."""
+"""Any network of layers that the rules allow: driver and simulator equal the plain arithmetic."""
 
 import numpy as np
 import pytest

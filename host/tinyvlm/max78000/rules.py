@@ -96,7 +96,7 @@ def _convolution(layer: Layer) -> list[tuple[bool, str]]:
         (biased and layer.out_c > BIASES, f"{layer.out_c} biases; {BIASES} at most"),
         (layer.flatten and layer.pools, "a flattened layer cannot pool"),
         (layer.flatten and layer.flat_count > 255,
-         f"flattens {layer.pixels} pixels in {layer.in_passes} passes; the product is at most 256"),
+         f"flattens {layer.pixels} pixels in {layer.in_passes} passes; at most 256 together"),
         (layer.flatten and layer.operands > 1, "a flattened layer cannot add"),
     ]  # fmt: skip
 
