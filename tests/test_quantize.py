@@ -96,6 +96,16 @@ def test_gradients_go_straight_through():
     assert w.grad[2].flatten().tolist() == [1.25, 2.5, 3.75, 11.25]
 
 
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="no GPU of the CUDA kind here")
+@pytest.mark.parametrize("make", [samples.base_like, samples.max78000_like])
+def test_a_gpu_computes_the_same(make):
+    graph = make(64, dense=True)
+    images = torch.from_numpy(np.stack([samples.random_image(graph, i) for i in range(6)]))
+    want = integer.run(graph, images, everything=True)
+    got = integer.run(graph, images.cuda(), everything=True)
+    assert all(torch.equal(got[name].cpu(), want[name]) for name in want)
+
+
 def test_other_images_are_refused():
     graph = nets.random_graph(3, size=9)
     with pytest.raises(ValueError, match=r"int8 \(n, 9, 9, 3\)"):
