@@ -138,7 +138,8 @@ def read(path: Path, skipped: Counter) -> Iterator[Sample]:
         nonlocal reason
         if not reason:
             amiss["bad shard"] += 1
-            reason = str(error.args[0] if error.args else error).split(" @ ")[0]
+            text = getattr(error, "strerror", None) or str(error.args[0] if error.args else error)
+            reason = text.split(" @ ")[0]  # webdataset adds which stream it was
         return False
 
     name = stem(path)
@@ -151,8 +152,18 @@ def read(path: Path, skipped: Counter) -> Iterator[Sample]:
             amiss["no text" if blob else "no image"] += 1
     if amiss:
         counts = ", ".join(f"{n} {what}" for what, n in amiss.items())
-        log.warning("%s: skipped: %s%s", path, counts, f" ({reason})" if reason else "")
+        warn_once(path, f"{path}: skipped: {counts}" + (f" ({reason})" if reason else ""))
         skipped.update(amiss)
+
+
+_said: set = set()
+
+
+def warn_once(about: object, message: str) -> None:
+    """One line about a thing, however many epochs come past it."""
+    if about not in _said:
+        log.warning(message)
+    _said.add(about)
 
 
 def index(paths: list[Path]) -> Index:
@@ -302,7 +313,6 @@ class Loader:
 
     def __iter__(self) -> Iterator[Batch]:
         self.skipped.clear()
-        said: set[str] = set()
         underway: deque[list[Sample]] = deque()
 
         def encoded() -> Iterator[list[tuple[str, bytes, int]]]:
@@ -313,7 +323,7 @@ class Loader:
         for images, rows, errors in self._made(encoded()):
             batch = underway.popleft()
             for i, error in errors.items():
-                self._bad_image(batch[i].id, error, said)
+                self._bad_image(batch[i].id, error)
             if rows:
                 yield join(images, [batch[i] for i in rows])
             elif self.maker.augment:
@@ -399,12 +409,10 @@ class Loader:
 
         return rows
 
-    def _bad_image(self, id: str, error: str, said: set[str]) -> None:
+    def _bad_image(self, id: str, error: str) -> None:
         self.skipped["bad image"] += 1
         shard = id.split("/")[0]
-        if shard not in said:
-            log.warning("%s: skipped: not an image: %s (more of this shard only count)", id, error)
-        said.add(shard)
+        warn_once(shard, f"{id}: skipped: not an image: {error} (others of this shard: no line)")
 
 
 def join(images: Tensor, samples: list[Sample]) -> Batch:

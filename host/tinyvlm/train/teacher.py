@@ -1,81 +1,283 @@
 # SPDX-License-Identifier: MIT
-"""A soft-label teacher for photos: what an ImageNet classifier (`.tflite`) sees, as text vectors.
+"""Teachers, and the folder of vectors that one leaves for training (cache.py fills it).
 
-    python -m tinyvlm.train.teacher --data ../shared/data --cache runs/cache
+    open_clip:MODEL/TAG   CLIP's image and text towers. TAG is one of open_clip's, a file of
+                          weights, or `random`: as initialised, for tests.
+    tflite:FILE           An ImageNet classifier: the probabilities of the classes it is most sure
+                          of, times the centred text vectors of their names, are a point in CLIP's
+                          text space for every photo. No captions, and no weights of CLIP, needed.
 
-The probabilities of the classifier's best classes, times the text vectors of their names, are a
-point in CLIP's text space for every photo. Small images (short side under 100 px) are left out:
-the classifier was made for 224 px. Classes set aside for evaluation or validation get no
-probability.
-
-Written: `teacher.npz` in --cache: `index` (images,) row of `vector` or -1, `vector` (rows, 512)
-float16, centred on the mean of the table's names, and `sure` (rows,) the probability used.
+A folder holds one `SHARD.safetensors` for each input shard: tensors `image` and, if the teacher
+reads texts, `text`, (n, d) float16; metadata `ids`, a JSON list of n ids, and `teacher`, its name.
 """
 
 from __future__ import annotations
 
-import argparse
 import json
+import os
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Any, Protocol
 
 import numpy as np
+import torch
 from PIL import Image
-from tqdm import tqdm
+from torch import Tensor
 
-from tinyvlm.train import data, labels, text
-
-SHORTEST = 100  # pixels of the short side
-TOP = 10  # classes
-
-
-def class_vectors(folder: Path, table: text.TextTable) -> np.ndarray:
-    """(1001, 512) text vectors of the classifier's classes minus the centre; zero: not used."""
-    with np.load(folder / "text" / "clip-vit-b-32-openai.npz") as z:
-        vectors = z["emb"][z["source"] == "imagenet(nayer)"].astype(np.float32)
-    names = (folder / "teacher" / "imagenet_labels.txt").read_text().splitlines()[1:]
-    aside = json.loads((folder / "eval" / "tiny-imagenet-unseen-classes.json").read_text())
-    aside = {name.lower() for name in aside} | labels.held_out_names()
-    keep = [not aside & {part.strip().lower() for part in name.split(",")} for name in names]
-    centred = (vectors - table.centre) * np.array(keep)[:, None]
-    return np.concatenate([np.zeros((1, 512), np.float32), centred])
+RANDOM = "random"  # the tag of a model as it is initialised
+LABELS = "imagenet_labels.txt"  # beside a classifier: a class a line, in the order of its outputs
+SIDE = 224  # pixels: what the classifier was made for ...
+SHORTEST = 100  # ... so that smaller photos (short side) are left out
+TOP = 10  # classes that count
 
 
-def main() -> None:
-    p = argparse.ArgumentParser(description=__doc__.split("\n")[0])
-    p.add_argument("--data", type=Path, default=Path("../shared/data"))
-    p.add_argument("--cache", type=Path, default=Path("runs/cache"))
-    p.add_argument("--model", default="tf2_mobilenet_v2_1.0_224_ptq.tflite")
-    p.add_argument("--threads", type=int, default=2)
-    args = p.parse_args()
-    from ai_edge_litert.interpreter import Interpreter
+class Teacher(Protocol):
+    """What cache.py asks of a teacher."""
 
-    net = Interpreter(str(args.data / "teacher" / args.model), num_threads=args.threads)
-    net.allocate_tensors()
-    inputs, outputs = net.get_input_details()[0], net.get_output_details()[0]
-    images = data.load(args.data / "train", args.cache)
-    classes = class_vectors(
-        args.data, text.load_table(args.data / "text" / "clip-vit-b-32-openai.npz")
-    )
-    photos = np.flatnonzero(np.minimum(images.height, images.width) >= SHORTEST)
-    index, vectors, sure = np.full(len(images), -1, np.int32), [], []
-    for i in tqdm(photos, desc="teacher", mininterval=5):
-        image = Image.fromarray(images.image(i))
+    name: str  # as in the cache's metadata
+    dim: int
+
+    def prepare(self, image: Image.Image) -> Tensor | None:
+        """An RGB picture as the model takes it; None: this teacher does not judge it."""
+
+    def image(self, batch: Tensor) -> np.ndarray:
+        """(n, dim) float32 of n prepared pictures."""
+
+    def text(self, texts: list[str]) -> np.ndarray | None:
+        """(n, dim) float32 of n texts, or None if this teacher does not read."""
+
+
+def create_teacher(
+    spec: str,
+    device: str = "cpu",
+    precision: str = "fp32",
+    text_vectors: Path | None = None,
+    set_aside: Path | None = None,
+) -> Teacher:
+    """The teacher that `spec` names. ValueError says what is wrong or missing.
+
+    `text_vectors` (CLIP's vectors of names) and `set_aside` (a JSON list of class names that get
+    no probability) are for classifiers.
+    """
+    kind, _, rest = spec.partition(":")
+    if kind == "open_clip" and "/" in rest:
+        return OpenClip.create(*rest.split("/", 1), device, precision)
+    if kind == "tflite" and rest:
+        return SoftLabels.create(Path(rest), text_vectors, set_aside)
+    raise ValueError(f"teacher {spec!r}: must be open_clip:MODEL/TAG or tflite:FILE")
+
+
+@dataclass
+class OpenClip:
+    """Both towers of a CLIP model; vectors of length 1."""
+
+    name: str
+    model: Any
+    prepare: Any  # PIL image -> (3, H, W) float32, open_clip's own
+    tokenizer: Any
+    device: torch.device
+    precision: str = "fp32"
+    dim: int = 0
+
+    @classmethod
+    def create(cls, model_name: str, tag: str, device: str, precision: str) -> OpenClip:
+        """Load `model_name` with the weights `tag`."""
+        try:
+            import open_clip
+        except ImportError as error:
+            raise ValueError(
+                f"open_clip cannot be imported ({error}); pip install 'tinyvlm[train]'"
+            ) from error
+        if model_name not in open_clip.list_models():
+            raise ValueError(f"open_clip has no model {model_name}")
+        known = open_clip.list_pretrained_tags_by_model(model_name)
+        if tag not in (RANDOM, *known) and not Path(tag).exists():
+            raise ValueError(
+                f"open_clip has no {model_name}/{tag}; its tags: {', '.join(known)}; "
+                f"or name a file of weights, or {RANDOM!r}"
+            )
+        torch.manual_seed(0)  # `random`: the same in every process, and when it is run again
+        try:
+            model = open_clip.create_model(model_name, pretrained=None if tag == RANDOM else tag)
+        except Exception as error:  # hub, network and file errors have no common class
+            reason = str(error).splitlines()[0]
+            raise ValueError(f"the weights of {model_name}/{tag} do not load: {reason}") from error
+        config = open_clip.transform.PreprocessCfg(**model.visual.preprocess_cfg)
+        teacher = cls(
+            f"open_clip:{model_name}/{tag}",
+            model.eval().to(device),
+            open_clip.transform.image_transform_v2(config, is_train=False),
+            open_clip.get_tokenizer(model_name),
+            torch.device(device),
+            precision,
+        )
+        teacher.dim = teacher.text([""]).shape[1]
+        return teacher
+
+    def image(self, batch: Tensor) -> np.ndarray:
+        return self._encode(self.model.encode_image, batch)
+
+    def text(self, texts: list[str]) -> np.ndarray:
+        return self._encode(self.model.encode_text, self.tokenizer(texts))
+
+    @torch.inference_mode()
+    def _encode(self, tower: Any, batch: Tensor) -> np.ndarray:
+        half = self.precision == "amp_bf16"
+        with torch.autocast(self.device.type, torch.bfloat16, enabled=half):
+            out = tower(batch.to(self.device, non_blocking=True), normalize=True)
+        return out.float().cpu().numpy()
+
+
+@dataclass
+class SoftLabels:
+    """What a classifier sees, as text vectors."""
+
+    name: str
+    net: Any  # LiteRT interpreter
+    classes: np.ndarray  # (outputs, dim) float32, centred; zero: gets no probability
+
+    @classmethod
+    def create(
+        cls, path: Path, text_vectors: Path | None, set_aside: Path | None = None
+    ) -> SoftLabels:
+        """Open a classifier with uint8 pictures of 224 px, and LABELS beside it."""
+        if text_vectors is None:
+            raise ValueError("a classifier teaches in text vectors: name them (--text-vectors)")
+        for needed in (path, path.parent / LABELS, text_vectors):
+            if not needed.exists():
+                raise ValueError(f"teacher tflite:{path}: there is no {needed}")
+        try:
+            from ai_edge_litert.interpreter import Interpreter
+        except ImportError as error:
+            raise ValueError(f"a .tflite teacher needs ai-edge-litert ({error})") from error
+        net = Interpreter(str(path), num_threads=torch.get_num_threads())
+        net.allocate_tensors()
+        aside = json.loads(set_aside.read_text()) if set_aside else []
+        labels = (path.parent / LABELS).read_text().splitlines()
+        classes = class_vectors(labels, text_vectors, aside)
+        seen, scores = net.get_input_details()[0], net.get_output_details()[0]
+        if tuple(seen["shape"]) != (1, SIDE, SIDE, 3) or seen["dtype"] != np.uint8:
+            raise ValueError(f"{path} does not take uint8 pictures of {SIDE} px")
+        if scores["shape"][-1] != len(labels) or scores["dtype"] != np.uint8:
+            raise ValueError(f"{path} does not give uint8 scores of the {len(labels)} {LABELS}")
+        return cls(f"tflite:{path.name}", net, classes)
+
+    @property
+    def dim(self) -> int:
+        return self.classes.shape[1]
+
+    @staticmethod
+    def prepare(image: Image.Image) -> Tensor | None:
         side = min(image.size)
+        if side < SHORTEST:
+            return None
         left, top = (image.width - side) // 2, (image.height - side) // 2
-        square = image.crop((left, top, left + side, top + side)).resize((224, 224))
-        net.set_tensor(inputs["index"], np.asarray(square)[None])
-        net.invoke()
-        scores = net.get_tensor(outputs["index"])[0] / 256
-        best = np.argsort(scores)[-TOP:]
-        best = best[np.abs(classes[best]).sum(1) > 0]
-        index[i] = len(vectors)
-        vectors.append((scores[best] @ classes[best]).astype(np.float16))
-        sure.append(scores[best].sum())
-    np.savez(
-        args.cache / "teacher.npz", index=index, vector=np.stack(vectors), sure=np.array(sure)
-    )
-    print(f"{len(photos)} photos, {np.mean(sure):.2f} of the probability used on average")
+        square = image.crop((left, top, left + side, top + side)).resize((SIDE, SIDE))
+        return torch.from_numpy(np.array(square))
+
+    def image(self, batch: Tensor) -> np.ndarray:
+        seen, scores = self.net.get_input_details()[0], self.net.get_output_details()[0]
+        scale, zero = scores["quantization"]
+        used = np.abs(self.classes).sum(1) > 0
+        out = np.zeros((len(batch), self.dim), np.float32)
+        for row, picture in zip(out, batch.numpy(), strict=True):
+            self.net.set_tensor(seen["index"], picture[None])
+            self.net.invoke()
+            p = (self.net.get_tensor(scores["index"])[0].astype(np.float32) - zero) * scale
+            best = np.argsort(p)[-TOP:]
+            best = best[used[best]]
+            row[:] = p[best] @ self.classes[best]
+        return out
+
+    def text(self, texts: list[str]) -> None:
+        return None
 
 
-if __name__ == "__main__":
-    main()
+def class_vectors(labels: list[str], text_vectors: Path, aside: list[str]) -> np.ndarray:
+    """(labels, d) centred text vectors; zero for labels without one ("background") or set aside.
+
+    A label is a string of synonyms as in ImageNet ("tench, Tinca tinca"): set aside by any.
+    """
+    from tinyvlm.train import text
+    from tinyvlm.train.labels import held_out_names
+
+    with np.load(text_vectors) as z:
+        rows = z["source"] == "imagenet(nayer)"
+        vectors = dict(zip(map(str, z["names"][rows]), z["emb"][rows], strict=True))
+    centre = text.load_table(text_vectors).centre
+    aside = {name.lower() for name in aside} | held_out_names()
+    out = np.zeros((len(labels), len(centre)), np.float32)
+    for row, label in zip(out, labels, strict=True):
+        if label in vectors and not aside & {part.strip().lower() for part in label.split(",")}:
+            row[:] = vectors[label].astype(np.float32) - centre
+    if not out.any():
+        raise ValueError(f"{text_vectors} has a vector of none of the {len(labels)} {LABELS}")
+    return out
+
+
+# -- the folder ----------------------------------------------------------------------------------
+
+
+@dataclass
+class Cached:
+    """One shard's vectors."""
+
+    ids: list[str]
+    image: np.ndarray | None  # (n, d) float16
+    text: np.ndarray | None  # (n, d) float16
+
+    def row(self, key: str, number: int | None) -> np.ndarray | None:
+        """Row `number` of `image` or `text`, zeros for None; None without such a tensor."""
+        rows = getattr(self, key)
+        if rows is None:
+            return None
+        return np.zeros(rows.shape[1], rows.dtype) if number is None else rows[number]
+
+
+def file(folder: Path, shard: str) -> Path:
+    return folder / f"{shard}.safetensors"
+
+
+def read(folder: Path, shard: str) -> Cached:
+    """The vectors of a shard; none of them if it was not cached. ValueError: no cache at all."""
+    path = file(folder, shard)
+    if path.exists():
+        return _open(path)[0]
+    some = next(iter(sorted(folder.glob("*.safetensors"))), None)
+    if some is None:
+        raise ValueError(f"{folder} holds no teacher's vectors; make them: tinyvlm-train cache")
+    cached = _open(some)[0]
+    image, text = (rows if rows is None else rows[:0] for rows in (cached.image, cached.text))
+    return Cached([], image, text)
+
+
+def name_in(folder: Path) -> str | None:
+    """Name of the teacher whose vectors are in the folder."""
+    some = next(iter(sorted(folder.glob("*.safetensors"))), None)
+    return _open(some)[1] if some else None
+
+
+def write(folder: Path, shard: str, cached: Cached, name: str) -> None:
+    """Write a shard's vectors at once: an interruption leaves no part of a file."""
+    from safetensors.numpy import save
+
+    tensors = {"image": cached.image, "text": cached.text}
+    tensors = {k: np.ascontiguousarray(v, np.float16) for k, v in tensors.items() if v is not None}
+    part = folder / f".{shard}.{os.getpid()}.part"
+    try:
+        part.write_bytes(save(tensors, {"ids": json.dumps(cached.ids), "teacher": name}))
+        part.replace(file(folder, shard))
+    finally:
+        part.unlink(missing_ok=True)
+
+
+def _open(path: Path) -> tuple[Cached, str]:
+    from safetensors import SafetensorError, safe_open
+
+    try:
+        with safe_open(path, "np") as f:
+            about = f.metadata() or {}
+            image, text = (f.get_tensor(k) if k in f.keys() else None for k in ("image", "text"))
+            return Cached(json.loads(about["ids"]), image, text), about["teacher"]
+    except (SafetensorError, OSError, ValueError, KeyError) as error:
+        raise ValueError(f"{path} is not a file of teacher's vectors ({error})") from error

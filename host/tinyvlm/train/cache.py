@@ -1,0 +1,202 @@
+# SPDX-License-Identifier: MIT
+"""Run a teacher over shards once, and keep its vectors for training.
+
+    tinyvlm-train cache --train-data 'cc3m/{00000..00331}.tar' --cache clip-cache
+    torchrun --nproc-per-node 8 -m tinyvlm.train.cache --train-data ...   deals out the shards
+
+One file a shard (teacher.py says what is in it). An interrupted run goes on where it stopped:
+shards that have a file are done.
+"""
+
+from __future__ import annotations
+
+import argparse
+import logging
+import os
+import sys
+from collections import Counter
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import torch
+from PIL import Image
+from torch import Tensor
+from torch.utils.data import DataLoader, Dataset
+from tqdm import tqdm
+
+from tinyvlm.train import shards
+from tinyvlm.train.teacher import Cached, Teacher, create_teacher, file, name_in, write
+
+LARGEST = 384  # pixels that teachers look at; JPEGs are decoded to no more than they need
+
+log = logging.getLogger(__name__)
+
+
+def cache(
+    paths: list[Path], teacher: Teacher, folder: Path, batch_size: int, workers: int, rank: int = 0
+) -> tuple[int, Counter]:
+    """Write the vectors of these shards; (images done, what was skipped)."""
+    done, skipped = 0, Counter()
+    # Only a terminal gets a bar (None), and only from one process.
+    with tqdm(unit=" images", mininterval=1, disable=None if rank == 0 else True) as bar:
+        for number, path in enumerate(paths, 1):
+            bar.set_description(f"shard {number}/{len(paths)}")
+            cached = one_shard(path, teacher, batch_size, workers, skipped, bar)
+            if cached.ids:  # otherwise there is another try when the command is given again
+                write(folder, shards.stem(path), cached, teacher.name)
+            done += len(cached.ids)
+    return done, skipped
+
+
+def one_shard(
+    path: Path, teacher: Teacher, batch_size: int, workers: int, skipped: Counter, bar: tqdm
+) -> Cached:
+    """The vectors of one shard; rows of zeros where the teacher does not judge an image."""
+    ids: list[str] = []
+    images: list[np.ndarray] = []
+    texts: list[str] = []
+    loader = DataLoader(
+        Pictures(teacher.prepare),
+        batch_sampler=batches(path, batch_size, skipped),
+        num_workers=workers,
+        collate_fn=_as_is,
+    )
+    bad: list[str] = []
+    for found, captions, rows, pictures, errors in loader:
+        bad += errors
+        vectors = np.zeros((len(found), teacher.dim), np.float16)
+        if rows:
+            vectors[rows] = teacher.image(pictures)
+        ids, texts, images = ids + found, texts + captions, [*images, vectors]
+        bar.update(len(found))
+    if bad:
+        skipped["bad image"] += len(bad)
+        log.warning("%s: skipped: %d bad image, as %s", path, len(bad), bad[0])
+    if not ids:
+        return Cached([], None, None)
+    return Cached(ids, np.concatenate(images), read_texts(texts, teacher, batch_size))
+
+
+def read_texts(texts: list[str], teacher: Teacher, batch_size: int) -> np.ndarray | None:
+    """(n, d) float16; every text is read once, as class names repeat."""
+    distinct = list(dict.fromkeys(texts))
+    vectors = [
+        teacher.text(distinct[i : i + batch_size]) for i in range(0, len(distinct), batch_size)
+    ]
+    if vectors[0] is None:
+        return None
+    place = {text: i for i, text in enumerate(distinct)}
+    return np.concatenate(vectors).astype(np.float16)[[place[text] for text in texts]]
+
+
+def batches(path: Path, size: int, skipped: Counter) -> Iterator[list[shards.Sample]]:
+    """The samples of a shard, in file order."""
+    batch: list[shards.Sample] = []
+    for sample in shards.read(path, skipped):
+        batch.append(sample)
+        if len(batch) == size:
+            yield batch
+            batch = []
+    if batch:
+        yield batch
+
+
+@dataclass
+class Pictures(Dataset):
+    """Decoding and resizing: the part of the work that is given to workers."""
+
+    prepare: Callable[[Image.Image], Tensor | None]  # the teacher's
+
+    def __getitems__(self, batch: list[shards.Sample]) -> tuple:
+        """(ids, texts, rows that have a picture, pictures (m, ...), a line for each bad image)."""
+        ids, texts, rows, pictures, errors = [], [], [], [], []
+        for sample in batch:
+            try:
+                picture = self.prepare(shards.decode(sample.blob, LARGEST))
+            except ValueError as error:
+                errors.append(f"{sample.id}: {error}")
+                continue
+            if picture is not None:
+                rows.append(len(ids))
+                pictures.append(picture)
+            ids.append(sample.id)
+            texts.append(sample.text)
+        return ids, texts, rows, torch.stack(pictures) if pictures else Tensor(), errors
+
+
+def _as_is(made: tuple) -> tuple:
+    return made
+
+
+# -- command -------------------------------------------------------------------------------------
+
+
+def parse(argv: list[str] | None) -> argparse.Namespace:
+    p = argparse.ArgumentParser(
+        prog="tinyvlm-train cache",
+        formatter_class=argparse.ArgumentDefaultsHelpFormatter,
+        description="Run a teacher over shards once, and keep its vectors for training.",
+    )
+    p.add_argument("--train-data", required=True, help="shards: braces, globs, joined by ::")
+    p.add_argument(
+        "--teacher",
+        default="open_clip:ViT-B-32/openai",
+        help="open_clip:MODEL/TAG, or tflite:FILE, a classifier with its labels beside it",
+    )
+    p.add_argument("--cache", type=Path, required=True, help="folder to write")
+    p.add_argument("--batch-size", type=int, default=256)
+    p.add_argument("--workers", type=int, default=0, help="processes that decode images")
+    p.add_argument("--device", default="auto", help="auto, cpu, cuda, mps ...")
+    p.add_argument("--precision", choices=("fp32", "amp_bf16"), default="fp32")
+    p.add_argument("--text-vectors", type=Path, help="for tflite: CLIP text vectors (.npz)")
+    p.add_argument("--set-aside", type=Path, help="for tflite: JSON list of classes not to use")
+    return p.parse_args(argv)
+
+
+def main(argv: list[str] | None = None) -> int:
+    args = parse(argv)
+    rank, world = int(os.environ.get("RANK", 0)), int(os.environ.get("WORLD_SIZE", 1))
+    try:
+        paths = shards.expand(args.train_data)[rank::world]
+        args.cache.mkdir(parents=True, exist_ok=True)
+        teacher = create_teacher(
+            args.teacher, device(args.device), args.precision, args.text_vectors, args.set_aside
+        )
+        before = name_in(args.cache)
+        if before not in (None, teacher.name):
+            raise ValueError(
+                f"{args.cache} holds vectors of {before}, not of {teacher.name}: "
+                "name another folder"
+            )
+        todo = [p for p in paths if not file(args.cache, shards.stem(p)).exists()]
+        if len(todo) < len(paths):
+            print(f"{len(paths) - len(todo)} of {len(paths)} shards are done already", flush=True)
+        done, skipped = cache(todo, teacher, args.cache, args.batch_size, args.workers, rank)
+    except (ValueError, OSError) as error:
+        print(f"tinyvlm-train cache: {error}", file=sys.stderr)
+        return 2
+    except KeyboardInterrupt:
+        print("interrupted; the same command goes on from here", file=sys.stderr)
+        return 130
+    amiss = "".join(f", {n} {what}" for what, n in sorted((+skipped).items()))
+    print(f"{teacher.name}: shards cached: {len(todo)}, images: {done}{amiss}", flush=True)
+    return 0
+
+
+def device(name: str) -> str:
+    """The device of this process; `torchrun` gives each its own GPU."""
+    if name == "auto":
+        name = str(torch.accelerator.current_accelerator() or "cpu")
+    if name == "cuda":
+        name = f"cuda:{os.environ.get('LOCAL_RANK', 0)}"
+    try:
+        torch.empty(0, device=name)
+    except (RuntimeError, AssertionError) as error:
+        raise ValueError(f"--device {name}: {str(error).splitlines()[0]}") from None
+    return name
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,368 @@
+# SPDX-License-Identifier: MIT
+"""Shards in, batches out: order, sharing among processes, weights, and broken files."""
+
+import gzip
+import io
+import json
+import tarfile
+from collections import Counter
+from pathlib import Path
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from PIL import Image
+
+torch = pytest.importorskip("torch", reason="torch is not installed (extra `train`)")
+pytest.importorskip("webdataset", reason="webdataset is not installed (extra `train`)")
+
+from tinyvlm.train import augment, shards, teacher  # noqa: E402
+
+SIZE = 16
+
+
+def picture(number, kind="WEBP", side=20):
+    """A picture whose colours tell its number."""
+    rng = np.random.default_rng(number)
+    ramp = np.linspace(0, 1, side + 4)[:, None] * rng.integers(40, 250, 3)
+    pixels = np.repeat(ramp[None].astype(np.uint8), side, 0)
+    file = io.BytesIO()
+    Image.fromarray(pixels).save(file, kind)
+    return file.getvalue()
+
+
+def write(path, files):
+    """A shard of (name, bytes); compressed if its name says so."""
+    with tarfile.open(path, "w:gz" if path.name.endswith(".gz") else "w") as tar:
+        for name, content in files:
+            info = tarfile.TarInfo(name)
+            info.size = len(content)
+            tar.addfile(info, io.BytesIO(content))
+    return path
+
+
+def samples(n, first=0):
+    for i in range(first, first + n):
+        yield f"{i:03}.webp", picture(i)
+        yield f"{i:03}.txt", f"thing {i % 3}\n".encode()
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory):
+    """100 samples in three shards of different sizes."""
+    folder = tmp_path_factory.mktemp("shards")
+    write(folder / "a-000.tar", samples(60))
+    write(folder / "a-001.tar.gz", samples(30))
+    write(folder / "b-000.tar", samples(10))
+    return folder
+
+
+@pytest.fixture(scope="module")
+def paths(folder):
+    return shards.expand(f"{folder}/*.tar*")
+
+
+def load(paths, **options):
+    """All batches, and the loader."""
+    loader = shards.Loader(paths, **{"size": SIZE, "batch": 8, "seed": 1, "epoch": 0, **options})
+    return list(loader), loader
+
+
+def ids(batches):
+    return [id for batch in batches for id in batch.ids]
+
+
+# -- names ---------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    "pattern, names",
+    [
+        ("a-{000..000}.tar", ["a-000.tar"]),
+        ("{a,b}-000.tar", ["a-000.tar", "b-000.tar"]),
+        ("*.tar*", ["a-000.tar", "a-001.tar.gz", "b-000.tar"]),
+        ("{a,b}-*.tar", ["a-000.tar", "b-000.tar"]),
+        ("b-000.tar::FOLDER/a-000.tar::FOLDER/*-000.tar", ["b-000.tar", "a-000.tar"]),
+        ("a-{000..002}.tar", ["a-000.tar", "a-001.tar", "a-002.tar"]),  # holes: the loader counts
+    ],
+)
+def test_patterns(folder, pattern, names):
+    found = shards.expand(f"{folder}/{pattern.replace('FOLDER', str(folder))}")
+    assert [path.name for path in found] == names
+
+
+@pytest.mark.parametrize(
+    "pattern, says",
+    [
+        ("c-*.tar", "no shard matches"),
+        ("c-{0..9}.tar", "no shard matches"),
+        ("a-{000..001.tar", "no shard matches|not closed"),
+        (".", "not a shard"),
+        ("a-000.tar::FOLDER/other/a-000.tar", "two shards are called a-000"),
+    ],
+)
+def test_patterns_that_name_nothing(folder, pattern, says):
+    (folder / "other").mkdir(exist_ok=True)
+    (folder / "other" / "a-000.tar").touch()
+    with pytest.raises(ValueError, match=says):
+        shards.expand(f"{folder}/{pattern.replace('FOLDER', str(folder))}")
+
+
+@given(st.integers(0, 50), st.integers(0, 50))
+def test_a_range_keeps_its_zeros(first, more):
+    pattern = f"/dev/null::/x/{{{first:05}..{first + more:05}}}.tar"
+    with pytest.raises(ValueError, match="no shard matches '/x/"):
+        shards.expand(pattern)
+    import braceexpand
+
+    names = list(braceexpand.braceexpand(pattern.split("::")[1]))
+    assert names == [f"/x/{i:05}.tar" for i in range(first, first + more + 1)]
+
+
+# -- order and sharing ---------------------------------------------------------------------------
+
+
+def test_the_index_tells_what_is_there(paths):
+    index = shards.index(paths)
+    assert len(index.samples) == 100 and not index.skipped
+    assert index.samples[0] == ("a-000/000", "thing 0")
+    assert index.texts == {"thing 0": 34, "thing 1": 33, "thing 2": 33}
+
+
+def test_an_epoch_shows_everything_once(paths):
+    batches, loader = load(paths)
+    assert len(batches) == 100 // 8 == loader.steps(shards.index(paths).samples)
+    assert len(set(ids(batches))) == 96
+    first = batches[0]
+    assert first.images.shape == (8, SIZE, SIZE, 3) and first.images.dtype == torch.uint8
+    assert {id.split("/")[0] for id in first.ids} > {"a-000"}, "shards are not mixed"
+    texts = dict(shards.index(paths).samples)
+    assert all(texts[i] == t for b in batches for i, t in zip(b.ids, b.texts, strict=True))
+    assert first.teacher is None and first.teacher_text is None
+
+
+@pytest.mark.parametrize("workers", [0, 2])
+def test_a_seed_gives_the_same_epoch_whatever_the_workers(paths, workers):
+    one, _ = load(paths)
+    two, _ = load(paths[::-1], workers=workers)
+    assert ids(one) == ids(two)
+    assert all((a.images == b.images).all() for a, b in zip(one, two, strict=True))
+
+
+def test_epochs_and_seeds_differ(paths):
+    orders = [ids(load(paths, seed=s, epoch=e)[0]) for s, e in ((1, 0), (1, 1), (2, 0))]
+    assert len({tuple(order) for order in orders}) == 3
+    views = []
+    for epoch in (0, 1):
+        batches, _ = load(paths, epoch=epoch, keep=lambda id, _: id < "a-000/008")
+        views.append({i: x for b in batches for i, x in zip(b.ids, b.images, strict=True)})
+    assert any((views[0][i] != views[1][i]).any() for i in views[0])
+
+
+def test_a_small_buffer_still_shuffles(paths, monkeypatch):
+    monkeypatch.setattr(shards, "MEMORY", 20 * len(picture(0)))
+    batches, _ = load(paths)
+    order = ids(batches)
+    assert len(set(order)) == 96 and order != sorted(order)
+    assert order == ids(load(paths)[0])
+
+
+@pytest.mark.parametrize("world", [2, 3])
+def test_ranks_share_samples_and_see_equally_many_batches(paths, world):
+    ranks = [load(paths, rank=r, world=world, batch=4) for r in range(world)]
+    seen = [ids(batches) for batches, _ in ranks]
+    assert {len(batches) for batches, _ in ranks} == {100 // (4 * world)}
+    assert sum(map(len, seen)) == len(set().union(*seen))
+    samples = shards.index(paths).samples
+    assert all(len(batches) == loader.steps(samples) for batches, loader in ranks)
+
+
+def test_evaluation_sees_everything_and_nothing_is_changed(paths):
+    batches, loader = load(paths, augment=False)
+    assert len(batches) == 13 == loader.steps(shards.index(paths).samples)
+    assert len(batches[-1].ids) == 4 and len(set(ids(batches))) == 100
+    i = batches[0].ids[0]
+    want = augment.centre(shards.decode(picture(int(i[-3:])), SIZE), SIZE)
+    assert (batches[0].images[0].numpy() == np.asarray(want)).all()
+
+
+# -- weights -------------------------------------------------------------------------------------
+
+
+def test_weights_say_how_often_and_keep_picks(paths):
+    weight = {"thing 0": 2.0, "thing 1": 0.0, "thing 2": 0.5}.get
+    count, loader = Counter(), None
+    for epoch in range(4):
+        batches, loader = load(paths, weight=weight, epoch=epoch, augment=False)
+        count.update(t for b in batches for t in b.texts)
+        assert len(batches) == loader.steps(shards.index(paths).samples)
+    assert count["thing 0"] == 2 * 34 * 4 and count["thing 1"] == 0
+    assert 45 <= count["thing 2"] <= 87  # 66 expected
+    batches, _ = load(paths, keep=lambda id, text: id.startswith("b-") and text == "thing 0")
+    assert batches == []
+
+
+def test_repeats_are_seen_differently(paths):
+    batches, _ = load(paths, weight=lambda _: 8.0, keep=lambda i, _: i == "a-000/000")
+    assert batches[0].ids == ["a-000/000"] * 8
+    assert len({x.numpy().tobytes() for x in batches[0].images}) > 4
+
+
+@given(st.text(), st.floats(0, 5), st.integers(0, 9))
+def test_times_stay_near_the_weight(id, weight, epoch):
+    n = shards.times(weight, 1, epoch, id)
+    assert n in (int(weight), int(weight) + 1) and n == shards.times(weight, 1, epoch, id)
+
+
+def test_a_weight_is_right_on_average_and_new_each_epoch():
+    ids = [f"s/{i:05}" for i in range(4000)]
+    drawn = np.array([[shards.times(0.3, 1, e, i) for i in ids] for e in (0, 1)])
+    assert abs(drawn.mean() - 0.3) < 0.02
+    assert abs((drawn[0] & drawn[1]).mean() - 0.09) < 0.02, "epochs depend on each other"
+
+
+# -- broken files --------------------------------------------------------------------------------
+
+
+def truncated(folder):
+    path = write(folder / "bad.tar.gz", samples(20))
+    path.write_bytes(path.read_bytes()[: path.stat().st_size // 2])
+
+
+def cut(folder):
+    path = write(folder / "bad.tar", samples(20))
+    path.write_bytes(path.read_bytes()[: 512 * 21 + 300])
+
+
+BROKEN = {
+    "truncated gzip": truncated,
+    "truncated tar": cut,
+    "no tar": lambda folder: (folder / "bad.tar").write_bytes(b"<html>404</html>" * 99),
+    "empty": lambda folder: (folder / "bad.tar").write_bytes(b""),
+    "gzip of no tar": lambda folder: (folder / "bad.tar.gz").write_bytes(
+        gzip.compress(b"x" * 999)
+    ),
+    "a folder": lambda folder: (folder / "bad.tar").mkdir(),
+    "missing": lambda folder: None,
+}
+
+
+@pytest.mark.parametrize("kind", BROKEN)
+def test_a_bad_shard_is_skipped_and_said_once(tmp_path, kind, caplog, monkeypatch):
+    monkeypatch.setattr(shards, "MEMORY", 9999)  # read again in every epoch
+    write(tmp_path / "good.tar", samples(16))
+    BROKEN[kind](tmp_path)
+    pattern = f"{tmp_path}/*.tar*" if kind != "missing" else f"{tmp_path}/{{good,bad}}.tar"
+    paths = shards.expand(pattern)
+    for epoch in (0, 1):
+        batches, loader = load(paths, epoch=epoch)
+        assert loader.skipped["bad shard"] == 1
+        assert len({i for i in ids(batches) if i.startswith("good/")}) > 8
+    assert shards.index(paths).skipped["bad shard"] == 1
+    assert sum("bad" in record.getMessage() for record in caplog.records) == 1
+
+
+@pytest.mark.parametrize("workers", [0, 1])
+def test_bad_samples_are_skipped_and_counted(tmp_path, workers, caplog, monkeypatch):
+    monkeypatch.setattr(shards, "_said", set())
+    files = list(samples(20))
+    files[6] = ("003.webp", b"RIFF not a picture")
+    files[10] = ("005.webp", files[10][1][:40])
+    files += [("x.webp", picture(1)), ("y.txt", b"no picture"), ("z.webp", picture(2))]
+    files += [("z.txt", b"\xff\xfe"), ("README", b"?")]
+    paths = [write(tmp_path / "s.tar", files)]
+    batches, loader = load(paths, batch=10, workers=workers)
+    assert loader.skipped == {"no text": 2, "no image": 1, "bad image": 2}
+    assert [len(b.ids) for b in batches] == [10, 10], "batches keep their size"
+    assert not {"s/003", "s/005"} & set(ids(batches))
+    batches, _ = load(paths, batch=20, augment=False)
+    assert [len(b.ids) for b in batches] == [18]
+    said = [r.getMessage() for r in caplog.records]
+    assert sum("no text" in m for m in said) == 1 and sum("not an image" in m for m in said) == 1
+
+
+def test_pictures_of_which_none_is_one(tmp_path):
+    files = [(f"{i}.{kind}", b"cat") for i in range(9) for kind in ("jpg", "txt")]
+    with pytest.raises(ValueError, match="no image of a whole batch"):
+        load([write(tmp_path / "s.tar", files)])
+
+
+def test_kinds_of_pictures_and_captions(tmp_path):
+    files = [
+        ("a.jpg", picture(0, "JPEG", 300)),
+        ("a.json", json.dumps({"caption": "a cat", "url": "x"}).encode()),
+        ("b.png", picture(1, "PNG")),
+        ("b.json", json.dumps({"box_xyxy": [0, 0, 1, 1]}).encode()),
+        ("b.txt", b" dog \n"),
+        ("c.JPEG", picture(2, "JPEG")),
+        ("c.json", json.dumps({"label": 7}).encode()),
+        ("dir/d.webp", picture(3)),
+        ("dir/d.txt", "süß".encode()),
+        ("e.webp", picture(4)),
+        ("e.json", b'["no", "fields"]'),
+    ]
+    paths = [write(tmp_path / "s.tar", files)]
+    index = shards.index(paths)
+    want = [("s/a", "a cat"), ("s/b", "dog"), ("s/c", "7"), ("s/dir/d", "süß")]
+    assert index.samples == want and index.skipped == {"no text": 1}
+    assert sorted(ids(load(paths, batch=3, augment=False)[0])) == [id for id, _ in want]
+
+
+def test_a_shard_that_changes_is_read_again(tmp_path):
+    path = write(tmp_path / "s.tar", samples(8))
+    assert len(load([path])[0]) == 1
+    write(path, samples(24))
+    assert len(load([path])[0]) == 3
+
+
+# -- a teacher's vectors -------------------------------------------------------------------------
+
+
+def test_vectors_are_joined_by_id(paths, tmp_path):
+    known = [f"a-000/{i:03}" for i in range(40)]
+    image = np.arange(40, dtype=np.float16)[:, None] + np.zeros((1, 5), np.float16)
+    teacher.write(tmp_path, "a-000", teacher.Cached(known[::-1], image[::-1], -image[::-1]), "t")
+    batches, loader = load(paths, teacher=tmp_path)
+    assert loader.skipped == {"no teacher vector": 60}
+    for batch in batches:
+        assert batch.teacher.shape == (8, 5) and batch.teacher.dtype == torch.float32
+        for id, row, text in zip(batch.ids, batch.teacher, batch.teacher_text, strict=True):
+            want = float(id[-3:]) if id in known else 0.0
+            assert (row == want).all() and (text == -want).all()
+
+
+def test_a_folder_without_vectors(paths, tmp_path):
+    with pytest.raises(ValueError, match="holds no teacher's vectors"):
+        load(paths, teacher=tmp_path)
+
+
+# -- views ---------------------------------------------------------------------------------------
+
+
+def test_every_view_has_the_size_and_follows_the_seed():
+    import random
+
+    photo = Image.fromarray(np.random.default_rng(0).integers(0, 256, (50, 70, 3), np.uint8))
+    other = Image.new("RGB", (30, 30), "red")
+    for seed in range(300):
+        size = (16, 33, 64)[seed % 3]
+        one, two = (augment.augment(photo, size, random.Random(seed), other) for _ in "12")
+        assert one.size == (size, size) and one.mode == "RGB"
+        assert one.tobytes() == two.tobytes()
+
+
+def test_a_turned_view_has_no_empty_corners():
+    import random
+
+    white = Image.new("RGB", (60, 60), "white")
+    for angle in (-0.2, -0.1, 0.1, 0.2):
+        large = augment.crop(white, 77, random.Random(1))
+        assert augment.turn(large, 64, angle).getextrema() == ((255, 255),) * 3
+
+
+def test_a_sheet_of_views(folder, tmp_path):
+    augment.main([str(folder / "a-000.tar"), "--sheet", str(tmp_path / "s.png"), "--size", "16"])
+    assert Image.open(tmp_path / "s.png").size == (15 * 18, 16 * 18)
+    with pytest.raises(SystemExit):
+        augment.main([str(Path("/nowhere/x.tar")), "--sheet", str(tmp_path / "t.png")])
