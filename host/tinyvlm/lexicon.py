@@ -1,26 +1,75 @@
 # SPDX-License-Identifier: MIT
 """The offline text encoder: a table of words and short noun phrases with their vectors.
 
-A phrase is looked up as written, then without articles, then in the singular. One that is not in
-the table is *composed*: its head noun (the longest known ending) weighs most, known words before
-it pull the vector their way. A phrase whose head is unknown is an error with suggestions.
+A phrase is looked up as written, then without articles, then in the singular, then without minding
+where words are joined (lawnmower, lawn-mower).  One that is not in the table is *composed*: its
+head noun (the longest known ending) weighs most, known words before it pull the vector their way.
+A phrase whose head is unknown is an error with suggestions.
 
-File: an .npz with `names` (UTF-8, one a line), `vectors` int8 (n, dim), `centre` (teacher dim,),
-`projection` (teacher dim, dim) and `space`, the name of the text space.
+File: an .npz with `names` (UTF-8, one a line), `kinds` uint8 (n,) as numbered in KINDS, `vectors`
+int8 (n, dim), `centre` (teacher dim,), `projection` (teacher dim, dim) and `space`, the name of
+the text space.  tinyvlm.train.build_lexicon makes it.
 """
 
 from __future__ import annotations
 
 import difflib
+import heapq
+import re
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 
 import numpy as np
 
 from .text import Encoded, TextSpace, UnknownPhrase, normalize
 
+# Where a name's vector comes from: the teacher's own for just this name; its own from several
+# prompts, moved to where single prompts lie; or a regression from a sentence encoder.
+KINDS = ("exact", "ensemble", "estimated")
 HEAD_WEIGHT = 0.7  # a "red car" is a car first
 ARTICLES = {"a", "an", "the", "my", "your", "our", "some", "of", "with", "and", "in", "on"}
+IRREGULAR = {  # ending of the plural -> of the singular: firemen, grandchildren, dormice
+    "men": "man",
+    "people": "person",
+    "children": "child",
+    "feet": "foot",
+    "teeth": "tooth",
+    "geese": "goose",
+    "mice": "mouse",
+    "oxen": "ox",
+    "cacti": "cactus",
+    "fungi": "fungus",
+    "larvae": "larva",
+}
+
+
+def normalise(name: str) -> str:
+    """'Computer_Keyboard ' -> 'computer keyboard': the form in which names are compared."""
+    name = name.casefold().replace("_", " ").replace("-", " ").replace("’", "'")
+    return " ".join(re.sub(r"[()]", " ", name).split())
+
+
+def singulars(name: str) -> list[str]:
+    """Guesses at the singular of an English noun, or of a phrase's last word, likeliest first."""
+    guesses = [
+        name.removesuffix(many) + one for many, one in IRREGULAR.items() if name.endswith(many)
+    ]
+    if len(name) < 3 or not name.endswith("s") or name.endswith("ss"):
+        return guesses
+    if name.endswith("ves"):  # leaves, knives; gloves need the rule below
+        guesses += [name[:-3] + "f", name[:-3] + "fe"]
+    guesses.append(name[:-1])
+    if name.endswith("ies"):
+        guesses.append(name[:-3] + "y")
+    elif name.endswith("es"):
+        guesses.append(name[:-2])
+    return guesses
+
+
+def squeeze(name: str) -> str:
+    """The name without what is written in different ways: "rubik's cube" -> "rubikscube"."""
+    return name.replace(" ", "").replace("'", "").replace(".", "")
 
 
 @dataclass
@@ -28,6 +77,7 @@ class Lexicon:
     """Phrase -> vector by table and composition. `index` maps a name to its row."""
 
     index: dict[str, int]
+    kinds: np.ndarray
     vectors: np.ndarray
     text_space: TextSpace
     name: str = "lexicon"
@@ -43,10 +93,10 @@ class Lexicon:
                     table["centre"].astype(np.float32),
                     table["projection"].astype(np.float32),
                 )
-                vectors = table["vectors"]
+                kinds, vectors = table["kinds"], table["vectors"]
         except (KeyError, ValueError, OSError) as error:
             raise ValueError(f"{path}: not a tinyvlm lexicon ({error})") from error
-        return cls({name: row for row, name in enumerate(names)}, vectors, space)
+        return cls({name: row for row, name in enumerate(names)}, kinds, vectors, space)
 
     @property
     def space(self) -> str:
@@ -56,19 +106,26 @@ class Lexicon:
     def __len__(self) -> int:
         return len(self.index)
 
+    def kind(self, name: str) -> str:
+        """One of KINDS. KeyError if the name is not in the table."""
+        return KINDS[self.kinds[self.index[name]]]
+
     def encode(self, phrase: str, prompts: tuple[str, ...] = ()) -> Encoded:
         """Vector of a phrase. The prompts are already in the table, so they are not used."""
-        words = phrase.casefold().replace("_", " ").replace("-", " ").split()
+        words = normalise(phrase).split()
         content = [word for word in words if word not in ARTICLES] or words
-        for candidate in (words, content):
-            if (name := self._lookup(candidate)) is not None:
-                exact = name == phrase.casefold()
-                return Encoded(self._row(name), "exact" if exact else f"exact ({name})")
+        # Words are joined only when nothing else helps: "a corn" is no acorn.
+        for joined in (False, True):
+            for candidate in (words, content):
+                if (name := self._lookup(candidate, joined)) is not None:
+                    how = self.kind(name)
+                    same = name == phrase.casefold()
+                    return Encoded(self._row(name), how if same else f"{how} ({name})")
         for start in range(1, len(content)):
-            head = self._lookup(content[start:])
-            if head is not None:
-                return self._compose(content[:start], head)
-        raise UnknownPhrase(f"{phrase!r} is not in the lexicon{self._suggest(phrase, content)}")
+            for joined in (False, True):
+                if (head := self._lookup(content[start:], joined)) is not None:
+                    return self._compose(content[:start], head)
+        raise UnknownPhrase(f"{phrase!r} is not in the lexicon{self._suggest(words, content)}")
 
     def _compose(self, words: list[str], head: str) -> Encoded:
         known = [name for word in words if (name := self._lookup([word])) is not None]
@@ -82,38 +139,36 @@ class Lexicon:
             vector = normalize(HEAD_WEIGHT * vector + (1 - HEAD_WEIGHT) * side)
         return Encoded(vector, note)
 
-    def _lookup(self, words: list[str]) -> str | None:
+    def _lookup(self, words: list[str], joined: bool = False) -> str | None:
         """The table's name for these words: as they are, or with the last one in the singular."""
-        if not words:
-            return None
-        for last in (words[-1], *_singulars(words[-1])):
-            name = " ".join([*words[:-1], last])
-            for spelling in (name, name.replace(" ", "-"), name.replace(" ", "")):
-                if spelling in self.index:
-                    return spelling
+        name = " ".join(words)
+        for form in (name, *singulars(name)):
+            found = self._squeezed.get(squeeze(form)) if joined else form
+            if found in self.index:
+                return found
         return None
+
+    @cached_property
+    def _squeezed(self) -> dict[str, str]:
+        return {squeeze(name): name for name in self.index}
 
     def _row(self, name: str) -> np.ndarray:
         return normalize(self.vectors[self.index[name]].astype(np.float32))
 
-    def _suggest(self, phrase: str, words: list[str]) -> str:
-        near = difflib.get_close_matches(phrase.casefold(), self.index, 3, 0.75)
-        near += difflib.get_close_matches(words[-1], self.index, 3, 0.75)
-        near = list(dict.fromkeys(near))[:4]
+    def _suggest(self, words: list[str], content: list[str]) -> str:
+        near = dict.fromkeys([*self._near(" ".join(words), 3), *self._near(content[-1], 3)])
         if near:
-            return f"; did you mean {', '.join(near)}?"
+            return f"; did you mean {', '.join(list(near)[:4])}?"
         return "; write `label: other words for it`, or use --text-encoder open_clip:..."
 
+    def _near(self, word: str, count: int) -> list[str]:
+        """Names spelled like `word`. The exact comparison is slow: it gets the 100 names with
+        the most pairs of letters in common."""
+        pairs = {word[i : i + 2] for i in range(len(word) - 1)}
 
-def _singulars(word: str) -> list[str]:
-    """Guesses at the singular of an English noun, likeliest first."""
-    if not word.endswith("s") or word.endswith("ss") or len(word) < 4:
-        return []
-    guesses = [word[:-1]]
-    if word.endswith("ies"):
-        guesses.insert(0, word[:-3] + "y")
-    elif word.endswith("ves"):
-        guesses += [word[:-3] + "f", word[:-3] + "fe"]
-    if word.endswith("es"):
-        guesses.append(word[:-2])
-    return guesses
+        def common(name: str) -> float:
+            return sum(pair in name for pair in pairs) - abs(len(name) - len(word)) / 2
+
+        return difflib.get_close_matches(
+            word, heapq.nlargest(100, self.index, key=common), count, 0.75
+        )

