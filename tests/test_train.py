@@ -19,8 +19,8 @@ from PIL import Image
 torch = pytest.importorskip("torch", reason="torch is not installed (extra `train`)")
 
 from tinyvlm.text import create_text_encoder  # noqa: E402
-from tinyvlm.train import checkpoint, config, labels, main, student, teacher, text  # noqa: E402
-from tinyvlm.train.space import from_lexicon  # noqa: E402
+from tinyvlm.train import checkpoint, config, labels, main, space, student, teacher, text  # noqa: E402
+from tinyvlm.train.place import Place  # noqa: E402
 
 HOST = Path(__file__).parents[1] / "host"
 CLASSES = ("cat", "rocket", "coin", "umbrella")  # the last is one that training sets aside
@@ -198,32 +198,26 @@ def test_bad_shards_and_images_are_counted(folder, tmp_path):
 
 def test_captions_and_a_teacher(folder, tmp_path):
     """No class names at all: embeddings of a teacher, and its vectors of the captions."""
-    if not hasattr(teacher, "read"):
-        pytest.skip("teachers' caches cannot be read yet")
-    safetensors = pytest.importorskip("safetensors.torch")
     rng = np.random.default_rng(2)
     points = rng.normal(size=(4, 300)).astype(np.float16)  # one a class
     with tarfile.open(tmp_path / "web-000.tar", "w") as tar:
-        for i in range(160):
+        for i in range(320):
             add(tar, f"{i}.jpg", picture(i, rng))
             add(tar, f"{i}.json", json.dumps({"caption": f"stripes, number {i}"}).encode())
-    rows = [i % 4 for i in range(160)]
-    noise = rng.normal(size=(2, 160, 300)).astype(np.float16)
+    rows = [i % 4 for i in range(320)]
+    noise = rng.normal(size=(2, 320, 300)).astype(np.float16)
     vectors = {k: points[rows] + noise[j] / 4 for j, k in enumerate(("image", "text"))}
     (tmp_path / "cache").mkdir()
-    safetensors.save_file(
-        {k: torch.from_numpy(v) for k, v in vectors.items()},
-        tmp_path / "cache" / "web-000.safetensors",
-        {"ids": json.dumps([f"web-000/{i}" for i in range(160)]), "teacher": "fake"},
-    )
+    cached = teacher.Cached([f"web-000/{i}" for i in range(320)], **vectors)
+    teacher.write(tmp_path / "cache", "web-000", cached, "fake")
     arguments = ["--config", "smoke", "--train-data", str(tmp_path / "web-000.tar")]
-    arguments += ["--teacher", str(tmp_path / "cache"), "--logs", str(tmp_path), "--epochs", "8"]
+    arguments += ["--teacher", str(tmp_path / "cache"), "--logs", str(tmp_path)]
     assert main.main(arguments) == 0
     first, *_, last = results(tmp_path / "smoke")
     for kind in ("distill", "relation", "contrast"):
         assert np.mean(last["loss"][kind]) < np.mean(first["loss"][kind])
     assert "label" not in last["loss"]
-    assert np.mean(last["teacher"]) > np.mean(first["teacher"])
+    assert len(last["teacher"]) == len(last["retrieval"]) == 5
     assert checkpoint.load(tmp_path / "smoke").matrix.shape == (256, 300)
 
 
@@ -234,6 +228,7 @@ def test_captions_and_a_teacher(folder, tmp_path):
         (("--model", "huge"), "--model huge: unknown; take base, max78000, nano, smoke"),
         (("--train-data", "nowhere/*.tar"), "no shard matches 'nowhere/*.tar'"),
         (("--text-vectors", "nothing.npz"), "--text-vectors nothing.npz: there is no such file"),
+        (("--teacher", "nowhere"), "--teacher: nowhere holds no teacher's vectors"),
         (("--batch-size", "5000"), "fewer than the 5000 of a step"),
         (("--epochs", "0"), "--epochs must be more than 0"),
         (("--device", "abacus"), "--device abacus"),
@@ -254,12 +249,29 @@ def test_without_text_vectors_the_student_learns_the_lexicons_space(folder, tmp_
     c = checkpoint.load(tmp_path / "plain")
     assert np.array_equal(c.matrix, book.text_space.projection.T)
     texts = ["cat", "coin", "umbrella"]
-    table, space = from_lexicon(texts)
+    table, found = space.from_lexicon(texts)
     for name in texts:
-        cosine = space.project(table.vector[name][None]) @ book.encode(name).vector
+        cosine = found.project(table.vector[name][None]) @ book.encode(name).vector
         assert cosine > 0.999
     with pytest.raises(SystemExit, match="class 'xyzzyx': .* is not in the lexicon"):
-        from_lexicon(["cat", "xyzzyx"])
+        space.from_lexicon(["cat", "xyzzyx"])
+
+
+def test_estimated_vectors_are_made_once(folder, tmp_path, monkeypatch):
+    asked = []
+
+    def estimate(table, names):
+        asked.append(names)
+        table.vector |= {name: table.vector["cat"] for name in names}
+
+    monkeypatch.setattr(text, "add_estimates", estimate)
+    for _ in range(2):
+        table = text.load_table(folder / "names.npz")
+        place = Place(0, 1, torch.device("cpu"))
+        space.estimate(table, ["cat", "quokka", labels.UNLABELLED], tmp_path / "e.npz", place)
+        assert table.kind["quokka"] == "estimated"
+        assert np.array_equal(table.vector["quokka"], table.vector["cat"])
+    assert asked == [["quokka"]]
 
 
 def test_a_run_is_not_overwritten(folder, run):

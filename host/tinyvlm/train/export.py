@@ -97,7 +97,7 @@ def load_data(point: checkpoint.Checkpoint, config: TrainConfig) -> Data:
         raise SystemExit(f"--train-data: {e}") from None
     place = join(config.device)
     index = task.make_index(config, paths, place)
-    loss, classes = space.make_loss(config, index, paths)
+    loss, classes = space.make_loss(config, index, paths, place)
     tensors, _ = checkpoint.read(point.path)
     rounded = text_space(point)
     tensors |= {"matrix": torch.tensor(rounded.matrix), "centre": torch.tensor(rounded.centre)}

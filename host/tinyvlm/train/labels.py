@@ -221,20 +221,12 @@ class Classes:
     number: dict[str, int]
 
 
-def find_classes(texts: Iterable[str], table: text.TextTable, estimate: bool) -> Classes | None:
-    """The classes among the texts of a data set; None if there are none.
+def find_classes(texts: Iterable[str], table: text.TextTable) -> Classes | None:
+    """The classes among the texts of a data set: those that the table has; None if it has none.
 
-    With `estimate` every text but UNLABELLED is a class name, and gets a vector if it lacks one;
-    otherwise a text is a class name if the table has it.  Words above them come along.
+    Words above them come along.
     """
     plain = {t: text_name(t) for t in texts if t != UNLABELLED}
-    if estimate:
-        if len(set(plain.values())) > MOST:
-            raise SystemExit(
-                f"{len(set(plain.values()))} different texts are no class names but captions:"
-                " make a teacher's cache with `tinyvlm-train cache` and name it with --teacher"
-            )
-        text.add_estimates(table, sorted(plain.values()))
     plain = {t: name for t, name in plain.items() if table.find(name) is not None}
     if not plain:
         return None

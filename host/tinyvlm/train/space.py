@@ -8,16 +8,19 @@ tinyvlm ships, so that the lexicon can be used with the new student.  A teacher 
 
 from __future__ import annotations
 
+import io
 from collections.abc import Iterable
 from pathlib import Path
 
 import numpy as np
 import torch
 
+from tinyvlm.files import write_atomic
 from tinyvlm.text import UnknownPhrase, create_text_encoder
-from tinyvlm.train import labels, shards, text
+from tinyvlm.train import labels, shards, teacher, text
 from tinyvlm.train.config import TrainConfig
 from tinyvlm.train.loss import MatryoshkaLoss
+from tinyvlm.train.place import Place
 
 SAMPLE = 50_000  # cached vectors that centres and axes are computed from
 
@@ -28,15 +31,16 @@ def folder(config: TrainConfig) -> Path | None:
 
 
 def make_loss(
-    config: TrainConfig, index: dict, paths: list[Path]
+    config: TrainConfig, index: dict, paths: list[Path], place: Place
 ) -> tuple[MatryoshkaLoss, labels.Classes | None]:
     """The loss with its space, and the class names, if the data have any."""
-    cached, classes = sample(config, paths), None
+    cached = sample(config, paths)
     if config.text_vectors:
         if not Path(config.text_vectors).exists():
             raise SystemExit(f"--text-vectors {config.text_vectors}: there is no such file")
         table = text.load_table(Path(config.text_vectors))
-        classes = labels.find_classes(index["texts"], table, estimate=not captions(index, config))
+        if not captions(index, config):
+            estimate(table, index["texts"], config.run / "estimates.npz", place)
     elif cached:
         table = as_table(cached.get("text", cached["image"]))
     if config.text_vectors or cached:
@@ -44,13 +48,15 @@ def make_loss(
     else:
         captions(index, config)
         table, space = from_lexicon(index["texts"])
-        classes = labels.find_classes(index["texts"], table, estimate=False)
     if len(space.matrix) < config.student.dim:
         raise SystemExit(
             f"{len(space.matrix)} axes are too few for {config.student.dim} numbers: the text"
             " vectors, or the teacher's, must be longer and more"
         )
+    classes = labels.find_classes(index["texts"], table)
     images = cached["image"].mean(0) if "image" in cached else space.centre
+    if cached and str(teacher.name_in(folder(config))).startswith("tflite:"):
+        images = np.zeros_like(images)  # a classifier's points are centred as the names are
     centres = torch.tensor(space.centre), torch.tensor(images)
     return MatryoshkaLoss(config, torch.tensor(space.matrix), *centres, classes), classes
 
@@ -65,6 +71,30 @@ def captions(index: dict, config: TrainConfig) -> bool:
             " names: make a teacher's cache with `tinyvlm-train cache`, name it with --teacher"
         )
     return found
+
+
+def estimate(table: text.TextTable, texts: Iterable[str], file: Path, place: Place) -> None:
+    """Give class names that the table lacks a vector.  It takes a minute: `file` remembers."""
+    plain = {labels.text_name(t) for t in texts if t != labels.UNLABELLED}
+    missing = sorted(name for name in plain if table.find(name) is None)
+    if not missing:
+        return
+    if place.rank == 0 and set(missing) - read_estimates(file).keys():
+        text.add_estimates(table, missing)
+        out = io.BytesIO()
+        np.savez(out, names=missing, vectors=np.stack([table.vector[n] for n in missing]))
+        write_atomic(file, out.getvalue())
+    place.wait()
+    for name, vector in read_estimates(file).items():
+        table.vector[name], table.kind[name] = vector, "estimated"
+
+
+def read_estimates(file: Path) -> dict[str, np.ndarray]:
+    """Name -> vector (d,)."""
+    if not file.exists():
+        return {}
+    with np.load(file) as z:
+        return dict(zip(map(str, z["names"]), z["vectors"], strict=True))
 
 
 def from_lexicon(texts: Iterable[str]) -> tuple[text.TextTable, text.TextSpace]:
@@ -94,14 +124,15 @@ def sample(config: TrainConfig, paths: list[Path]) -> dict[str, np.ndarray]:
     """Cached vectors of the first shards: {"image", "text": (n, d) float32}, as far as there."""
     if config.teacher == "labels":
         return {}
-    from tinyvlm.train import teacher
-
     found: dict[str, list[np.ndarray]] = {}
     for path in paths:
-        cached = teacher.read(folder(config), shards.stem(path))
+        try:
+            cached = teacher.read(folder(config), shards.stem(path))
+        except ValueError as e:
+            raise SystemExit(f"--teacher: {e}") from None
         for key in ("image", "text"):
             rows = getattr(cached, key)
-            if rows is not None:
+            if rows is not None and rows.any():
                 found.setdefault(key, []).append(rows[np.any(rows, axis=1)].astype(np.float32))
         if found and max(sum(map(len, rows)) for rows in found.values()) >= SAMPLE:
             break

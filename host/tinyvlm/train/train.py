@@ -79,7 +79,7 @@ def side(epoch: int, config: TrainConfig) -> int:
 def begin(config: TrainConfig, place: Place, index: dict, paths: list[Path]):
     """(student, loss, classes) before the first step, on the device."""
     torch.manual_seed(config.seed)
-    loss, classes = space.make_loss(config, index, paths)
+    loss, classes = space.make_loss(config, index, paths, place)
     student = Student(config.student).to(memory_format=torch.channels_last)
     cost = cost_table(config.student)
     log.info(
