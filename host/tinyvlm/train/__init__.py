@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: MIT
-"""Training: photos and class names in, an int8 `tinyvlm.graph.Graph` and a lexicon out.
+"""Training: shards of photos with class names or captions in, a `.tvlm` out.
 
-Needs torch; read in the order data, text, labels, student, loss, train, quantize, export.
+Needs torch. Read in the order config, student, shards, augment, text, labels, space, loss, task,
+train, checkpoint; then teacher and cache; integer, quantize, export.
 """
