@@ -219,7 +219,8 @@ def decode(blob: bytes, size: int) -> Image.Image:
     try:
         image = Image.open(io.BytesIO(blob), formats=("JPEG", "WEBP", "PNG"))
         image.draft("RGB", (2 * size, 2 * size))  # JPEG: decoded at 1/2, 1/4, 1/8 for free
-        return image.convert("RGB")
+        image.load()
+        return image if image.mode == "RGB" else image.convert("RGB")
     except Exception as error:  # Pillow raises OSError, SyntaxError, struct.error, ...
         raise ValueError(str(error)) from error
 
