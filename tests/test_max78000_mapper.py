@@ -50,7 +50,7 @@ def test_encoder():
 def test_random_graphs():
     """Folds, pools, sums that are copied, written in place or pooled, widths up to 149."""
     bad = n = copies = pooled = 0
-    for seed in range(60):
+    for seed in range(30):
         graph = random_graph(seed)
         try:
             layers = mapper.map_graph(graph).network.layers
@@ -62,10 +62,10 @@ def test_random_graphs():
         more = differences(graph, samples.random_image(graph, seed))
         bad, n = bad + more[0], n + more[1]
     print(f"\n{bad} of {n} differ")
-    assert bad == 0 and copies > 20 and pooled > 5
+    assert bad == 0 and copies > 10 and pooled > 2
 
 
-@settings(max_examples=15, deadline=None)
+@settings(max_examples=10, deadline=None)
 @given(st.integers(1000, 1 << 30))
 def test_any_graph(seed):
     graph = random_graph(seed)

@@ -104,7 +104,7 @@ def combine(draw, layers, append, pooling):
     last.in_offset, last.out_offset = to, offset
 
 
-@settings(max_examples=150, deadline=None, suppress_health_check=list(HealthCheck))
+@settings(max_examples=100, deadline=None, suppress_health_check=list(HealthCheck))
 @given(networks(), st.integers(1, 1 << 30))
 def test_any_network(network, seed):
     try:

@@ -111,14 +111,21 @@ static int load_weights(tv_max78000_t *dev, const tv_max78000_plan_t *plan, tv_m
         uint32_t first = tv_u16(p + 2), stores = tv_m78_block_bytes(tv_u16(p + 4)) / 4;
         uint32_t to = TV_M78_QUADRANT(p[0] / 16u) + TV_M78_WEIGHTS + TV_M78_WEIGHTS_STEP * (p[0] % 16u) + 4 * first;
         put(dev, to + 1, 1); // a store of one byte: the stream begins at this word
-        for (; stores; stores--, to += 4, s.data += 4, s.left -= 4) {
+        while (stores) {
             if (s.left == 0) {
                 int err = next_chunk(&s);
                 if (err) {
                     return err;
                 }
             }
-            put(dev, to, (uint32_t)s.data[0] << 24 | (uint32_t)s.data[1] << 16 | (uint32_t)s.data[2] << 8 | s.data[3]);
+            uint32_t count = stores < s.left / 4 ? stores : s.left / 4;
+            const uint8_t *from = s.data, *end = from + 4 * count;
+            for (; from < end; from += 4, to += 4) {
+                put(dev, to, (uint32_t)from[0] << 24 | (uint32_t)from[1] << 16 | (uint32_t)from[2] << 8 | from[3]);
+            }
+            s.data = end;
+            s.left -= 4 * count;
+            stores -= count;
         }
     }
     return read != NULL && s.crc != plan->weights_crc ? TV_MAX78000_ERR_DAMAGED : TV_MAX78000_OK;

@@ -78,7 +78,7 @@ typedef struct {
 
 // Check a plan and describe it. After TV_MAX78000_OK nothing is written outside the accelerator's
 // blocks, whatever the plan contains. `size` may end before the weights; the rest is all read
-// (CRC): about 7 instructions a byte.
+// (CRC): about 10 instructions a byte.
 int tv_max78000_plan_open(tv_max78000_plan_t *plan, const void *data, size_t size);
 
 // The accelerator. Zero-initialize it, but for `bus`.

@@ -55,6 +55,28 @@ static void put_pixel(tv_max78000_t *dev, const tv_max78000_plan_t *plan, const 
     }
 }
 
+// The same for a row of pixels where every word takes four neighbours of a run: one data memory
+// after the other, whole words.
+static void put_row(tv_max78000_t *dev, const tv_max78000_plan_t *plan, const int8_t *rows, uint32_t pixel) {
+    uint32_t run = (uint32_t)plan->fold * plan->in_c, step = (uint32_t)plan->in_w * plan->in_c;
+    uint32_t processor = tv_m78_next(plan->in_processors, 0);
+    for (uint32_t row = 0; row < plan->fold; row++, rows += step) {
+        for (uint32_t i = 0; i < run; i += 4, processor += 4) {
+            uint32_t address = TV_M78_DATA_ADDRESS(processor) + plan->in_offset + 4 * pixel;
+            const uint8_t *from = (const uint8_t *)rows + i;
+            for (uint32_t left = plan->in_w / plan->fold; left; left--, address += 4, from += run) {
+                tv_max78000_write32(dev->bus, address, tv_u32(from));
+            }
+        }
+    }
+}
+
+static bool has_words(const tv_max78000_plan_t *plan) {
+    uint32_t run = (uint32_t)plan->fold * plan->in_c, first = tv_m78_next(plan->in_processors, 0);
+    uint64_t mask = plan->in_processors >> first;
+    return run % 4 == 0 && plan->fold * run <= TV_M78_PROCESSORS && first % 4 == 0 && (mask & (mask + 1)) == 0;
+}
+
 // Pixels first ... first + count - 1 of one channel, four to a word.
 static void put_plane(tv_max78000_t *dev, uint32_t address, const int8_t *from, uint32_t step, uint32_t first, uint32_t count) {
     for (uint32_t pixel = first; pixel < first + count; pixel++, from += step) {
@@ -85,9 +107,14 @@ int tv_max78000_rows(tv_max78000_t *dev, const tv_max78000_plan_t *plan, const i
         return TV_MAX78000_OK;
     }
     uint32_t pixel = y / fold * (width / fold);
-    for (; count; count -= fold, rows += (size_t)fold * width * channels) {
-        for (uint32_t x = 0; x < width; x += fold) {
-            put_pixel(dev, plan, rows + (size_t)x * channels, pixel++);
+    bool words = has_words(plan);
+    for (; count; count -= fold, rows += (size_t)fold * width * channels, pixel += width / fold) {
+        if (words) {
+            put_row(dev, plan, rows, pixel);
+            continue;
+        }
+        for (uint32_t x = 0; x < width / fold; x++) {
+            put_pixel(dev, plan, rows + (size_t)x * fold * channels, pixel + x);
         }
     }
     return TV_MAX78000_OK;
