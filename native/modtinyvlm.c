@@ -428,11 +428,24 @@ static MP_DEFINE_CONST_OBJ_TYPE(
     locals_dict, &encoder_locals_dict
     );
 
-// embedding, vectors, rows, stored_dim, bits, dim, out
-static mp_obj_t tinyvlm_score(size_t n_args, const mp_obj_t *args) {
-    (void)n_args;
-    mp_int_t rows = mp_obj_get_int(args[2]), stored_dim = mp_obj_get_int(args[3]);
-    mp_int_t bits = mp_obj_get_int(args[4]), dim = mp_obj_get_int(args[5]);
+static void *get_array(mp_obj_t obj, mp_uint_t flags, const char *name, size_t count, size_t item) {
+    void *buf = get_buffer(obj, flags, name, count * item);
+    if ((uintptr_t)buf % item != 0) {
+        mp_raise_msg_varg(&mp_type_ValueError, MP_ERROR_TEXT("%s must be aligned, an array"), name);
+    }
+    return buf;
+}
+
+typedef struct {
+    const uint8_t *data;
+    size_t rows, stored_dim, dim;
+    int bits;
+} vectors_t;
+
+// args: vectors, rows, stored_dim, bits, dim
+static void get_vectors(vectors_t *v, const mp_obj_t *args) {
+    mp_int_t rows = mp_obj_get_int(args[1]), stored_dim = mp_obj_get_int(args[2]);
+    mp_int_t bits = mp_obj_get_int(args[3]), dim = mp_obj_get_int(args[4]);
     if (rows < 0 || rows > UINT16_MAX * 2 || (bits != 4 && bits != 8)
         || dim < 1 || dim > stored_dim || stored_dim > UINT16_MAX) {
         mp_raise_msg_varg(&mp_type_ValueError,
@@ -440,24 +453,117 @@ static mp_obj_t tinyvlm_score(size_t n_args, const mp_obj_t *args) {
             (int)rows, (int)dim, (int)stored_dim, (int)bits);
     }
     uint64_t size = (uint64_t)rows * tv_vector_size((size_t)stored_dim, (int)bits);
-    const int8_t *embedding = get_buffer(args[0], MP_BUFFER_READ, "the embedding", (size_t)dim);
-    const uint8_t *vectors = get_buffer(args[1], MP_BUFFER_READ, "vectors",
-        size > SIZE_MAX ? SIZE_MAX : (size_t)size);
-    float *out = get_buffer(args[6], MP_BUFFER_WRITE, "out", (size_t)rows * sizeof(float));
-    if ((uintptr_t)out % sizeof(float) != 0) {
-        mp_raise_msg(&mp_type_ValueError, MP_ERROR_TEXT("out must be aligned, an array('f')"));
+    v->data = get_buffer(args[0], MP_BUFFER_READ, "vectors", size > SIZE_MAX ? SIZE_MAX : (size_t)size);
+    v->rows = (size_t)rows;
+    v->stored_dim = (size_t)stored_dim;
+    v->bits = (int)bits;
+    v->dim = (size_t)dim;
+}
+
+typedef struct {
+    const int8_t *data;
+    size_t cells, dim;
+} map_t;
+
+// args: map, cells
+static void get_map(map_t *m, const mp_obj_t *args, size_t dim) {
+    mp_buffer_info_t buf;
+    mp_get_buffer_raise(args[0], &buf, MP_BUFFER_READ);
+    mp_int_t cells = mp_obj_get_int(args[1]);
+    if (cells < 1 || buf.len % (size_t)cells != 0 || buf.len / (size_t)cells < dim) {
+        mp_raise_msg_varg(&mp_type_ValueError, MP_ERROR_TEXT("a map of %u bytes has not %d cells of %u numbers"),
+            (unsigned)buf.len, (int)cells, (unsigned)dim);
     }
-    tv_score(embedding, vectors, (size_t)rows, (size_t)stored_dim, (int)bits, (size_t)dim, out);
+    m->data = buf.buf;
+    m->cells = (size_t)cells;
+    m->dim = buf.len / (size_t)cells;
+}
+
+// embedding, vectors, rows, stored_dim, bits, dim, out
+static mp_obj_t tinyvlm_score(size_t n_args, const mp_obj_t *args) {
+    (void)n_args;
+    vectors_t v;
+    get_vectors(&v, args + 1);
+    const int8_t *embedding = get_buffer(args[0], MP_BUFFER_READ, "the embedding", v.dim);
+    float *out = get_array(args[6], MP_BUFFER_WRITE, "out", v.rows, sizeof(float));
+    tv_score(embedding, v.data, v.rows, v.stored_dim, v.bits, v.dim, out);
     return mp_const_none;
 }
 static MP_DEFINE_CONST_FUN_OBJ_VAR_BETWEEN(tinyvlm_score_obj, 7, 7, tinyvlm_score);
 
-static mp_obj_t tinyvlm_crc32(mp_obj_t data) {
-    mp_buffer_info_t buf;
-    mp_get_buffer_raise(data, &buf, MP_BUFFER_READ);
-    return mp_obj_new_int_from_uint(tv_crc32(0, buf.buf, buf.len));
+// embedding, vectors, rows, stored_dim, bits, dim, count, index, cosines -> how many
+static mp_obj_t tinyvlm_top(size_t n_args, const mp_obj_t *args) {
+    (void)n_args;
+    vectors_t v;
+    get_vectors(&v, args + 1);
+    const int8_t *embedding = get_buffer(args[0], MP_BUFFER_READ, "the embedding", v.dim);
+    mp_int_t count = mp_obj_get_int(args[6]);
+    if (count < 0 || v.rows > UINT16_MAX + 1u) {
+        mp_raise_msg_varg(&mp_type_ValueError, MP_ERROR_TEXT("cannot take the best %d of %u rows"),
+            (int)count, (unsigned)v.rows);
+    }
+    uint16_t *index = get_array(args[7], MP_BUFFER_WRITE, "index", (size_t)count, sizeof(uint16_t));
+    float *cosines = get_array(args[8], MP_BUFFER_WRITE, "cosines", (size_t)count, sizeof(float));
+    return MP_OBJ_NEW_SMALL_INT(tv_top(embedding, v.data, v.rows, v.stored_dim, v.bits, v.dim,
+        (size_t)count, index, cosines));
 }
-static MP_DEFINE_CONST_FUN_OBJ_1(tinyvlm_crc32_obj, tinyvlm_crc32);
+static MP_DEFINE_CONST_FUN_OBJ_VAR_BETWEEN(tinyvlm_top_obj, 9, 9, tinyvlm_top);
+
+// map, cells, vectors, rows, stored_dim, bits, dim, cosines, peaks, levels
+static mp_obj_t tinyvlm_map_peaks(size_t n_args, const mp_obj_t *args) {
+    (void)n_args;
+    vectors_t v;
+    map_t m;
+    get_vectors(&v, args + 2);
+    get_map(&m, args, v.dim);
+    float *cosines = get_array(args[7], MP_BUFFER_WRITE, "cosines", v.rows, sizeof(float));
+    float *peaks = get_array(args[8], MP_BUFFER_WRITE, "peaks", v.rows, sizeof(float));
+    float *levels = get_array(args[9], MP_BUFFER_WRITE, "levels", 2 * m.cells, sizeof(float));
+    tv_map_peaks(m.data, m.cells, m.dim, v.data, v.rows, v.stored_dim, v.bits, v.dim, cosines, peaks, levels);
+    return mp_const_none;
+}
+static MP_DEFINE_CONST_FUN_OBJ_VAR_BETWEEN(tinyvlm_map_peaks_obj, 10, 10, tinyvlm_map_peaks);
+
+// map, cells, vectors, row, stored_dim, bits, dim, levels, heat
+static mp_obj_t tinyvlm_map_heat(size_t n_args, const mp_obj_t *args) {
+    (void)n_args;
+    vectors_t v;
+    map_t m;
+    mp_obj_t rows = MP_OBJ_NEW_SMALL_INT(mp_obj_get_int(args[3]) + 1); // the last of them is meant
+    mp_obj_t vectors[5] = { args[2], rows, args[4], args[5], args[6] };
+    get_vectors(&v, vectors);
+    get_map(&m, args, v.dim);
+    if (v.rows == 0) {
+        mp_raise_msg(&mp_type_ValueError, MP_ERROR_TEXT("rows count from 0"));
+    }
+    float *levels = get_array(args[7], MP_BUFFER_READ, "levels", 2 * m.cells, sizeof(float));
+    float *heat = get_array(args[8], MP_BUFFER_WRITE, "heat", m.cells, sizeof(float));
+    const uint8_t *vector = v.data + (v.rows - 1) * tv_vector_size(v.stored_dim, v.bits);
+    tv_map_heat(m.data, m.cells, m.dim, vector, v.stored_dim, v.bits, v.dim, levels, heat);
+    return mp_const_none;
+}
+static MP_DEFINE_CONST_FUN_OBJ_VAR_BETWEEN(tinyvlm_map_heat_obj, 9, 9, tinyvlm_map_heat);
+
+// map, cells, mask, embedding
+static mp_obj_t tinyvlm_map_mean(size_t n_args, const mp_obj_t *args) {
+    (void)n_args;
+    map_t m;
+    get_map(&m, args, 1);
+    const uint8_t *mask = get_buffer(args[2], MP_BUFFER_READ, "the mask", m.cells);
+    int8_t *embedding = get_buffer(args[3], MP_BUFFER_WRITE, "the embedding", m.dim);
+    tv_map_mean(m.data, m.cells, m.dim, mask, embedding);
+    return mp_const_none;
+}
+static MP_DEFINE_CONST_FUN_OBJ_VAR_BETWEEN(tinyvlm_map_mean_obj, 4, 4, tinyvlm_map_mean);
+
+// data[, crc of what came before]
+static mp_obj_t tinyvlm_crc32(size_t n_args, const mp_obj_t *args) {
+    mp_buffer_info_t buf;
+    mp_get_buffer_raise(args[0], &buf, MP_BUFFER_READ);
+    uint32_t crc = n_args > 1 ? (uint32_t)mp_obj_get_int_truncated(args[1]) : 0;
+    return mp_obj_new_int_from_uint(tv_crc32(crc, buf.buf, buf.len));
+}
+static MP_DEFINE_CONST_FUN_OBJ_VAR_BETWEEN(tinyvlm_crc32_obj, 1, 2, tinyvlm_crc32);
 
 // backends(): names of the kernels in this firmware, the default first.
 static mp_obj_t tinyvlm_backends(void) {
@@ -487,6 +593,10 @@ static const mp_rom_map_elem_t tinyvlm_globals_table[] = {
     { MP_ROM_QSTR(MP_QSTR___name__), MP_ROM_QSTR(MP_QSTR__tinyvlm) },
     { MP_ROM_QSTR(MP_QSTR_Encoder), MP_ROM_PTR(&encoder_type) },
     { MP_ROM_QSTR(MP_QSTR_score), MP_ROM_PTR(&tinyvlm_score_obj) },
+    { MP_ROM_QSTR(MP_QSTR_top), MP_ROM_PTR(&tinyvlm_top_obj) },
+    { MP_ROM_QSTR(MP_QSTR_map_peaks), MP_ROM_PTR(&tinyvlm_map_peaks_obj) },
+    { MP_ROM_QSTR(MP_QSTR_map_heat), MP_ROM_PTR(&tinyvlm_map_heat_obj) },
+    { MP_ROM_QSTR(MP_QSTR_map_mean), MP_ROM_PTR(&tinyvlm_map_mean_obj) },
     { MP_ROM_QSTR(MP_QSTR_crc32), MP_ROM_PTR(&tinyvlm_crc32_obj) },
     { MP_ROM_QSTR(MP_QSTR_backends), MP_ROM_PTR(&tinyvlm_backends_obj) },
     { MP_ROM_QSTR(MP_QSTR_heap), MP_ROM_PTR(&tinyvlm_heap_obj) },

@@ -202,6 +202,25 @@ int tv_selftest(const tv_model_t *model, void *arena, int8_t *embedding,
 void tv_score(const int8_t *embedding, const uint8_t *vectors, size_t rows,
     size_t stored_dim, int bits, size_t dim, float *cosines);
 
+// The `count` vectors of `rows` (at most 65536) with the highest cosines, best first, into
+// index[] and cosines[]; of equal ones the first. Returns how many: count, or rows if that is less.
+size_t tv_top(const int8_t *embedding, const uint8_t *vectors, size_t rows, size_t stored_dim,
+    int bits, size_t dim, size_t count, uint16_t *index, float *cosines);
+
+// Heat of a dense map's cells (tv_map.c says what that is). map: cells * map_dim bytes; dim, at
+// most map_dim, numbers are compared. First every vector's highest heat: peaks[rows], levels[2 *
+// cells], which the next call needs; cosines[rows] is working memory.
+void tv_map_peaks(const int8_t *map, size_t cells, size_t map_dim, const uint8_t *vectors, size_t rows,
+    size_t stored_dim, int bits, size_t dim, float *cosines, float *peaks, float *levels);
+
+// Then one vector's heat in all cells: heat[cells].
+void tv_map_heat(const int8_t *map, size_t cells, size_t map_dim, const uint8_t *vector,
+    size_t stored_dim, int bits, size_t dim, const float *levels, float *heat);
+
+// The embedding of the cells whose mask[] is not 0, as if the frame had only these: the direction
+// of their sum, the largest number 127.
+void tv_map_mean(const int8_t *map, size_t cells, size_t map_dim, const uint8_t *mask, int8_t *embedding);
+
 // Bytes of one stored vector.
 static inline size_t tv_vector_size(size_t stored_dim, int bits) {
     return bits == 4 ? (stored_dim + 1) / 2 : stored_dim;

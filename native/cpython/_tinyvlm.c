@@ -331,42 +331,158 @@ static PyType_Spec encoder_spec = {
     .slots = encoder_slots,
 };
 
-static PyObject *score(PyObject *Py_UNUSED(module), PyObject *args) {
-    Py_buffer embedding, vectors, out;
+static int check_array(const char *name, const Py_buffer *buf, size_t count, size_t item) {
+    if (check_size(name, buf, count * item) < 0) {
+        return -1;
+    }
+    if ((uintptr_t)buf->buf % item) {
+        PyErr_Format(PyExc_ValueError, "%s must be aligned, an array", name);
+        return -1;
+    }
+    return 0;
+}
+
+typedef struct {
     Py_ssize_t rows, stored_dim, bits, dim;
-    if (!PyArg_ParseTuple(args, "y*y*nnnnw*:score", &embedding, &vectors, &rows, &stored_dim,
-        &bits, &dim, &out)) {
+} vectors_t;
+
+static int check_vectors(const vectors_t *v, const Py_buffer *vectors) {
+    if (v->rows < 0 || v->rows > INT32_MAX || (v->bits != 4 && v->bits != 8)
+        || v->dim < 1 || v->dim > v->stored_dim || v->stored_dim > UINT16_MAX) {
+        PyErr_Format(PyExc_ValueError, "cannot score %zd rows with %zd of %zd numbers of %zd bits",
+            v->rows, v->dim, v->stored_dim, v->bits);
+        return -1;
+    }
+    return check_size("vectors", vectors,
+        (size_t)v->rows * tv_vector_size((size_t)v->stored_dim, (int)v->bits));
+}
+
+// Numbers in a cell of the map, or 0 after an exception.
+static size_t check_map(const Py_buffer *map, Py_ssize_t cells, Py_ssize_t dim) {
+    if (cells < 1 || map->len % cells || map->len / cells < dim) {
+        PyErr_Format(PyExc_ValueError, "a map of %zd bytes has not %zd cells of %zd numbers",
+            map->len, cells, dim);
+        return 0;
+    }
+    return (size_t)(map->len / cells);
+}
+
+static void release(Py_buffer *bufs, int count) {
+    for (int i = 0; i < count; i++) {
+        PyBuffer_Release(&bufs[i]);
+    }
+}
+
+static PyObject *score(PyObject *Py_UNUSED(module), PyObject *args) {
+    Py_buffer b[3]; // embedding, vectors, out
+    vectors_t v;
+    if (!PyArg_ParseTuple(args, "y*y*nnnnw*:score", &b[0], &b[1], &v.rows, &v.stored_dim,
+        &v.bits, &v.dim, &b[2])) {
         return NULL;
     }
-    bool ok = false;
-    if (rows < 0 || rows > INT32_MAX || (bits != 4 && bits != 8)
-        || dim < 1 || dim > stored_dim || stored_dim > UINT16_MAX) {
-        PyErr_Format(PyExc_ValueError, "cannot score %zd rows with %zd of %zd numbers of %zd bits",
-            rows, dim, stored_dim, bits);
-    } else {
-        ok = check_size("the embedding", &embedding, (size_t)dim) == 0
-            && check_size("vectors", &vectors, (size_t)rows * tv_vector_size((size_t)stored_dim, (int)bits)) == 0
-            && check_size("out", &out, (size_t)rows * sizeof(float)) == 0;
-        if (ok && (uintptr_t)out.buf % sizeof(float)) {
-            PyErr_SetString(PyExc_ValueError, "out must be aligned, an array('f')");
-            ok = false;
-        }
-    }
+    bool ok = check_vectors(&v, &b[1]) == 0
+        && check_size("the embedding", &b[0], (size_t)v.dim) == 0
+        && check_array("out", &b[2], (size_t)v.rows, sizeof(float)) == 0;
     if (ok) {
-        tv_score(embedding.buf, vectors.buf, (size_t)rows, (size_t)stored_dim, (int)bits, (size_t)dim, out.buf);
+        tv_score(b[0].buf, b[1].buf, (size_t)v.rows, (size_t)v.stored_dim, (int)v.bits, (size_t)v.dim, b[2].buf);
     }
-    PyBuffer_Release(&embedding);
-    PyBuffer_Release(&vectors);
-    PyBuffer_Release(&out);
+    release(b, 3);
     return ok ? Py_NewRef(Py_None) : NULL;
 }
 
-static PyObject *crc32(PyObject *Py_UNUSED(module), PyObject *arg) {
-    Py_buffer buf;
-    if (PyObject_GetBuffer(arg, &buf, PyBUF_SIMPLE) < 0) {
+static PyObject *top(PyObject *Py_UNUSED(module), PyObject *args) {
+    Py_buffer b[4]; // embedding, vectors, index, cosines
+    vectors_t v;
+    Py_ssize_t count;
+    if (!PyArg_ParseTuple(args, "y*y*nnnnnw*w*:top", &b[0], &b[1], &v.rows, &v.stored_dim,
+        &v.bits, &v.dim, &count, &b[2], &b[3])) {
         return NULL;
     }
-    uint32_t crc = tv_crc32(0, buf.buf, (size_t)buf.len);
+    bool ok = check_vectors(&v, &b[1]) == 0 && check_size("the embedding", &b[0], (size_t)v.dim) == 0;
+    if (ok && (count < 0 || v.rows > UINT16_MAX + 1)) {
+        PyErr_Format(PyExc_ValueError, "cannot take the best %zd of %zd rows", count, v.rows);
+        ok = false;
+    }
+    ok = ok && check_array("index", &b[2], (size_t)count, sizeof(uint16_t)) == 0
+        && check_array("cosines", &b[3], (size_t)count, sizeof(float)) == 0;
+    size_t found = ok ? tv_top(b[0].buf, b[1].buf, (size_t)v.rows, (size_t)v.stored_dim, (int)v.bits,
+        (size_t)v.dim, (size_t)count, b[2].buf, b[3].buf) : 0;
+    release(b, 4);
+    return ok ? PyLong_FromSize_t(found) : NULL;
+}
+
+static PyObject *map_peaks(PyObject *Py_UNUSED(module), PyObject *args) {
+    Py_buffer b[5]; // map, vectors, cosines, peaks, levels
+    vectors_t v;
+    Py_ssize_t cells;
+    if (!PyArg_ParseTuple(args, "y*ny*nnnnw*w*w*:map_peaks", &b[0], &cells, &b[1], &v.rows,
+        &v.stored_dim, &v.bits, &v.dim, &b[2], &b[3], &b[4])) {
+        return NULL;
+    }
+    size_t map_dim = 0;
+    bool ok = check_vectors(&v, &b[1]) == 0 && (map_dim = check_map(&b[0], cells, v.dim)) > 0
+        && check_array("cosines", &b[2], (size_t)v.rows, sizeof(float)) == 0
+        && check_array("peaks", &b[3], (size_t)v.rows, sizeof(float)) == 0
+        && check_array("levels", &b[4], 2 * (size_t)cells, sizeof(float)) == 0;
+    if (ok) {
+        tv_map_peaks(b[0].buf, (size_t)cells, map_dim, b[1].buf, (size_t)v.rows, (size_t)v.stored_dim,
+            (int)v.bits, (size_t)v.dim, b[2].buf, b[3].buf, b[4].buf);
+    }
+    release(b, 5);
+    return ok ? Py_NewRef(Py_None) : NULL;
+}
+
+static PyObject *map_heat(PyObject *Py_UNUSED(module), PyObject *args) {
+    Py_buffer b[4]; // map, vectors, levels, heat
+    vectors_t v;
+    Py_ssize_t cells, row;
+    if (!PyArg_ParseTuple(args, "y*ny*nnnny*w*:map_heat", &b[0], &cells, &b[1], &row,
+        &v.stored_dim, &v.bits, &v.dim, &b[2], &b[3])) {
+        return NULL;
+    }
+    size_t map_dim = 0;
+    bool ok = true;
+    if (row < 0 || row >= INT32_MAX) {
+        PyErr_SetString(PyExc_ValueError, "rows count from 0");
+        ok = false;
+    }
+    v.rows = row + 1; // the last of them is meant
+    ok = ok && check_vectors(&v, &b[1]) == 0 && (map_dim = check_map(&b[0], cells, v.dim)) > 0
+        && check_array("levels", &b[2], 2 * (size_t)cells, sizeof(float)) == 0
+        && check_array("heat", &b[3], (size_t)cells, sizeof(float)) == 0;
+    if (ok) {
+        const uint8_t *vector = (const uint8_t *)b[1].buf
+            + (size_t)row * tv_vector_size((size_t)v.stored_dim, (int)v.bits);
+        tv_map_heat(b[0].buf, (size_t)cells, map_dim, vector, (size_t)v.stored_dim, (int)v.bits,
+            (size_t)v.dim, b[2].buf, b[3].buf);
+    }
+    release(b, 4);
+    return ok ? Py_NewRef(Py_None) : NULL;
+}
+
+static PyObject *map_mean(PyObject *Py_UNUSED(module), PyObject *args) {
+    Py_buffer b[3]; // map, mask, embedding
+    Py_ssize_t cells;
+    if (!PyArg_ParseTuple(args, "y*ny*w*:map_mean", &b[0], &cells, &b[1], &b[2])) {
+        return NULL;
+    }
+    size_t map_dim = check_map(&b[0], cells, 1);
+    bool ok = map_dim > 0 && check_size("the mask", &b[1], (size_t)cells) == 0
+        && check_size("the embedding", &b[2], map_dim) == 0;
+    if (ok) {
+        tv_map_mean(b[0].buf, (size_t)cells, map_dim, b[1].buf, b[2].buf);
+    }
+    release(b, 3);
+    return ok ? Py_NewRef(Py_None) : NULL;
+}
+
+static PyObject *crc32(PyObject *Py_UNUSED(module), PyObject *args) {
+    Py_buffer buf;
+    unsigned long crc = 0;
+    if (!PyArg_ParseTuple(args, "y*|k:crc32", &buf, &crc)) {
+        return NULL;
+    }
+    crc = tv_crc32((uint32_t)crc, buf.buf, (size_t)buf.len);
     PyBuffer_Release(&buf);
     return PyLong_FromUnsignedLong(crc);
 }
@@ -374,7 +490,17 @@ static PyObject *crc32(PyObject *Py_UNUSED(module), PyObject *arg) {
 static PyMethodDef module_methods[] = {
     { "score", score, METH_VARARGS,
       "score(embedding, vectors, rows, stored_dim, bits, dim, out): cosines into out, an array('f')" },
-    { "crc32", crc32, METH_O, "crc32(buf) -> int, as zlib's" },
+    { "top", top, METH_VARARGS,
+      "top(embedding, vectors, rows, stored_dim, bits, dim, count, index, cosines) -> how many: "
+      "the best rows in order, into an array('H') and an array('f')" },
+    { "map_peaks", map_peaks, METH_VARARGS,
+      "map_peaks(map, cells, vectors, rows, stored_dim, bits, dim, cosines, peaks, levels): "
+      "every row's highest heat in a dense map; levels is for map_heat" },
+    { "map_heat", map_heat, METH_VARARGS,
+      "map_heat(map, cells, vectors, row, stored_dim, bits, dim, levels, heat): one row's heat" },
+    { "map_mean", map_mean, METH_VARARGS,
+      "map_mean(map, cells, mask, out): the embedding of the cells whose mask is not 0" },
+    { "crc32", crc32, METH_VARARGS, "crc32(buf, crc=0) -> int, as zlib's" },
     { NULL },
 };
 

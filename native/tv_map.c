@@ -1,0 +1,73 @@
+// SPDX-License-Identifier: MIT
+//
+// Where is it? Scores of a dense map's cells. A cell's embedding is long where the image speaks
+// clearly and short over sky or wall, so a cell's heat for a prototype is
+//
+//     (cosine - mean cosine with all prototypes) * length / mean length of the map's cells
+//
+// which is its share of the whole frame's score, less what every word gets there. Cosines alone
+// point much worse (docs/design.md). Floats as in tv_score.c: nothing that could be contracted.
+
+#include <math.h>
+#include <string.h>
+
+#include "tv.h"
+
+void tv_map_peaks(const int8_t *map, size_t cells, size_t map_dim, const uint8_t *vectors, size_t rows,
+    size_t stored_dim, int bits, size_t dim, float *cosines, float *peaks, float *levels) {
+    float sum = 0;
+    for (size_t c = 0; c < cells; c++) {
+        const int8_t *cell = map + c * map_dim;
+        int32_t square = 0;
+        for (size_t i = 0; i < dim; i++) {
+            square += cell[i] * cell[i];
+        }
+        levels[2 * c + 1] = sqrtf((float)square);
+        sum += levels[2 * c + 1];
+    }
+    float mean = sum / (float)cells;
+    for (size_t c = 0; c < cells; c++) {
+        float *level = &levels[2 * c];
+        level[1] = sum > 0 ? level[1] / mean : 0;
+        tv_score(map + c * map_dim, vectors, rows, stored_dim, bits, dim, cosines);
+        level[0] = 0;
+        for (size_t r = 0; r < rows; r++) {
+            level[0] += cosines[r];
+        }
+        level[0] = rows > 1 ? level[0] / (float)rows : 0; // a word alone has nothing beside it
+        for (size_t r = 0; r < rows; r++) {
+            float heat = (cosines[r] - level[0]) * level[1];
+            if (c == 0 || heat > peaks[r]) {
+                peaks[r] = heat;
+            }
+        }
+    }
+}
+
+void tv_map_heat(const int8_t *map, size_t cells, size_t map_dim, const uint8_t *vector,
+    size_t stored_dim, int bits, size_t dim, const float *levels, float *heat) {
+    for (size_t c = 0; c < cells; c++) {
+        float cosine;
+        tv_score(map + c * map_dim, vector, 1, stored_dim, bits, dim, &cosine);
+        heat[c] = (cosine - levels[2 * c]) * levels[2 * c + 1];
+    }
+}
+
+void tv_map_mean(const int8_t *map, size_t cells, size_t map_dim, const uint8_t *mask, int8_t *embedding) {
+    int32_t largest = 0;
+    for (int pass = 0; pass < 2; pass++) { // sums twice, rather than memory for them
+        for (size_t i = 0; i < map_dim; i++) {
+            int32_t sum = 0;
+            for (size_t c = 0; c < cells; c++) {
+                sum += mask[c] ? map[c * map_dim + i] : 0;
+            }
+            int32_t size = sum < 0 ? -sum : sum;
+            if (pass == 0) {
+                largest = size > largest ? size : largest;
+            } else {
+                int32_t scaled = largest ? (int32_t)(((int64_t)size * 254 + largest) / (2 * (int64_t)largest)) : 0;
+                embedding[i] = (int8_t)(sum < 0 ? -scaled : scaled);
+            }
+        }
+    }
+}
