@@ -79,5 +79,6 @@ def report(row: dict, run: Path, board) -> None:
         if isinstance(value, int | float):
             board.add_scalar(key, value, row["step"])
         elif isinstance(value, list):
-            board.add_scalars(key, dict(zip(map(str, DIMS), value, strict=True)), row["step"])
+            for dim, x in zip(DIMS, value, strict=True):
+                board.add_scalar(f"{key}/{dim}", x, row["step"])
     board.flush()
