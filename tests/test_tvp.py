@@ -10,6 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tinyvlm import files, tvp
+from tinyvlm.device import slow
 from tinyvlm.device import vocab as device_vocab
 
 
@@ -58,7 +59,7 @@ def test_cosines_at_every_prefix_equal_numpy(bits, dim):
     assert np.allclose(vocab.cosines(array("b", embedding.tobytes())), want, atol=1e-6)
     # the engine's score and the Python one that boards without the engine use
     out = array("f", bytes(4 * 5))
-    device_vocab._score(embedding.tobytes(), vocab._vectors, 5, 16, bits, dim, out)
+    slow.score(embedding.tobytes(), vocab._vectors, 5, 16, bits, dim, out)
     assert np.allclose(out, want, atol=1e-6)
 
 
@@ -76,9 +77,11 @@ def test_threshold_hides_and_background_takes_its_share():
     written = sample(2, 8, background=1)
     vocab = device_vocab.Vocab(tvp.to_bytes(written))
     background = written.vectors[2].tobytes()
-    assert vocab.match(background)[0][1] < 0.5  # the background row took the rest
+    assert vocab.match(background)[0][0] == "unknown"  # the background row is the nearest
     vocab.threshold = 0.5
-    assert vocab.match(background) == []
+    assert vocab.match(background) == [("unknown", 1 - vocab.ranked(background, 1, 0)[1])]
+    label = written.vectors[0].tobytes()
+    assert [name for name, _ in vocab.match(label)] == ["label 0 ü"]
 
 
 @pytest.mark.parametrize("read", [tvp.from_bytes, device_vocab.Vocab], ids=["host", "device"])

@@ -4,12 +4,17 @@
     import tinyvlm
     pets = tinyvlm.Vocab("pets.tvp")            # made on the PC by tinyvlm-pack
     tinyvlm.classify(frame, pets)               # [('cat', 0.93), ('dog', 0.05), ...]
+    tinyvlm.detect(frame, pets)                 # [('cat', 0.91, (20, 0, 71, 80))]
+    pets.add("my mug", frame)                   # learnt by showing
 
 The same package runs on MicroPython, on CircuitPython (scoring only) and on the PC.
 """
 
+from .about import info, profile, selftest
 from .encoder import Encoder, classify, embed, load
 from .frame import BGR888, GRAY8, RGB565_BE, RGB565_LE, RGB888, YUYV, Frame
+from .locate import Heatmap, detect, heatmap
+from .smoother import Smoother
 from .vocab import Vocab
 
 __version__ = "0.1.0"
@@ -22,8 +27,15 @@ __all__ = (
     "YUYV",
     "Encoder",
     "Frame",
+    "Heatmap",
+    "Smoother",
     "Vocab",
     "classify",
+    "detect",
     "embed",
+    "heatmap",
+    "info",
     "load",
+    "profile",
+    "selftest",
 )

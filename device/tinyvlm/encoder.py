@@ -12,6 +12,8 @@ try:
     import _tinyvlm
 except ImportError:
     _tinyvlm = None
+if _tinyvlm is None:  # firmware without our C: the same results from plain Python, slowly
+    from . import pure as _tinyvlm
 
 # Where `load()` looks, in this order: ROMFS first, because weights are used in place there.
 _PLACES = ("/rom", "/rom/lib", "", "/lib", "/flash", "/sd")
@@ -28,17 +30,8 @@ class Encoder:
     """
 
     def __init__(self, path):
-        if _tinyvlm is None:
-            raise RuntimeError(
-                "this firmware has no tinyvlm engine; see docs/boards.md for one that has"
-            )
         self.path = path
-        data, self.in_place = _open(path)
-        try:
-            self._engine = _tinyvlm.Encoder(data)
-        except ValueError as error:
-            raise ValueError("%s: %s" % (path, error)) from None
-        self.file_size = len(data)
+        self._engine, self.file_size, self.in_place = _engine(path)
         self.info = json.loads(self._engine.info)
         self.name = self.info.get("name", path)
         self.size = self._engine.size
@@ -66,8 +59,17 @@ class Encoder:
         self._engine.embed(f.buffer, f.width, f.height, f.format, f.stride, out)
         return out
 
+    def embed(self, frame):
+        """The embedding of a frame, in a buffer that the next call uses again."""
+        return self.embed_into(frame, self._embedding)
+
     def classify(self, frame, vocab, top=3):
         """As tinyvlm.classify, with this encoder."""
+        self.check(vocab)
+        return vocab.match(self.embed(frame), top)
+
+    def check(self, vocab):
+        """ValueError if the vocabulary was packed for another encoder."""
         if vocab.fingerprint != self.fingerprint:
             raise ValueError(
                 "%s was packed for encoder %s (%s), this board runs %s (%s); pack it again with "
@@ -80,7 +82,6 @@ class Encoder:
                     _hex(self.fingerprint),
                 )
             )
-        return vocab.match(self.embed_into(frame, self._embedding), top)
 
 
 def load(path=None):
@@ -100,9 +101,14 @@ def default():
     return _default
 
 
+def loaded():
+    """The encoder that load() loaded last; loads the first one if there is none."""
+    return _default or load()
+
+
 def embed(frame):
     """The embedding of a frame: a new array('b') of `dim` numbers. Any prefix of it is one too."""
-    encoder = _default or load()
+    encoder = loaded()
     return encoder.embed_into(frame, array("b", bytes(encoder.dim)))
 
 
@@ -110,22 +116,47 @@ def classify(frame, vocab, top=3):
     """What is in the frame? A list of (label, score), best first, at most `top` of them.
 
     frame: a tinyvlm.Frame, or a buffer of exactly the encoder's size in RGB888 or GRAY8.
+    Scores are probabilities. Labels under vocab.threshold are left out; [("unknown", p)] if none
+    is left or "none of them" is nearest.
     """
-    return (_default or load()).classify(frame, vocab, top)
+    return loaded().classify(frame, vocab, top)
 
 
 def _find():
-    for place in _PLACES:
+    kinds = (".tvlm",)
+    if _tinyvlm.__name__ != "_tinyvlm":  # OpenMV's ml runs a .tflite much faster than we would
         try:
-            names = os.listdir(place or ".")
-        except OSError:
-            continue
-        for name in sorted(names):
-            if name.endswith(".tvlm"):
-                return place + "/" + name if place else name
+            import ml  # noqa: F401
+
+            kinds = (".tflite", ".tvlm")
+        except ImportError:
+            pass
+    for kind in kinds:
+        for place in _PLACES:
+            try:
+                names = os.listdir(place or ".")
+            except OSError:
+                continue
+            for name in sorted(names):
+                if name.endswith(kind):
+                    return place + "/" + name if place else name
     raise OSError(
         "no encoder (*.tvlm) on this board; put one into ROMFS with `mpremote romfs deploy DIR`"
     )
+
+
+def _engine(path):
+    """(engine, bytes of the file, whether they are used in place)."""
+    try:
+        if path.endswith(".tflite"):
+            from .openmv import Engine
+
+            engine = Engine(path)
+            return engine, engine.file_size, engine.in_place
+        data, in_place = _open(path)
+        return _tinyvlm.Encoder(data), len(data), in_place
+    except ValueError as error:
+        raise ValueError("%s: %s" % (path, error)) from None
 
 
 def _open(path):

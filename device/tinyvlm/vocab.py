@@ -1,68 +1,72 @@
 # SPDX-License-Identifier: MIT
-"""Vocabularies: labels with their prototypes, read from a `.tvp` file (docs/format.md)."""
+"""Vocabularies: labels with their prototypes, from a `.tvp` file, by showing, or both."""
 
 import struct
 from array import array
-from math import exp, sqrt
+from math import exp
 
-try:
-    import _tinyvlm
-except ImportError:  # CircuitPython: scoring works without the engine
-    _tinyvlm = None
+from . import tvp
+from .rows import nibble, row_size, signed, unit
+from .score import NATIVE, score
+from .score import top as best_rows
 
-_HEADER = "<4sHHII8sHHHBBffII"
-_HEADER_SIZE = 48
+# A photo is closer to photos of the same thing than to its word. This factor on the cosines of
+# shown prototypes makes both comparable: docs/design.md says how it was measured.
+_GAIN = 0.6
+_MANY = 512  # labels; from here on match() looks at a prefix first
+_PREFIX = 32
+_FINALISTS = 64
 
 
 class Vocab:
-    """The words to tell apart: `Vocab("pets.tvp")`, made by tinyvlm-pack.
+    """The words to tell apart: `Vocab("pets.tvp")`, made by tinyvlm-pack; add() shows it more.
 
-    labels: list of str. dim: how many numbers of each prototype are used; set it to any smaller
-    value for speed. threshold: least score that counts. ValueError if the file is damaged.
+    labels: their names in order. dim: how many numbers of each prototype are used; set it to any
+    smaller value for speed. threshold: least score that counts, 0 ... 1; may be set. background:
+    prototypes that stand for "none of them". ValueError if the file is damaged.
     """
 
     def __init__(self, path):
         if isinstance(path, (bytes, bytearray, memoryview)):
-            data, path = bytes(path), "vocabulary"
+            data, path = path, "vocabulary"
         else:
-            with open(path, "rb") as file:
-                data = file.read()
+            data = tvp.open_file(path)
         self.path = path
         self._parse(data)
 
     def _parse(self, data):
         path = self.path
-        if len(data) < 16 or data[:4] != b"TVPR":
-            raise ValueError("%s: not a tinyvlm vocabulary; make one with tinyvlm-pack" % path)
-        version, header_size, size, crc = struct.unpack_from("<HHII", data, 4)
-        if version != 1:
-            raise ValueError("%s: format version %d, this tinyvlm reads 1" % (path, version))
-        if size > len(data) or size < _HEADER_SIZE or header_size != _HEADER_SIZE:
-            raise ValueError(
-                "%s: truncated, %d of %d bytes; copy it again" % (path, len(data), size)
-            )
-        if _crc32(memoryview(data)[16:size]) != crc:
-            raise ValueError("%s: damaged (CRC differs); copy it again" % path)
-        header = struct.unpack_from(_HEADER, data, 0)
-        self.fingerprint, labels, background, dim, self.bits = header[5:10]
-        self.logit_scale, self.threshold, vectors, at = header[11:15]
-        self._rows = labels + background
-        self._row_bytes = dim if self.bits == 8 else (dim + 1) // 2
-        end = vectors + self._rows * self._row_bytes
-        if self.bits not in (4, 8) or dim < 1 or labels < 1 or end > size:
-            raise ValueError("%s: inconsistent header; pack it again" % path)
-        texts = []
-        for _ in range(3 + labels):
-            length = struct.unpack_from("<H", data, at)[0] if at + 2 <= size else size
-            if at + 2 + length > size:
-                raise ValueError("%s: inconsistent strings; pack it again" % path)
-            texts.append(str(data[at + 2 : at + 2 + length], "utf-8"))
-            at += 2 + length
-        self.encoder, self.text_encoder, self.prompt = texts[:3]
-        self.labels = texts[3:]
-        self._vectors = memoryview(data)[vectors:end]
+        fields = tvp.check(data, path)
+        size, self.fingerprint, labels, self.background, dim, self.bits, flags = (
+            fields[3:4] + (fields[5:11])
+        )
+        self.logit_scale, self.threshold, vectors, strings = fields[11:15]
+        at = tvp.strings_end(data, path, strings, 3, size)
+        end = tvp.strings_end(data, path, at, labels, size)
+        if flags & tvp.SHOTS and end + 4 + 2 * labels > size:
+            raise ValueError("%s: inconsistent shots; pack it again" % path)
+        names, place = [], strings
+        for _ in range(3):
+            names.append(tvp.text(data, place))
+            place += 2 + len(names[-1].encode())
+        self.encoder, self.text_encoder, self.prompt = names
+        self.labels = tvp.Labels(data, at, labels)
+        if labels <= tvp.LIST:
+            self.labels = list(self.labels)
+        self._row_bytes = row_size(dim, self.bits)
+        rows = labels + self.background
+        self._vectors = memoryview(data)[vectors : vectors + rows * self._row_bytes]
         self._stored_dim = self._dim = dim
-        self._cosines = array("f", bytes(4 * self._rows))
+        self._gain = struct.unpack_from("<f", data, end)[0] if flags & tvp.SHOTS else _GAIN
+        self._shots = {}  # label number -> how often it was shown
+        if flags & tvp.SHOTS:
+            for i in range(labels):
+                count = data[end + 4 + 2 * i] | data[end + 5 + 2 * i] << 8
+                if count:
+                    self._shots[i] = count
+        self._sums = {}  # label number -> sum of the unit embeddings shown, array('f')
+        self._cosines = self._best = None
+        self._changed = False
 
     @property
     def dim(self):
@@ -90,76 +94,237 @@ class Vocab:
             self.encoder,
         )
 
+    def index(self, label):
+        """The number of a label, by name or number. ValueError or IndexError if there is none."""
+        if isinstance(label, int):
+            if not 0 <= label < len(self.labels):
+                raise IndexError("label %d: this vocabulary has %d" % (label, len(self.labels)))
+            return label
+        try:
+            return self.labels.index(label)
+        except ValueError:
+            raise ValueError("%s has no label %r; see .labels" % (self.path, label)) from None
+
+    # -- comparing --------------------------------------------------------------------------
+
     def cosines(self, embedding):
         """Cosine of an embedding (int8 buffer) with every prototype, as an array('f').
 
-        The array is reused by the next call.
+        Labels first, then the background. The array is reused by the next call.
         """
-        if len(embedding) < self._dim:
-            raise ValueError(
-                "the embedding has %d numbers, dim is %d" % (len(embedding), self._dim)
-            )
-        score = _tinyvlm.score if _tinyvlm else _score
-        score(
-            embedding,
-            self._vectors,
-            self._rows,
-            self._stored_dim,
-            self.bits,
-            self._dim,
-            self._cosines,
-        )
-        return self._cosines
+        vectors, rows, stored_dim, bits, dim = self.prototypes()
+        if self._cosines is None or len(self._cosines) != rows:
+            self._cosines = array("f", bytes(4 * rows))
+        if len(embedding) < dim:
+            raise ValueError("the embedding has %d numbers, dim is %d" % (len(embedding), dim))
+        out = self._cosines
+        score(embedding, vectors, rows, stored_dim, bits, dim, out)
+        for index in self._shots:
+            out[index] *= self._gain
+        return out
 
-    def match(self, embedding, top=3):
-        """The best labels for an embedding: list of (label, score), best first.
+    def prototypes(self):
+        """(rows, their number, numbers stored in each, bits, numbers in use), for the engine."""
+        rows = len(self.labels) + self.background
+        return self._vectors, rows, self._stored_dim, self.bits, self._dim
 
-        The score is the softmax of logit_scale * cosine over all labels; labels under the
-        threshold are left out.
+    def match(self, embedding, top=3, coarse=None):
+        """The best labels for an embedding: list of (label, score), best first, at most `top`.
+
+        The score is a probability: the softmax of logit_scale * cosine over all labels and the
+        background. Labels under the threshold are left out. If that leaves none, or a background
+        prototype is nearer than every label, the answer is [("unknown", p)]: p is 1 - the best
+        label's score.
+
+        coarse: with many labels all are compared at this prefix, and the 64 best once more at
+        `dim`; the softmax is over these. None: a prefix of 32 from 512 labels on. 0: never.
         """
-        # max() and index() run in C, and a list does not make a new float at every look
-        cosines = list(self.cosines(embedding))
-        best = max(cosines)
+        found, best = self.ranked(embedding, top, self.threshold, coarse)
+        if top < 1 or found:
+            return [(self.labels[index], score) for index, score in found]
+        return [("unknown", 1 - best)]
+
+    def ranked(self, embedding, top, threshold, coarse=None):
+        """What match() is made of: ([(label number, score), ...], the best label's score)."""
+        if coarse is None:
+            coarse = _PREFIX if NATIVE and len(self.labels) >= _MANY else 0
+        if coarse and len(self.labels) > _FINALISTS:
+            numbers, cosines = self._finalists(embedding, min(coarse, self._dim))
+        else:
+            # max() and index() run in C, and a list does not make a new float at every look
+            numbers, cosines = None, list(self.cosines(embedding))
+        nearest = max(cosines)
         scale = self.logit_scale
         total = 0.0
         for cosine in cosines:
-            total += exp(scale * (cosine - best))
-        cosines = cosines[: len(self.labels)]
+            total += exp(scale * (cosine - nearest))
+        labels = len(cosines) - self.background
+        best = max(cosines[:labels])
         found = []
-        for _ in range(min(top, len(cosines))):
-            cosine = max(cosines)
-            index = cosines.index(cosine)
-            score = exp(scale * (cosine - best)) / total
-            if score < self.threshold:
-                break
-            cosines[index] = -2.0  # below every cosine
-            found.append((self.labels[index], score))
-        return found
+        if best == nearest:
+            del cosines[labels:]
+            for _ in range(min(top, labels)):
+                cosine = max(cosines)
+                at = cosines.index(cosine)
+                score = exp(scale * (cosine - nearest)) / total
+                if score < threshold:
+                    break
+                cosines[at] = -2.0  # below every cosine
+                found.append((numbers[at] if numbers else at, score))
+        return found, exp(scale * (best - nearest)) / total
 
+    def _finalists(self, embedding, prefix):
+        """Label numbers, and their cosines at `dim`, followed by those of the background."""
+        count = _FINALISTS
+        if self._best is None:
+            cosines = array("f", bytes(4 * count))
+            self._best = array("H", bytes(2 * count)), cosines, array("f", [0])
+        index, cosines, one = self._best
+        labels, size = len(self.labels), self._row_bytes
+        count = best_rows(
+            embedding,
+            self._vectors,
+            labels,
+            self._stored_dim,
+            self.bits,
+            prefix,
+            count,
+            index,
+            cosines,
+        )
+        numbers = sorted(set(index[:count]) | set(self._shots))  # what was shown is never left out
+        found = []
+        for row in numbers + list(range(labels, labels + self.background)):
+            vector = self._vectors[row * size : (row + 1) * size]
+            score(embedding, vector, 1, self._stored_dim, self.bits, self._dim, one)
+            found.append(one[0] * (self._gain if row in self._shots else 1))
+        return numbers, found
 
-def _crc32(data):
-    if _tinyvlm:
-        return _tinyvlm.crc32(data)
-    from binascii import crc32
+    # -- learning by showing ----------------------------------------------------------------
 
-    return crc32(data)
+    def add(self, label, frame):
+        """Show it: `vocab.add("my mug", frame)`; again with other frames, to average them.
 
+        A label that came from words keeps them: they count as one frame. Needs the encoder that
+        the vocabulary was packed for. Returns how often the label was shown.
+        """
+        from .encoder import loaded
 
-def _score(embedding, vectors, rows, stored_dim, bits, dim, out):
-    # The engine's `score` in Python, for boards without it.
-    signed = [x - 256 if x > 127 else x for x in memoryview(embedding)[:dim]]
-    length = sum(x * x for x in signed)
-    row_bytes = stored_dim if bits == 8 else (stored_dim + 1) // 2
-    for row in range(rows):
-        at = row * row_bytes
-        dot = square = 0
+        encoder = loaded()
+        encoder.check(self)
+        return self.learn(label, encoder.embed(frame))
+
+    def learn(self, label, embedding):
+        """As add(), from an embedding (int8 buffer)."""
+        dim = self._stored_dim
+        if len(embedding) < dim:
+            raise ValueError(
+                "the embedding has %d numbers, the vocabulary %d" % (len(embedding), dim)
+            )
+        size = len(label.encode()) if isinstance(label, str) else 0
+        if not 0 < size < 256:
+            raise ValueError("a label is a str of 1 ... 255 bytes of UTF-8, not %r" % (label,))
+        shown = unit(signed(embedding, dim))
+        self._make_own()
+        if label in self.labels:
+            number = self.labels.index(label)
+        else:
+            number = self._insert(label)
+        total = self._sums.get(number)
+        if total is None:  # from the file: its direction, as long as it counts
+            count = self._shots.get(number, 1 if any(self._row(number)) else 0)
+            total = array("f", [count * x for x in unit(self._row(number))])
+            self._sums[number] = total
         for i in range(dim):
-            if bits == 8:
-                value = vectors[at + i]
-                value = value - 256 if value > 127 else value
+            total[i] += shown[i]
+        self._set_row(number, total)
+        self._shots[number] = min(self._shots.get(number, 0) + 1, 65535)
+        return self._shots[number]
+
+    def remove(self, label):
+        """Forget a label. ValueError if it is not there, or the last one."""
+        number = self.index(label)
+        if len(self.labels) == 1:
+            raise ValueError("%r is the last label; a vocabulary needs one" % (label,))
+        self._make_own()
+        size = self._row_bytes
+        self._own = self._own[: number * size] + self._own[(number + 1) * size :]
+        self._vectors = memoryview(self._own)
+        del self.labels[number]
+        for table in (self._shots, self._sums):
+            kept = [(i - (i > number), table[i]) for i in table if i != number]
+            table.clear()
+            table.update(kept)
+
+    def save(self, path=None):
+        """Write a `.tvp` file, all or nothing: power loss leaves the old file or the new one.
+
+        path: where to, the file it came from if left out. Returns the bytes written.
+        """
+        header = (
+            self.fingerprint,
+            len(self.labels),
+            self.background,
+            self._stored_dim,
+            self.bits,
+            tvp.SHOTS if self._shots else 0,
+            self.logit_scale,
+            self.threshold,
+        )
+        return tvp.write(path or self.path, header, self._parts)
+
+    def _parts(self):
+        yield 0, self._vectors
+        for text in (self.encoder, self.text_encoder, self.prompt):
+            yield 1, struct.pack("<H", len(text.encode())) + text.encode()
+        for label in self.labels:
+            yield 1, struct.pack("<H", len(label.encode())) + label.encode()
+        if self._shots:
+            yield 1, struct.pack("<f", self._gain)
+            for i in range(len(self.labels)):
+                yield 1, struct.pack("<H", self._shots.get(i, 0))
+
+    def _make_own(self):
+        # The first change copies prototypes and labels into RAM, out of ROMFS perhaps.
+        if not self._changed:
+            try:
+                own, labels = bytearray(self._vectors), list(self.labels)
+            except MemoryError:
+                raise MemoryError(
+                    "%s: a vocabulary must be in RAM to be changed, and %d labels with %d bytes "
+                    "of prototypes do not fit; pack fewer"
+                    % (self.path, len(self.labels), len(self._vectors))
+                ) from None
+            self._own, self.labels, self._changed = own, labels, True
+            self._vectors = memoryview(own)
+
+    def _insert(self, label):
+        if len(self.labels) == 65535:
+            raise ValueError("a vocabulary has at most 65535 labels")
+        # a new buffer: others may still look at the old one
+        at = len(self.labels) * self._row_bytes
+        own = bytearray(len(self._own) + self._row_bytes)
+        own[:at] = self._vectors[:at]
+        own[at + self._row_bytes :] = self._vectors[at:]
+        self._own, self._vectors = own, memoryview(own)
+        self.labels.append(label)
+        return len(self.labels) - 1
+
+    def _row(self, number):
+        at = number * self._row_bytes
+        row = self._vectors[at : at + self._row_bytes]
+        if self.bits == 8:
+            return signed(row, self._stored_dim)
+        return [nibble(row, i) for i in range(self._stored_dim)]
+
+    def _set_row(self, number, values):
+        at, most = number * self._row_bytes, 127 if self.bits == 8 else 7
+        peak = max(max(values), -min(values)) or 1
+        for i in range(self._stored_dim):
+            value = int(values[i] / peak * most + 1000.5) - 1000  # rounded, not cut
+            if self.bits == 8:
+                self._own[at + i] = value & 255
             else:
-                value = vectors[at + i // 2] >> (4 * (i & 1)) & 15
-                value = value - 16 if value > 7 else value
-            dot += signed[i] * value
-            square += value * value
-        out[row] = dot / sqrt(length * square) if length and square else 0.0
+                shift = 4 * (i & 1)
+                old = self._own[at + i // 2] & ~(15 << shift)
+                self._own[at + i // 2] = old | (value & 15) << shift

@@ -8,7 +8,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from . import device
-from .device import RGB888, Encoder, Frame, Vocab
+from .device import RGB888, Encoder, Frame, Heatmap
+from .device import Vocab as DeviceVocab
 from .text import DEFAULT_MODEL
 
 if TYPE_CHECKING:
@@ -19,7 +20,35 @@ if TYPE_CHECKING:
 
     Picture = str | Path | Image | np.ndarray | Frame | bytes | bytearray | memoryview
 
-__all__ = ["Encoder", "Vocab", "classify", "embed", "load", "to_frame"]
+__all__ = [
+    "Encoder",
+    "Vocab",
+    "classify",
+    "detect",
+    "embed",
+    "heatmap",
+    "info",
+    "load",
+    "profile",
+    "selftest",
+    "to_frame",
+]
+
+
+class Vocab(DeviceVocab):
+    """As on the boards; the path may be a Path, and add() takes any picture."""
+
+    def __init__(self, path: str | Path | bytes) -> None:
+        super().__init__(str(path) if isinstance(path, os.PathLike) else path)
+
+    def add(self, label: str, picture: Picture) -> int:
+        """Show it; again with other pictures to average them. Returns how often it was shown."""
+        _loaded()
+        return super().add(label, to_frame(picture))
+
+    def save(self, path: str | Path | None = None) -> int:
+        """Write a .tvp file, all or nothing; to where it came from if `path` is left out."""
+        return super().save(None if path is None else str(path))
 
 
 def load(path: str | Path | None = None) -> Encoder:
@@ -39,6 +68,38 @@ def classify(picture: Picture, vocab: Vocab, top: int = 3) -> list[tuple[str, fl
     exactly the encoder's size. Uses the centred square, as the boards do.
     """
     return _loaded().classify(to_frame(picture), vocab, top)
+
+
+def detect(
+    picture: Picture, vocab: Vocab, threshold: float | None = None
+) -> list[tuple[str, float, tuple[int, int, int, int]]]:
+    """What is in the picture, and where? (label, score, (x, y, width, height)), best first."""
+    _loaded()
+    return device.detect(to_frame(picture), vocab, threshold)
+
+
+def heatmap(picture: Picture, label: str | int, vocab: Vocab) -> Heatmap:
+    """How much of a label is where: a small grid, `h[row][column]`, that prints as a picture."""
+    _loaded()
+    return device.heatmap(to_frame(picture), label, vocab)
+
+
+def info() -> device.about.Info:
+    """What runs here: encoder, where its weights live, arena. Print it."""
+    _loaded()
+    return device.info()
+
+
+def profile(picture: Picture | None = None) -> device.about.Profile:
+    """Run the encoder once and say what each layer costs, in us. Print it."""
+    _loaded()
+    return device.profile(None if picture is None else to_frame(picture))
+
+
+def selftest() -> bool:
+    """True, if this PC computes what the encoder's file says; RuntimeError if it does not."""
+    _loaded()
+    return device.selftest()
 
 
 def to_frame(picture: Picture):

@@ -1,0 +1,26 @@
+# SPDX-License-Identifier: MIT
+"""Prototypes and embeddings as Python numbers: rows of 8 or 4 bits."""
+
+from math import sqrt
+
+
+def signed(data, count):
+    """The first numbers of an int8 buffer, whatever type the buffer says it has."""
+    return [x - 256 if x > 127 else x for x in memoryview(data)[:count]]
+
+
+def nibble(row, i):
+    """Number i of a row of 4 bits."""
+    value = row[i // 2] >> 4 * (i & 1) & 15
+    return value - 16 if value > 7 else value
+
+
+def row_size(dim, bits):
+    """Bytes of one stored prototype."""
+    return dim if bits == 8 else (dim + 1) // 2
+
+
+def unit(values):
+    """The values as a list, scaled to length 1."""
+    length = sqrt(sum(x * x for x in values)) or 1
+    return [x / length for x in values]

@@ -1,0 +1,149 @@
+# SPDX-License-Identifier: MIT
+"""Prototype files (`*.tvp`, docs/format.md): reading them where they lie, writing them safely."""
+
+import os
+import struct
+from array import array
+
+from .rows import row_size
+from .score import crc32
+
+HEADER = "<4sHHII8sHHHBBffII"
+HEADER_SIZE = 48
+SHOTS = 1  # flag: a gain and how often each label was shown follow the strings
+LIST = 256  # so many labels are a list; more are decoded when they are asked for
+STEP = 16  # of these, the place of every 16th is kept
+
+
+class Labels:
+    """Many labels, UTF-8 in a buffer, as a sequence of str: 4 bytes of RAM for 16 of them."""
+
+    def __init__(self, data, at, count):
+        self._data = data
+        self._count = count
+        self._places = array("I", [0] * ((count + STEP - 1) // STEP))
+        for i in range(count):
+            if i % STEP == 0:
+                self._places[i // STEP] = at
+            at += 2 + (data[at] | data[at + 1] << 8)
+
+    def __len__(self):
+        return self._count
+
+    def __getitem__(self, index):
+        if index < 0:
+            index += self._count
+        if not 0 <= index < self._count:
+            raise IndexError("label %d of %d" % (index, self._count))
+        at = self._places[index // STEP]
+        for _ in range(index % STEP):
+            at += 2 + (self._data[at] | self._data[at + 1] << 8)
+        return text(self._data, at)
+
+    def __iter__(self):
+        at = self._places[0] if self._count else 0
+        for _ in range(self._count):
+            yield text(self._data, at)
+            at += 2 + (self._data[at] | self._data[at + 1] << 8)
+
+    def __repr__(self):
+        return "<%d labels: %s, %s, ...>" % (self._count, self[0], self[1])
+
+    def index(self, label):
+        """Where a label stands. ValueError if it is not there."""
+        for i, name in enumerate(self):
+            if name == label:
+                return i
+        raise ValueError("no label %r" % (label,))
+
+
+def text(data, at):
+    """The string at a place: u16 length, UTF-8."""
+    return str(bytes(data[at + 2 : at + 2 + (data[at] | data[at + 1] << 8)]), "utf-8")
+
+
+def open_file(path):
+    """The bytes of a file: in place if it lies in ROMFS, else read into RAM.
+
+    A file that was being replaced when the power went may only be there as PATH.new.
+    """
+    try:
+        file = open(path, "rb")
+    except OSError:
+        try:
+            file = open(path + ".new", "rb")
+        except OSError:
+            file = open(path, "rb")  # the sentence should name what was asked for
+    with file:
+        try:
+            return memoryview(file)
+        except TypeError:
+            return file.read()
+
+
+def check(data, path):
+    """The header's fields after magic, version and sizes. ValueError says what is wrong."""
+    if len(data) < 16 or bytes(data[:4]) != b"TVPR":
+        raise ValueError("%s: not a tinyvlm vocabulary; make one with tinyvlm-pack" % path)
+    version, header_size, size, crc = struct.unpack_from("<HHII", data, 4)
+    if version != 1:
+        raise ValueError("%s: format version %d, this tinyvlm reads 1" % (path, version))
+    if size > len(data) or size < HEADER_SIZE or header_size != HEADER_SIZE:
+        raise ValueError("%s: truncated, %d of %d bytes; copy it again" % (path, len(data), size))
+    if crc32(memoryview(data)[16:size]) != crc:
+        raise ValueError("%s: damaged (CRC differs); copy it again" % path)
+    fields = struct.unpack_from(HEADER, data, 0)
+    labels, background, dim, bits, flags = fields[6:11]
+    if flags & ~SHOTS:
+        raise ValueError("%s: made by a newer tinyvlm (flags %d); update this one" % (path, flags))
+    end = fields[13] + (labels + background) * row_size(dim, bits)
+    if bits not in (4, 8) or not dim or not labels or end > size:
+        raise ValueError("%s: inconsistent header; pack it again" % path)
+    return fields
+
+
+def strings_end(data, path, at, count, size):
+    """Where `count` strings from `at` on end. ValueError if that is outside the file."""
+    for _ in range(count):
+        if at + 2 <= size:
+            at += 2 + (data[at] | data[at + 1] << 8)
+        else:
+            at = size + 1
+        if at > size:
+            raise ValueError("%s: inconsistent strings; pack it again" % path)
+    return at
+
+
+def write(path, header, parts):
+    """Write a file at once or not at all; returns its size.
+
+    header: the fields from the fingerprint on, less the two offsets; parts: a function that gives
+    the vectors, then the strings and what follows, as buffers in turn: it is called twice. Power
+    loss leaves the old file or the new one: PATH.new is complete before it takes PATH's place.
+    """
+    size = [0, 0]
+    for which, part in parts():
+        size[which] += len(part)
+    whole = HEADER_SIZE + sum(size)
+    raw = bytearray(HEADER_SIZE)
+    start = (b"TVPR", 1, HEADER_SIZE, whole, 0) + header
+    struct.pack_into(HEADER, raw, 0, *start, HEADER_SIZE, HEADER_SIZE + size[0])
+    crc = crc32(memoryview(raw)[16:])
+    for _, part in parts():
+        crc = crc32(part, crc)
+    struct.pack_into("<I", raw, 12, crc)
+    with open(path + ".new", "wb") as file:
+        file.write(raw)
+        for _, part in parts():
+            file.write(part)
+        file.flush()
+        if hasattr(os, "fsync"):  # a PC
+            os.fsync(file.fileno())
+    if hasattr(os, "sync"):
+        os.sync()
+    try:
+        os.rename(path + ".new", path)
+    except OSError:  # FAT replaces nothing; open_file() finds PATH.new if the power goes here
+        os.remove(path)
+        os.rename(path + ".new", path)
+    return whole
