@@ -23,6 +23,7 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 from torch import Tensor
 
+from tinyvlm.train import slim
 from tinyvlm.train.config import StudentConfig, TrainConfig, from_dict
 from tinyvlm.train.student import Student
 
@@ -160,7 +161,10 @@ def resume(
 
 
 def warm_start(path: Path, student: Student, space: dict[str, Tensor]) -> str:
-    """Take what fits of another run: tensors of the same name and shape.  Says how many."""
+    """Take what fits of another run: tensors of the same name and shape.  Says how many.
+
+    Of a student with the same blocks and more channels, the most important channels (slim.py).
+    """
     path = find(path) if path.is_dir() else path
     if path.suffix == ".pt":  # runs before checkpoints were safetensors
         old = torch.load(path, map_location="cpu", weights_only=True)
@@ -169,6 +173,8 @@ def warm_start(path: Path, student: Student, space: dict[str, Tensor]) -> str:
         tensors, _ = read(path)
         state, others = student_state(tensors), tensors
     own = student.state_dict()
+    if slim.is_narrower(state, own):
+        state = slim.slim(state, own)
     fits = {k: v for k, v in state.items() if k in own and own[k].shape == v.shape}
     student.load_state_dict(fits, strict=False)
     with torch.no_grad():
