@@ -28,7 +28,7 @@ $(VENV)/packages.stamp: pyproject.toml | packages
 	@touch $@
 
 # The same again for the C extension alone, whenever the engine changed: 5 seconds.
-$(VENV)/engine.stamp: $(VENV)/packages.stamp $(wildcard native/*.[ch] native/cpython/*.[ch])
+$(VENV)/engine.stamp: $(VENV)/packages.stamp $(wildcard native/*.[ch] native/*/*.[ch])
 	PYTHONWARNINGS=ignore $(VENV)/bin/python -m pip install --quiet --no-build-isolation --no-deps --editable .
 	@touch $@
 

@@ -1,5 +1,8 @@
 # SPDX-License-Identifier: MIT
-"""tinyvlm-export MODEL.tvlm --tflite OUT.tflite: an encoder for other runtimes."""
+"""tinyvlm-export MODEL.tvlm --tflite OUT.tflite: an encoder for other runtimes.
+
+--max78000 OUT.tvlm: for a MAX78000's accelerator, without what only CPUs need: half the flash.
+"""
 
 from __future__ import annotations
 
@@ -13,24 +16,32 @@ from .files import explain, write_atomic
 
 def main(argv: list[str] | None = None) -> int:
     parser = argparse.ArgumentParser(
-        prog="tinyvlm-export", description="Write an encoder (.tvlm) as an int8 .tflite."
+        prog="tinyvlm-export", description="Write an encoder (.tvlm) for another runtime."
     )
     parser.add_argument("model", metavar="MODEL.tvlm", type=Path)
-    parser.add_argument("--tflite", metavar="OUT.tflite", type=Path, required=True)
+    kinds = parser.add_mutually_exclusive_group(required=True)
+    kinds.add_argument("--tflite", metavar="OUT.tflite", type=Path, help="int8, for LiteRT")
+    kinds.add_argument(
+        "--max78000", metavar="OUT.tvlm", type=Path, help="for the accelerator of a MAX78000"
+    )
     parser.add_argument(
         "--dense", action="store_true", help="add the map of embeddings as a second output"
     )
     args = parser.parse_args(argv)
     try:
         graph = tvlm.read(args.model)
-        data = tflite.to_bytes(graph, args.dense)
-        write_atomic(args.tflite, data)
+        if args.max78000:
+            data = tvlm.to_bytes(graph, cpu=False)
+        else:
+            data = tflite.to_bytes(graph, args.dense)
+        write_atomic(args.max78000 or args.tflite, data)
     except (ValueError, OSError, ImportError) as error:
         print(f"tinyvlm-export: {explain(error)}", file=sys.stderr)
         return 1
     height, width, _ = graph.input_shape
     dim = graph.shapes()[graph.embedding][2]
-    print(f"{args.tflite}: {len(data)} bytes, {width}x{height} RGB as pixel - 128 -> {dim} int8")
+    image = f"{width}x{height} RGB as pixel - 128"
+    print(f"{args.max78000 or args.tflite}: {len(data)} bytes, {image} -> {dim} int8")
     return 0
 
 

@@ -142,8 +142,12 @@ class _Blobs:
         return self.known[blob]
 
 
-def to_bytes(graph: Graph, plan: Plan | None = None) -> bytes:
-    """Serialize. ValueError names the layer that the engine cannot run and says why."""
+def to_bytes(graph: Graph, plan: Plan | None = None, cpu: bool = True) -> bytes:
+    """Serialize. ValueError names the layer that the engine cannot run and says why.
+
+    A net of scheme max78000 gets its plans for that accelerator, too. cpu=False: for a board that
+    runs them, without what only the engine needs.
+    """
     limits.check(graph)
     plan = plan or make_plan(graph)
     blobs = _Blobs()
@@ -160,6 +164,12 @@ def to_bytes(graph: Graph, plan: Plan | None = None) -> bytes:
         b"TEST": struct.pack("<I", TEST_SEED) + answer.tobytes(),
         b"WGHT": bytes(blobs.data),
     }
+    if not cpu or graph.info.get("scheme") == "max78000":
+        from .max78000.mapper import plans
+
+        sections |= zip((b"PLNE", b"PLND"), plans(graph, fingerprint(graph)), strict=True)
+    unwanted = () if cpu else (b"LAYR", b"NAME", b"WGHT")
+    sections = {tag: data for tag, data in sections.items() if data and tag not in unwanted}
     table, body = b"", b""
     start = HEADER.size + SECTION.size * len(sections)
     for tag, content in sections.items():
@@ -267,6 +277,8 @@ def _parse(data: bytes) -> Encoder:
      arena, scratch_offset, scratch_size, image, macs) = HEADER.unpack_from(data)  # fmt: skip
     sections = _sections(data, count)
     records = sections.get("LAYR", b"")
+    if "PLNE" in sections and "LAYR" not in sections:
+        raise ValueError("only a MAX78000 can run this; use the encoder that it was made of")
     if len(records) != layers * LAYER.size or not layers or "WGHT" not in sections:
         raise ValueError("the section LAYR or WGHT is missing or has a wrong size")
     if embedding >= layers or (dense >= layers and dense != NO_LAYER):
