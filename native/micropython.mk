@@ -7,9 +7,21 @@ SRC_USERMOD_C += $(wildcard $(TINYVLM_DIR)/modtinyvlm.c)
 SRC_USERMOD_LIB_C += $(wildcard $(TINYVLM_DIR)/tv_*.c)
 CFLAGS_USERMOD += -I$(TINYVLM_DIR)
 
+# An encoder on the accelerator of a MAX78000: the board brings the bus (1), or a simulator does (sim).
+ifneq ($(TINYVLM_MAX78000),)
+TINYVLM_SIM_C := $(wildcard $(TINYVLM_DIR)/max78000/tv_max78000_sim*.c)
+SRC_USERMOD_C += $(TINYVLM_DIR)/modmax78000.c
+SRC_USERMOD_LIB_C += $(filter-out $(TINYVLM_SIM_C), $(wildcard $(TINYVLM_DIR)/max78000/tv_*.c))
+CFLAGS_USERMOD += -I$(TINYVLM_DIR)/max78000
+ifeq ($(TINYVLM_MAX78000),sim)
+SRC_USERMOD_LIB_C += $(TINYVLM_SIM_C)
+CFLAGS_USERMOD += -DTINYVLM_MAX78000_SIM=1
+endif
+endif
+
 # Ports compile with -Os for the sake of flash. The kernels are a few kilobytes and all of the
 # time, and -Os costs them 15 to 45 %. The last -O on a command line counts.
-$(BUILD)/$(notdir $(TINYVLM_DIR))/tv_%.o: CFLAGS += -O2 -Wextra
+$(BUILD)/$(notdir $(TINYVLM_DIR))/tv_%.o $(BUILD)/$(notdir $(TINYVLM_DIR))/max78000/tv_%.o: CFLAGS += -O2 -Wextra
 
 # CMSIS_NN=/prefix adds the backend "cmsis-nn", from an installed library: prefix/include and
 # prefix/lib. -u makes the linker look for its functions there, wherever the library stands on

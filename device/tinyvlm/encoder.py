@@ -14,6 +14,11 @@ except ImportError:
     _tinyvlm = None
 if _tinyvlm is None:  # firmware without our C: the same results from plain Python, slowly
     from . import pure as _tinyvlm
+try:  # firmware for a MAX78000: encoders that have a plan for its accelerator run there
+    from _tinyvlm_max78000 import Encoder as _Accelerated
+    from _tinyvlm_max78000 import has_plan as _has_plan
+except ImportError:
+    _has_plan = None
 
 # Where `load()` looks, in this order: ROMFS first, because weights are used in place there.
 _PLACES = ("/rom", "/rom/lib", "", "/lib", "/flash", "/sd")
@@ -154,7 +159,8 @@ def _engine(path):
             engine = Engine(path)
             return engine, engine.file_size, engine.in_place
         data, in_place = _open(path)
-        return _tinyvlm.Encoder(data), len(data), in_place
+        planned = _has_plan is not None and _has_plan(data)
+        return (_Accelerated if planned else _tinyvlm.Encoder)(data), len(data), in_place
     except ValueError as error:
         raise ValueError("%s: %s" % (path, error)) from None
 
