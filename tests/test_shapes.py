@@ -1,0 +1,33 @@
+# SPDX-License-Identifier: MIT
+"""The costs that are printed for a shape are those of the student that would be trained."""
+
+from __future__ import annotations
+
+import pytest
+
+from tinyvlm.train import shapes
+from tinyvlm.train.config import read
+
+
+@pytest.mark.parametrize("name", ["base", "nano", "max78000"])
+def test_a_shape_is_the_student(name, capsys):
+    student_module = pytest.importorskip("tinyvlm.train.student")
+    shapes.main([name])
+    cells = [c.strip() for c in capsys.readouterr().out.splitlines()[-1].split("|")[1:-1]]
+    table = student_module.cost_table(read(name, "")["student"])
+    assert cells[0] == name
+    assert cells[1] == f"{sum(row[2] for row in table) / 1e6:.2f}"
+    assert cells[2] == f"{sum(row[3] for row in table) / 1e3:.0f}"
+    assert bool(cells[6]) == (name == "max78000")
+
+
+def test_the_shipped_shapes_keep_their_promises():
+    """What the issue of each shape was: RAM, rate, weights, cycles (docs/training.md)."""
+    base, nano = (shapes.build(read(n, "")["student"]) for n in ("base", "nano"))
+    assert shapes.plan(base).arena_size <= 128 * 1024
+    assert shapes.cost.instructions(nano) < shapes.cost.instructions(base) / 4
+
+
+def test_an_unknown_shape_is_one_sentence():
+    with pytest.raises(SystemExit, match="model big: unknown; take base"):
+        shapes.main(["big"])
