@@ -3,9 +3,9 @@
 
     python -m tinyvlm.train.shapes base nano max78000 my-shape.json
 
-One line each: multiply-accumulates, weights, instructions on a Cortex-M7 (by the fitted cost model,
-tinyvlm.cost), frames/s at 480 MHz, bytes of RAM, and cycles of the MAX78000's accelerator where it
-can run the net.  Weights are random: shapes decide.  No torch in here.
+One line each: multiply-accumulates, weights, instructions on a Cortex-M7 (by the fitted cost
+model, tinyvlm.cost), frames/s at 480 MHz, bytes of RAM, and cycles of the MAX78000's accelerator
+where it can run the net.  Weights are random: shapes decide.  No torch in here.
 """
 
 from __future__ import annotations
@@ -18,11 +18,11 @@ from tinyvlm.plan import plan
 from tinyvlm.samples import Builder
 from tinyvlm.train.config import Bottleneck, StudentConfig, names, read
 
-# Cycles that an instruction takes, and instructions around the layers (a frame of 160 x 120 RGB565,
-# scoring, MicroPython): as `make bench` prints them for the shipped encoder. Estimates.
+# Cycles that an instruction takes, and instructions around the layers (a frame of 160 x 120
+# RGB565, scoring, MicroPython): as `make bench` prints them for `base`. Estimates.
 CYCLES, AROUND, CLOCK = 1.085, 1.0e6, 480e6
 HEADER = (
-    "| shape | M MAC | K weights | M instructions | frames/s | arena, bytes | MAX78000 cycles |"
+    "| shape | M MAC | K weights | M instr. | frames/s | arena, bytes | MAX78000 cycles |"
 )
 
 
