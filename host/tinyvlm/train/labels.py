@@ -156,6 +156,22 @@ ABOVE = {
     "ball": "basketball, volleyball, soccer ball, baseball, tennis ball, ping pong ball",
     "house": "cottage, cliff dwelling",
     "mushroom": "gyromitra, earthstar, coral fungus",
+    "person": "human face, boxing, wrestling, professional wrestling, kabaddi, gymnastics,"
+    " fencing, weightlifting, swimming, tennis, badminton, table tennis, field hockey, ice hockey,"
+    " soccer, sport shooting, ballplayer, groom, scuba diver, soldier, academic gown, military uniform,"
+    " bikini, swimming trunks, kimono, poncho, miniskirt, cardigan, vestment, neck brace",
+    "building": "barn, church, palace, castle, mosque, monastery, temple, pagoda, triumphal arch,"
+    " minaret, water tower, cliff dwelling, house, skyscraper, lighthouse, buildings",
+    "temple": "pagoda",
+    "keyboard": "computer keyboard",
+    "mountain": "alp, cliff, volcano",
+    "pig": "hog, wild boar",
+    "camel": "arabian camel",
+    "shirt": "t shirt, long sleeved shirt",
+    "musical instrument": "oboe, organ, euphonium, accordion, mandolin, saxophone, violin,"
+    " cello, electric guitar, acoustic guitar, grand piano, drum, trumpet",
+    "food": "pizza, pretzel, meat loaf, mashed potato, potpie, ice cream, guacamole, bread,"
+    " doughnut, mooncake, steamed bun, fried dough twist, sachima",
 }
 
 
