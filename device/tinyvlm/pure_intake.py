@@ -42,6 +42,7 @@ class Intake:
             message = "the frame needs %d bytes, the buffer has %d"
             raise ValueError(message % (need, len(self.data)))
         self.format, self.size = format, size
+        self.width, self.height = width, height
         self.side = min(width, height)
         self.x, self.y = (width - self.side) // 2, (height - self.side) // 2
 

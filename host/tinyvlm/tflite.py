@@ -10,13 +10,21 @@ CMSIS-NN and LiteRT's `OpResolverType.BUILTIN_REF`; LiteRT's default (XNNPACK) i
 
 Input: int8 (1, H, W, 3), pixel - 128. Output: int8 (1, 1, 1, dim), and with `dense` a second one.
 The schema classes come from the package ai-edge-litert.
+
+Behind the flatbuffer, where its readers do not look, stands a footer that says which encoder it
+is (docs/format.md): the boards compare it with a vocabulary's, without a flatbuffer library.
 """
 
 from __future__ import annotations
 
+import json
+import struct
+
 import numpy as np
 
+from . import tvlm
 from .graph import INPUT, Add, AvgPool, Conv, Depthwise, Graph, Layer, Quant, SpaceToDepth
+from .reference import embed
 
 SCHEMA_VERSION = 3
 FILE_IDENTIFIER = b"TFL3"
@@ -155,6 +163,21 @@ class _Writer:
         return bytes(builder.Output())
 
 
+def footer(graph: Graph) -> bytes:
+    """JSON with fingerprint, macs, info and the known answer; its size, u32; the letters TVLM."""
+    size = graph.input_shape[0]
+    image = (tvlm.test_image(size).astype(np.int16) - 128).astype(np.int8)
+    answer = embed(graph, image).tobytes().hex()
+    about = {
+        "fingerprint": tvlm.fingerprint(graph).hex(),
+        "macs": sum(graph.macs().values()),
+        "info": graph.info,
+        "test": {"seed": tvlm.TEST_SEED, "embedding": answer},
+    }
+    text = json.dumps(about, ensure_ascii=False).encode()
+    return text + struct.pack("<I", len(text)) + b"TVLM"
+
+
 def to_bytes(graph: Graph, dense: bool = False) -> bytes:
     """The `.tflite` as bytes. ImportError without ai-edge-litert, ValueError without a map."""
     if dense and graph.dense is None:
@@ -163,4 +186,4 @@ def to_bytes(graph: Graph, dense: bool = False) -> bytes:
     for layer in graph.layers:
         if dense or not getattr(layer, "dense", False):
             writer.layer(layer)
-    return writer.finish([graph.embedding] + ([graph.dense] if dense else []))
+    return writer.finish([graph.embedding] + ([graph.dense] if dense else [])) + footer(graph)

@@ -1,0 +1,182 @@
+# SPDX-License-Identifier: MIT
+"""OpenMV's stock firmware: `ml.Model` runs the encoder's .tflite, the rest is Python.
+
+    tinyvlm-export base.tvlm --tflite base.tflite       # on the PC; copy the file to the camera
+    tinyvlm.classify(csi0.snapshot(), pets)             # on the camera: takes an image.Image
+
+`Engine` has the interface of the C engine, without its profile. The .tflite must be one that
+tinyvlm-export wrote: behind the model it carries the encoder's identity (docs/format.md).
+"""
+
+import json
+import struct
+
+from .frame import GRAY8, RGB565_LE, Frame
+from .pure_intake import Intake, NoiseIntake
+
+_BACK = 1024  # a footer is rarely longer
+
+
+def frame_of(picture):
+    """A Frame of an OpenMV image.Image, not copied. ValueError if it is not of raw pixels."""
+    if not callable(picture.width):  # a displayio.Bitmap of CircuitPython, a Pillow image
+        raise ValueError(
+            "this %s does not say in which order its bytes are; say it: tinyvlm.Frame(buffer, "
+            "width, height, tinyvlm.RGB565_BE)" % type(picture).__name__
+        )
+    import image
+
+    kind = picture.format()
+    if kind == image.GRAYSCALE:
+        kind = GRAY8
+    elif kind == image.RGB565:
+        kind = RGB565_LE
+    else:
+        raise ValueError("an image of format %r; ask the camera for RGB565 or GRAYSCALE" % (kind,))
+    return Frame(picture.bytearray(), picture.width(), picture.height(), kind)
+
+
+class Engine:
+    """A .tflite run by OpenMV's ml.Model: `Engine("/rom/base.tflite")`.
+
+    exact: resize frames in the exact integers of docs/format.md, in Python. Otherwise, for frames
+    of RGB565_LE and GRAY8, by OpenMV's own code in C: much faster, and not the same pixels unless
+    the frame's shorter side is the encoder's size already. ValueError for a foreign .tflite.
+    """
+
+    backend = "ml"
+    in_place = False  # ml decides: it uses a file in ROMFS in place, and loads any other
+    layers = 0
+    exact = False
+
+    def __init__(self, path):
+        self.file_size, about = _footer(path)
+        self.fingerprint = _from_hex(about["fingerprint"])
+        self.macs = about["macs"]
+        self.info = json.dumps(about["info"])
+        self._test = about["test"]
+        import ml
+
+        self._model = model = ml.Model(path)
+        shape, kind = model.input_shape[0], model.input_dtype[0]
+        self.size = shape[1]
+        self.dim = model.output_shape[0][-1]
+        if kind != "b" or shape[2] != self.size or model.output_dtype[0] != "b":
+            raise ValueError("a model of int8 pixels and numbers is needed, not %s" % kind)
+        self._of = _units(model, 0)
+        self.map = None
+        if len(model.output_shape) > 1:
+            self.map = tuple(model.output_shape[1][1:3])
+            self._of_map = _units(model, 1)
+        self.arena = getattr(model, "ram", 0)
+
+    def embed(self, buffer, width, height, format, stride, out):
+        """Write the embedding of a frame into `out`, a buffer of at least `dim` int8 numbers."""
+        self._run(Intake(buffer, width, height, format, stride, self.size), out)
+
+    def embed_map(self, buffer, width, height, format, stride, out, map_out):
+        """As embed, and the map of embeddings into `map_out`: h x w x dim."""
+        if self.map is None:
+            raise ValueError("this .tflite has no dense map; export it with --dense")
+        outputs = self._run(Intake(buffer, width, height, format, stride, self.size), out)
+        _store(outputs[1], self._of_map, map_out)
+
+    def profile(self, *arguments):
+        """OpenMV's ml does not say what its layers take."""
+        raise RuntimeError("ml.Model runs the layers as one; there is no profile")
+
+    def selftest(self):
+        """True, or RuntimeError if the embedding of the known-answer image is another one."""
+        seed, want = self._test["seed"], _from_hex(self._test["embedding"])
+        got = bytearray(self.dim)
+        self._run(NoiseIntake(seed, self.size), got)
+        wrong = sum([a != b for a, b in zip(got, want)])  # noqa: B905 (MicroPython has no strict)
+        if wrong:
+            raise RuntimeError(
+                "the embedding of the test image differs from the file's in %d of %d numbers; "
+                "this firmware rounds another way" % (wrong, self.dim)
+            )
+        return True
+
+    def _run(self, intake, out):
+        def fill(tensor, shape, dtype):  # ml calls it with the model's own input
+            if not self.exact and isinstance(intake, Intake) and _resized(intake, tensor):
+                return
+            planes, at = intake.planes(), 0
+            for i in range(len(planes[0])):
+                for plane in planes:
+                    tensor[at] = plane[i] ^ 128
+                    at += 1
+
+        outputs = self._model.predict([fill])
+        _store(outputs[0], self._of, out)
+        return outputs
+
+
+def _resized(intake, tensor):
+    # The centred square by OpenMV's code into the tensor; False if it cannot read this frame.
+    import image
+
+    size, gray = intake.size, intake.format == GRAY8
+    if intake.format not in (GRAY8, RGB565_LE):
+        return False
+    if intake.stride != intake.width * (1 if gray else 2):
+        return False
+    kind = image.GRAYSCALE if gray else image.RGB565
+    source = image.Image(intake.width, intake.height, kind, buffer=intake.data)
+    pixels = size * size * (1 if gray else 2)
+    # at the end of the tensor: it is widened from the front without overtaking
+    target = image.Image(size, size, kind, buffer=memoryview(tensor)[len(tensor) - pixels :])
+    square = intake.x, intake.y, intake.side, intake.side
+    scale = size / intake.side
+    hint = image.AREA if intake.side > size else image.BILINEAR
+    target.draw_image(source, 0, 0, x_scale=scale, y_scale=scale, roi=square, hint=hint)
+    if not gray:
+        target.to_ndarray(ord("b"), buffer=tensor)
+        return True
+    at = 0
+    for i in range(len(tensor) - pixels, len(tensor)):
+        tensor[at] = tensor[at + 1] = tensor[at + 2] = tensor[i] ^ 128
+        at += 3
+    return True
+
+
+def _units(model, output):
+    return model.output_scale[output], model.output_zero_point[output]
+
+
+def _store(numbers, units, out):
+    # ml hands out real numbers; int8 = real / scale + zero point, exactly.
+    scale, zero_point = units
+    for i, number in enumerate(numbers.flatten()):
+        value = int(round(number / scale)) + zero_point
+        try:
+            out[i] = value
+        except (ValueError, OverflowError):
+            out[i] = value & 255
+
+
+def _footer(path):
+    # (size of the file, what tinyvlm-export wrote behind the model)
+    with open(path, "rb") as file:
+        size = file.seek(0, 2)
+        file.seek(max(0, size - _BACK))
+        tail = file.read()
+        if tail[-4:] != b"TVLM" or len(tail) < 8:
+            raise ValueError(
+                "this .tflite does not say which encoder it is; make it with "
+                "tinyvlm-export MODEL.tvlm --tflite OUT.tflite, and do not convert it afterwards"
+            )
+        length = struct.unpack("<I", tail[-8:-4])[0]
+        if length > size - 8:
+            raise ValueError("the end of the file is damaged; copy it again")
+        file.seek(size - 8 - length)
+        text = file.read(length)
+    try:
+        return size, json.loads(text)
+    except ValueError:
+        raise ValueError("the end of the file is damaged; copy it again") from None
+
+
+def _from_hex(text):
+    return bytes([int(text[i : i + 2], 16) for i in range(0, len(text), 2)])
