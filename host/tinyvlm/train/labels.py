@@ -158,8 +158,9 @@ ABOVE = {
     "mushroom": "gyromitra, earthstar, coral fungus",
     "person": "human face, boxing, wrestling, professional wrestling, kabaddi, gymnastics,"
     " fencing, weightlifting, swimming, tennis, badminton, table tennis, field hockey, ice hockey,"
-    " soccer, sport shooting, ballplayer, groom, scuba diver, soldier, academic gown, military uniform,"
-    " bikini, swimming trunks, kimono, poncho, miniskirt, cardigan, vestment, neck brace",
+    " soccer, sport shooting, ballplayer, groom, scuba diver, soldier, academic gown,"
+    " military uniform, bikini, swimming trunks, kimono, poncho, miniskirt,"
+    " cardigan, vestment, neck brace",
     "building": "barn, church, palace, castle, mosque, monastery, temple, pagoda, triumphal arch,"
     " minaret, water tower, cliff dwelling, house, skyscraper, lighthouse, buildings",
     "temple": "pagoda",
