@@ -55,9 +55,11 @@ class Board:
         icount: bool = False,
         plugin: str | None = None,
     ):
-        self.command = qemu_command(firmware, romfs, flash, icount)
-        if plugin is not None:
-            self.command += ["-plugin", plugin]
+        command = qemu_command(firmware, romfs, flash, icount)
+        self._start(command + ([] if plugin is None else ["-plugin", plugin]))
+
+    def _start(self, command: list[str], pass_fds: tuple[int, ...] = ()) -> None:
+        self.command = command
         # QEMU's standard input and output are one end of a pty, mpremote opens the other.
         # We keep both open: the settings of the pty survive when mpremote leaves, and the last
         # words of a crashing board can still be read.
@@ -72,6 +74,7 @@ class Board:
             stdout=self._master,
             stderr=self._stderr,
             start_new_session=True,
+            pass_fds=pass_fds,
         )
         self._closing = threading.Event()
         self._watcher = threading.Thread(target=self._watch, daemon=True)
