@@ -4,7 +4,7 @@
 import nets
 import numpy as np
 
-from tinyvlm import inspect, tvlm, tvp
+from tinyvlm import cost, inspect, tvlm, tvp
 
 
 def test_encoder(tmp_path, capsys):
@@ -29,6 +29,31 @@ def test_encoder(tmp_path, capsys):
     rows = [line.split()[1:] for line in text.splitlines() if line.split()[1:2] == ["#"]]
     assert rows and all(row == ["#"] * columns for row in rows)
     assert max(map(len, text.splitlines())) < 160
+
+
+def test_the_predicted_profile_is_the_cost_model(tmp_path):
+    graph = nets.mobilenet_like(32)
+    path = tmp_path / "net.tvlm"
+    tvlm.write(graph, path)
+    encoder = tvlm.load(path)
+    lines = inspect.profile(encoder)
+    counts = dict(zip((x.name for x in graph.layers), cost.layers(graph), strict=True))
+    rows = {line.split()[0]: line.split() for line in lines[1:]}
+    for name, count in counts.items():
+        assert rows[name][2] == f"{count / 1e3:.0f}"
+    assert rows["sum"][1] == f"{cost.instructions(graph) / 1e3:.0f}"
+    shares = [float(rows[x.name][3]) for x in graph.layers if not getattr(x, "dense", False)]
+    assert abs(sum(shares) - 100) < 0.05 * len(shares) + 0.01
+    assert any(row[3] == "more" for row in rows.values())  # the dense map is not in the sum
+    assert "\n".join(lines) in inspect.report(path)
+
+
+def test_a_kernel_without_a_measurement_is_no_error(tmp_path, monkeypatch):
+    graph = nets.mobilenet_like(32)
+    path = tmp_path / "net.tvlm"
+    tvlm.write(graph, path)
+    monkeypatch.setattr(cost, "table", dict)
+    assert all(line.split()[2] == "-" for line in inspect.profile(tvlm.load(path))[1:-1])
 
 
 def test_prototypes(tmp_path, capsys):

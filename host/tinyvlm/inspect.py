@@ -2,7 +2,8 @@
 """tinyvlm-inspect FILE: what is in an encoder (.tvlm) or a prototype file (.tvp).
 
 For an encoder: the header, every layer with its work and weights, the plan of the arena (which
-layers run interleaved, rows kept, where each tensor lies) and a map of the arena over time.
+layers run interleaved, rows kept, where each tensor lies), a map of the arena over time, and what
+each layer will cost: the predicted twin of tinyvlm.profile() on the board.
 """
 
 from __future__ import annotations
@@ -12,7 +13,7 @@ import sys
 from collections import Counter
 from pathlib import Path
 
-from . import tvlm, tvp
+from . import cost, tvlm, tvp
 from .files import explain
 from .graph import INPUT, Add, AvgPool, Conv, SpaceToDepth
 from .plan import Plan
@@ -122,6 +123,42 @@ def memory_map(encoder: tvlm.Encoder) -> list[str]:
     return lines
 
 
+def profile(encoder: tvlm.Encoder) -> list[str]:
+    """Instructions of every layer as the cost model predicts them; `-` for a kernel that it does
+    not know. Intake and scoring are not in it; the dense map counts when it is wanted only.
+    """
+    graph, shapes, macs = encoder.graph, encoder.graph.shapes(), encoder.graph.macs(dense=True)
+    counts = [_predicted(encoder, index) for index in range(len(graph.layers))]
+    known = [
+        count or 0.0
+        for layer, count in zip(graph.layers, counts, strict=True)
+        if not getattr(layer, "dense", False)
+    ]
+    total, width = sum(known), max(len(layer.name) for layer in graph.layers)
+    lines = [f"{'layer':{width}} {'output':>12} {'k instr.':>9} {'%':>5} {'per MAC':>7}"]
+    for layer, count in zip(graph.layers, counts, strict=True):
+        h, w, c = shapes[layer.name]
+        work = share = per_mac = "-"
+        if count is not None:
+            work = f"{count / 1e3:.0f}"
+            dense = getattr(layer, "dense", False)
+            share = "more" if dense else f"{100 * count / (total or 1):.1f}"
+            per_mac = f"{count / macs[layer.name]:.2f}" if macs[layer.name] else ""
+        line = f"{layer.name:{width}} {f'{h}x{w}x{c}':>12} {work:>9} {share:>5} {per_mac:>7}"
+        lines.append(line.rstrip())
+    whole = f"{total / 1e3:.0f}"
+    lines.append(f"{'sum':{width}} {'':12} {whole:>9} {'':5} {total / encoder.macs:>7.2f}")
+    return lines
+
+
+def _predicted(encoder: tvlm.Encoder, index: int) -> float | None:
+    kind, counts = cost.terms(encoder.graph, encoder.plan, index)
+    try:
+        return sum(number * cost.table()[kind][name] for name, number in counts.items())
+    except KeyError:
+        return None
+
+
 def encoder_report(path: Path) -> str:
     encoder = tvlm.load(path)
     lines = [f"{key:14} {text}" for key, text in facts(encoder)]
@@ -129,6 +166,8 @@ def encoder_report(path: Path) -> str:
     lines += layer_table(encoder)
     lines += ["", "Arena over segments (letters: layers above, *: image, #: scratch, .: free)"]
     lines += memory_map(encoder)
+    lines += ["", "Predicted on a Cortex-M7 (instructions by tinyvlm.cost; not cycles)"]
+    lines += profile(encoder)
     return "\n".join(lines)
 
 
