@@ -1,13 +1,15 @@
 # SPDX-License-Identifier: MIT
 """tinyvlm-pack, as it is typed."""
 
+import json
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
 
-from tinyvlm import tvp
+from tinyvlm import background, tvlm, tvp
+from tinyvlm.text import DEFAULT_MODEL, create_text_encoder
 
 TOP = Path(__file__).resolve().parents[1]
 
@@ -84,6 +86,129 @@ def test_a_failed_run_leaves_the_old_file(tmp_path):
     (tmp_path / "v.txt").write_text("qwxz\n")
     assert run("--vocab", "v.txt", cwd=tmp_path).returncode == 2
     assert (tmp_path / "v.tvp").read_bytes() == before
+
+
+@pytest.fixture
+def chosen(tmp_path):
+    """The shipped encoder with background words, threshold and scales of this test."""
+    model = tmp_path / "m" / "mine.tvlm"
+    model.parent.mkdir()
+    model.write_bytes(DEFAULT_MODEL.read_bytes())
+    few = {
+        "words": ["bottle", "puppy", "banana", "nosuchwordatall"],
+        "margin": 0.5,
+        "dims": {
+            "16": {"logit_scale": 8.0, "threshold": 0.6},
+            "64": {"logit_scale": 16.0, "threshold": 0.4},
+        },
+    }
+    many = few | {"words": ["bottle"]}
+    fingerprint = tvlm.load(model).fingerprint.hex()
+    found = {"fingerprint": fingerprint, "sizes": {"2": few, "8": many}}
+    background.beside(model).write_text(json.dumps(found))
+    return model
+
+
+def test_background_words_stand_for_everything_else(tmp_path, chosen):
+    (tmp_path / "v.txt").write_text("dog\ncar\n")
+    done = run("--vocab", "v.txt", "--model", chosen, "--explain", cwd=tmp_path)
+    assert done.returncode == 0 and done.stderr == ""
+    made = tvp.read(tmp_path / "v.tvp")
+    assert (made.labels, made.background, len(made.vectors)) == (["dog", "car"], 2, 4)
+    assert (made.logit_scale, round(made.threshold, 3)) == (16, 0.4)
+    assert "background: bottle, banana\n" in done.stdout  # puppy is too near dog
+    assert "dog, car; unknown if no score reaches 0.40" in done.stdout
+    # the rows are those of the words
+    alone = tmp_path / "w.txt"
+    alone.write_text("bottle\nbanana\n")
+    run("--vocab", "w.txt", "--no-unknown", cwd=tmp_path)
+    assert (tvp.read(tmp_path / "w.tvp").vectors == made.vectors[2:]).all()
+
+
+def test_between_the_fitted_dimensions_and_for_the_nearest_size(tmp_path, chosen):
+    for words, rows in (("dog\ncar\ntree\n", 2), ("dog\ncar\ntree\nhouse\ncloud\n", 1)):
+        (tmp_path / "v.txt").write_text(words)
+        run("--vocab", "v.txt", "--model", chosen, "--dim", 32, cwd=tmp_path)
+        made = tvp.read(tmp_path / "v.tvp")
+        assert made.background == rows
+        assert made.logit_scale == pytest.approx(12)
+        assert made.threshold == pytest.approx(0.5)
+
+
+def test_without_unknown_nothing_is_added(tmp_path, chosen):
+    (tmp_path / "v.txt").write_text("dog\ncar\n")
+    done = run("--vocab", "v.txt", "--model", chosen, "--no-unknown", cwd=tmp_path)
+    made = tvp.read(tmp_path / "v.tvp")
+    assert (made.background, made.threshold, done.stderr) == (0, 0, "")
+
+
+def test_background_words_of_another_encoder_are_not_used(tmp_path, chosen):
+    beside = background.beside(chosen)
+    found = json.loads(beside.read_text()) | {"fingerprint": "00" * 8}
+    beside.write_text(json.dumps(found))
+    (tmp_path / "v.txt").write_text("dog\ncar\n")
+    done = run("--vocab", "v.txt", "--model", chosen, cwd=tmp_path)
+    assert "no background words for mine.tvlm: every frame gets a label" in done.stderr
+    assert tvp.read(tmp_path / "v.tvp").background == 0
+
+
+@pytest.mark.parametrize(
+    "text", ["", "[]", "{}", '{"fingerprint": "", "sizes": {}}', '{"sizes": {"2": {"words": []}}}']
+)
+def test_a_damaged_file_of_background_words(tmp_path, chosen, text):
+    background.beside(chosen).write_text(text)
+    (tmp_path / "v.txt").write_text("dog\ncar\n")
+    done = run("--vocab", "v.txt", "--model", chosen, cwd=tmp_path)
+    assert done.returncode == 2 and "mine.background.json: not made by" in done.stderr
+    assert not (tmp_path / "v.tvp").exists()
+
+
+def test_the_shipped_encoder_has_its_background_words():
+    lexicon, fingerprint = create_text_encoder("lexicon"), tvlm.load(DEFAULT_MODEL).fingerprint
+    for labels in (1, 5, 10, 1000):
+        found = background.find(DEFAULT_MODEL, fingerprint, labels)
+        assert found is not None, "choose them: python -m tinyvlm.background --data SHARDS"
+        words, rows = found.rows(lexicon, lexicon.encode("cat").vector[None])
+        assert len(words) >= 0.5 * len(found.words) and len(rows) == len(words)
+        assert all(0 < found.threshold_at(dim) < 1 for dim in (16, 64, 256))
+
+
+def test_all_is_well_in_one_line_more(tmp_path):
+    (tmp_path / "v.txt").write_text("cat\nbanana\n")
+    done = run("--vocab", "v.txt", cwd=tmp_path)
+    lines = done.stdout.splitlines()
+    assert len(lines) == 3
+    assert lines[2].startswith("nearest: cat and banana, cosine ")
+    assert "none likely confused; --dim 16 would do" in lines[2]
+
+
+def test_quiet(tmp_path):
+    (tmp_path / "v.txt").write_text("cat\nred car\n")
+    done = run("--vocab", "v.txt", "--quiet", cwd=tmp_path)
+    assert (done.returncode, done.stdout) == (0, "")
+    assert (tmp_path / "v.tvp").exists()
+
+
+def test_explain(tmp_path):
+    (tmp_path / "v.txt").write_text("cat\nbird\neagle\nStuhl: chair, armchair\n")
+    done = run("--vocab", "v.txt", "--explain", "--dim", "32", "--no-unknown", cwd=tmp_path)
+    lines = done.stdout.splitlines()
+    assert any(line.startswith("cat    exact; near it: ") for line in lines)
+    assert any(line.startswith("Stuhl  exact; exact; near it: ") for line in lines)
+    [heads] = [line for line in lines if line.startswith("cosine at")]
+    assert heads.split()[2:] == ["16", "32*", "64", "128", "256"]
+    [sizes] = [line for line in lines if line.startswith("bytes ")]
+    for dim, size in zip((16, 32, 64, 128, 256), sizes.split()[1:], strict=True):
+        run("--vocab", "v.txt", "--dim", dim, "--no-unknown", cwd=tmp_path)
+        assert (tmp_path / "v.tvp").stat().st_size == int(size)
+
+
+def test_a_report_that_cannot_be_written_leaves_nothing(tmp_path):
+    (tmp_path / "v.txt").write_text("cat\ndog\n")
+    done = run("--vocab", "v.txt", "--report", "no/where.html", cwd=tmp_path)
+    assert done.returncode == 2
+    assert done.stderr == "tinyvlm-pack: no: no such folder; make it first\n"
+    assert [path.name for path in tmp_path.iterdir()] == ["v.txt"]
 
 
 def test_nothing_heavy_is_imported():

@@ -8,14 +8,18 @@ mpremote cp pets.tvp :
 from __future__ import annotations
 
 import argparse
+import errno
 import sys
 from pathlib import Path
 
 import numpy as np
 
-from . import tvlm, tvp, vocabulary
-from .files import explain
+from . import background, lint, report, tvlm, tvp, vocabulary
+from .files import explain, write_atomic
+from .lexicon import Lexicon
 from .text import DEFAULT_MODEL, TextEncoder, UnknownPhrase, create_text_encoder, normalize
+
+MOST = 5  # labels without a vector of just their own that are named
 
 
 def encode(
@@ -51,33 +55,36 @@ def encode(
 
 
 def build(
-    entries: list[vocabulary.Entry],
-    encoder: TextEncoder,
+    labels: list[str],
+    vectors: np.ndarray,
     model: tvlm.Encoder,
     *,
     dim: int = 64,
     bits: int = 8,
+    text_encoder: str = "",
     prompts: tuple[str, ...] = (),
-    name: str = "vocabulary",
-) -> tuple[tvp.Prototypes, list[str]]:
-    """Prototypes for `entries`: vectors cut to `dim` numbers and quantized; notes as in encode."""
+    chosen: background.Background | None = None,
+    rows: np.ndarray | None = None,
+) -> tvp.Prototypes:
+    """Prototypes for labels: vectors (labels, any) cut to `dim` numbers and quantized.
+
+    chosen: scale and threshold, made on photos; without it the scale is that of training, and no
+    threshold is set. rows: background vectors (any number, any).
+    """
     info = model.graph.info
-    model_name = info.get("name", "unnamed")
-    most = model.graph.shapes()[model.graph.embedding][2]
-    if not 1 <= dim <= most:
-        raise ValueError(f"--dim {dim}: {model_name} has 1 ... {most} dimensions")
-    vectors, notes = encode(entries, encoder, model, prompts, name)
-    prototypes = tvp.Prototypes(
-        labels=[entry.label for entry in entries],
-        vectors=tvp.quantize(vectors[:, :dim], bits),
+    both = vectors if rows is None else np.concatenate([vectors, rows])
+    return tvp.Prototypes(
+        labels=labels,
+        vectors=tvp.quantize(both[:, :dim], bits),
         fingerprint=model.fingerprint,
-        encoder=model_name,
-        text_encoder=encoder.name,
+        encoder=info.get("name", "unnamed"),
+        text_encoder=text_encoder,
         prompt=" | ".join(prompts),
         bits=bits,
-        logit_scale=logit_scale(info, dim),
+        logit_scale=chosen.scale_at(dim) if chosen else logit_scale(info, dim),
+        threshold=chosen.threshold_at(dim) if chosen else 0.0,
+        background=len(both) - len(vectors),
     )
-    return prototypes, notes
 
 
 def logit_scale(info: dict, dim: int) -> float:
@@ -91,40 +98,101 @@ def main(argv: list[str] | None = None) -> int:
     """Command line. Returns the exit status: 0, or 2 after a message on stderr."""
     args = _arguments().parse_args(argv)
     try:
-        for prompt in args.prompt or ():
-            if prompt.count("{}") != 1:
-                raise ValueError(f'--prompt {prompt!r}: needs one {{}}, as in "a photo of a {{}}"')
-        if args.prompt and args.text_encoder.startswith("lexicon"):
-            print(
-                "tinyvlm-pack: the lexicon has its prompts built in; --prompt is not used",
-                file=sys.stderr,
-            )
-        entries = vocabulary.read(args.vocab)
-        model = tvlm.load(args.model)
-        prototypes, notes = build(
-            entries,
-            create_text_encoder(args.text_encoder),
-            model,
-            dim=args.dim,
-            bits=args.bits,
-            prompts=tuple(args.prompt or ()),
-            name=str(args.vocab),
-        )
-        output = args.output or args.vocab.with_suffix(".tvp")
-        size = tvp.write(prototypes, output)
+        lines = _run(args)
     except (OSError, ValueError) as error:
         for line in explain(error).splitlines():
             print(f"tinyvlm-pack: {line}", file=sys.stderr)
         return 2
-    for label, note in zip(prototypes.labels, notes, strict=True):
-        if set(note.split("; ")) != {"exact"}:
-            print(f"  {label}: {note}")
-    print(
-        f"{output}: {len(prototypes.labels)} labels x {args.dim} dimensions x {args.bits} bits, "
-        f"{size} bytes, for encoder {prototypes.encoder} ({prototypes.fingerprint.hex()})"
-    )
-    print(", ".join(prototypes.labels[:20]) + (", ..." if len(prototypes.labels) > 20 else ""))
+    if not args.quiet:
+        print("\n".join(lines))
     return 0
+
+
+def _run(args: argparse.Namespace) -> list[str]:
+    """Writes the files; returns what there is to say."""
+    prompts = tuple(args.prompt or ())
+    for prompt in prompts:
+        if prompt.count("{}") != 1:
+            raise ValueError(f'--prompt {prompt!r}: needs one {{}}, as in "a photo of a {{}}"')
+    if prompts and args.text_encoder.startswith("lexicon"):
+        _remark("the lexicon has its prompts built in; --prompt is not used")
+    if args.report and not args.report.parent.is_dir():  # before anything is written
+        folder = str(args.report.parent)
+        raise FileNotFoundError(errno.ENOENT, "no such folder; make it first", folder)
+    entries, model = vocabulary.read(args.vocab), tvlm.load(args.model)
+    most = model.graph.shapes()[model.graph.embedding][2]
+    if not 1 <= args.dim <= most:
+        name = model.graph.info.get("name", "unnamed")
+        raise ValueError(f"--dim {args.dim}: {name} has 1 ... {most} dimensions")
+    text = create_text_encoder(args.text_encoder)
+    vectors, notes = encode(entries, text, model, prompts, str(args.vocab))
+    vectors = normalize(vectors[:, :most])
+    labels = [entry.label for entry in entries]
+    chosen, words, rows = None, [], None
+    if args.unknown:
+        chosen = background.find(args.model, model.fingerprint, len(labels))
+        if chosen:
+            words, rows = chosen.rows(text, vectors, prompts)
+        else:
+            _remark(
+                f"no background words for {args.model.name}: every frame gets a label "
+                "(python -m tinyvlm.background chooses them; --no-unknown is silent)"
+            )
+    prototypes = build(
+        labels,
+        vectors,
+        model,
+        dim=args.dim,
+        bits=args.bits,
+        text_encoder=text.name,
+        prompts=prompts,
+        chosen=chosen,
+        rows=rows,
+    )
+    output = args.output or args.vocab.with_suffix(".tvp")
+    size = tvp.write(prototypes, output)
+    found = lint.examine(labels, vectors, args.dim)
+    sizes = {dim: tvp.size_at(prototypes, size, dim) for dim in found.dims}
+    lines = _said(args, output, prototypes, size, notes) + lint.summary(found)
+    if args.explain:
+        table = text if isinstance(text, Lexicon) else create_text_encoder("lexicon")
+        lines += ["", *lint.origins(entries, notes, vectors, table)]
+        lines += ["", *lint.table(found, sizes)]
+        if words:
+            lines += ["", f"background: {', '.join(words)}"]
+    if args.report:
+        facts = report.Facts(output.name, prototypes, size, notes, words, sizes)
+        write_atomic(args.report, report.page(facts, vectors, found).encode())
+        lines.append(f"report: {args.report}")
+    return lines
+
+
+def _said(
+    args: argparse.Namespace,
+    output: Path,
+    prototypes: tvp.Prototypes,
+    size: int,
+    notes: list[str],
+) -> list[str]:
+    odd = [
+        f"  {label}: {note}"
+        for label, note in zip(prototypes.labels, notes, strict=True)
+        if not set(note.split("; ")) <= {"exact", "ensemble"}
+    ]
+    if len(odd) > MOST and not args.explain:
+        odd[MOST:] = [f"  ... and {len(odd) - MOST} more that are not exact; --explain lists them"]
+    labels = ", ".join(prototypes.labels[:20]) + (", ..." if len(prototypes.labels) > 20 else "")
+    if prototypes.background:
+        labels += f"; unknown if no score reaches {prototypes.threshold:.2f}"
+    return ([] if args.explain else odd) + [
+        f"{output}: {len(prototypes.labels)} labels x {args.dim} dimensions x {args.bits} bits, "
+        f"{size} bytes, for encoder {prototypes.encoder} ({prototypes.fingerprint.hex()})",
+        labels,
+    ]
+
+
+def _remark(text: str) -> None:
+    print(f"tinyvlm-pack: {text}", file=sys.stderr)
 
 
 def _arguments() -> argparse.ArgumentParser:
@@ -174,6 +242,24 @@ def _arguments() -> argparse.ArgumentParser:
         metavar="FILE.tvlm",
         help="the image encoder on the board (default: the one that ships)",
     )
+    parser.add_argument(
+        "--unknown",
+        action=argparse.BooleanOptionalAction,
+        default=True,
+        help="add background prototypes, so that a frame may show none of the labels (default)",
+    )
+    parser.add_argument(
+        "--explain",
+        action="store_true",
+        help="print how each label got its vector, and the nearest pairs at every dimension",
+    )
+    parser.add_argument(
+        "--report",
+        type=Path,
+        metavar="FILE.html",
+        help="write a page with the similarity of all labels, one file, no network",
+    )
+    parser.add_argument("-q", "--quiet", action="store_true", help="print nothing if all is well")
     return parser
 
 

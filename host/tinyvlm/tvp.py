@@ -66,6 +66,17 @@ def quantize(vectors: np.ndarray, bits: int = 8) -> np.ndarray:
     return np.rint(vectors / peak * top).astype(np.int8)
 
 
+def row_bytes(dim: int, bits: int) -> int:
+    """Bytes of one prototype."""
+    return dim if bits == 8 else (dim + 1) // 2
+
+
+def size_at(prototypes: Prototypes, size: int, dim: int) -> int:
+    """Bytes of the file with `dim` numbers a row; `prototypes`, as they are, make `size`."""
+    rows, have = prototypes.vectors.shape
+    return size + rows * (row_bytes(dim, prototypes.bits) - row_bytes(have, prototypes.bits))
+
+
 def to_bytes(prototypes: Prototypes) -> bytes:
     """Serialize. ValueError says what does not fit the format."""
     p = prototypes
@@ -125,7 +136,7 @@ def from_bytes(data: bytes, name: str = "vocabulary") -> Prototypes:
     fields = HEADER.unpack_from(data)
     fingerprint, labels, background, dim, bits = fields[5:10]
     logit_scale, threshold, vectors_at, strings_at = fields[11:15]
-    row = dim if bits == 8 else (dim + 1) // 2
+    row = row_bytes(dim, bits)
     rows = labels + background
     if bits not in (8, 4) or not dim or not labels or vectors_at + rows * row > size:
         raise ValueError(f"{name}: inconsistent header; make it again with tinyvlm-pack")

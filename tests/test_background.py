@@ -1,0 +1,150 @@
+# SPDX-License-Identifier: MIT
+"""Choosing background words and thresholds: on embeddings whose truth is known."""
+
+import json
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from tinyvlm import aside, background, calibrate, tvlm, tvp
+from tinyvlm.device.vocab import Vocab
+from tinyvlm.lexicon import Lexicon
+from tinyvlm.text import DATA, DEFAULT_MODEL, normalize
+from tinyvlm.train import labels
+
+
+@pytest.fixture(scope="module")
+def photos():
+    """Photos whose embeddings are their word's vector and noise."""
+    lexicon, rng = Lexicon.load(DATA / "lexicon.npz"), np.random.default_rng(0)
+    names = [name for name in lexicon.index if lexicon.kind(name) == "exact"][::12][:200]
+    vectors = np.stack([lexicon.encode(name).vector for name in names])
+    label = np.repeat(np.arange(len(names)), 4)
+    noisy = normalize(vectors[label] + 0.06 * rng.normal(size=(len(label), 256)))
+    return aside.Photos(
+        tvlm.load(DEFAULT_MODEL),
+        np.rint(400 * noisy).clip(-128, 127).astype(np.int8),
+        label,
+        names,
+        vectors,
+        labels.related(names)[1],
+        ["made-up"],
+    )
+
+
+@pytest.fixture(scope="module")
+def found(photos):
+    patch = pytest.MonkeyPatch()
+    patch.setattr(calibrate, "TRIALS", 40)
+    patch.setattr(calibrate, "SIZES", (3, 10))
+    patch.setattr(calibrate, "ROWS", (4, 8))
+    yield calibrate.choose(photos)
+    patch.undo()
+
+
+def test_trials_show_a_label_or_none_of_them(photos):
+    trials = calibrate.draw(photos, 0, 5)
+    shown = photos.label[trials.photos]
+    for classes, frames, right in zip(trials.classes, shown, trials.right, strict=True):
+        none = right == 5
+        assert none.sum() == calibrate.FRAMES // 2
+        assert (classes[right[~none]] == frames[~none]).all()
+        assert not np.isin(frames[none], classes).any()
+        assert not photos.ignore[np.ix_(classes, frames[none])].any()
+
+
+def test_the_two_halves_share_no_class(photos):
+    halves = [calibrate.draw(photos, half, 10) for half in (0, 1)]
+    seen = [set(photos.label[half.photos].ravel()) | set(half.classes.ravel()) for half in halves]
+    assert seen[0] and seen[1] and not seen[0] & seen[1]
+
+
+def test_scores_and_verdicts_are_those_of_the_device_package(photos):
+    lexicon, limit = Lexicon.load(DATA / "lexicon.npz"), 0.4
+    rows = np.stack([lexicon.encode(w).vector for w in calibrate.central_words(lexicon, 4)])
+    drawn = calibrate.draw(photos, 0, 5)
+    trial = calibrate.Trials(drawn.classes[:1], drawn.photos[:1], drawn.right[:1])
+    scores = calibrate.Scores(photos, trial, rows, margin=2.0, dim=64)
+    [classes] = trial.classes
+    vectors = np.concatenate([photos.vectors[classes], rows])[:, :64]
+    packed = tvp.Prototypes(
+        [photos.classes[i] for i in classes], tvp.quantize(vectors), b"12345678", "x",
+        logit_scale=12.0, threshold=limit, background=4,
+    )  # fmt: skip
+    vocab, best = Vocab(tvp.to_bytes(packed)), scores.probabilities(12.0)[:, :5].max(axis=1)
+    named = []
+    for photo, want in zip(trial.photos[0], best, strict=True):
+        [(label, score), *_] = vocab.match(photos.embeddings[photo].tobytes())
+        named.append(label != "unknown")
+        assert score == pytest.approx(want if named[-1] else 1 - want, abs=0.02)  # 8 bits
+    shows = trial.right[0] < 5
+    found = calibrate.rates(scores, 12.0)
+    at = int(np.argmin(abs(calibrate.LIMITS - limit)))
+    assert found["false_reject"][at] == pytest.approx(1 - np.mean(np.array(named)[shows]))
+    assert found["false_accept"][at] == pytest.approx(np.mean(np.array(named)[~shows]))
+
+
+def test_what_is_chosen_is_right_more_often_and_calibrated(found):
+    for at in found["sizes"].values():
+        assert at["words"]
+        for row in at["dims"].values():
+            assert row["right"] > row["right_without"] + 20
+            assert row["error_after"] < row["error_before"]
+            assert 0 < row["threshold"] < 1
+            shares = np.array(row["curve"])
+            assert (np.diff(shares[:, 1]) <= 0).all() and (np.diff(shares[:, 2]) >= 0).all()
+    near, far = (found["pairs"]["64"][k] for k in (2, 0))
+    assert far > 95 and (near is None or near <= far)
+
+
+def test_there_is_no_chance_in_it(photos):
+    once, again = (calibrate.draw(photos, 1, 3).photos for _ in range(2))
+    assert (once == again).all()
+    lexicon = Lexicon.load(DATA / "lexicon.npz")
+    words = calibrate.central_words(lexicon, 8)
+    assert words == calibrate.central_words(lexicon, 8) and len(set(words)) == 8
+
+
+def test_from_photos_to_a_file(tmp_path, monkeypatch, capsys):
+    """The whole command on pictures of nothing: a file that tinyvlm-pack takes."""
+    lexicon = Lexicon.load(DATA / "lexicon.npz")
+    names = [n for n in lexicon.index if lexicon.kind(n) == "exact" and n.isalpha()][::30][:30]
+    for k, name in enumerate(names):
+        (tmp_path / "set" / name).mkdir(parents=True)
+        for i in range(2):
+            Image.effect_noise((16, 16), 20 + 3 * k + i).save(tmp_path / "set" / name / f"{i}.png")
+    for module in (aside, calibrate):
+        monkeypatch.setattr(module, "SIZES", (2,))
+    monkeypatch.setattr(calibrate, "ROWS", (4,))
+    monkeypatch.setattr(calibrate, "TRIALS", 5)
+    output, cache = tmp_path / "x.json", tmp_path / "cache.npz"
+    arguments = ["--data", str(tmp_path / "set"), "--all", "-o", str(output), "--workers", "1"]
+    arguments += ["--cache", str(cache), "--plot", str(tmp_path / "x.svg")]
+    assert background.main(arguments) == 0, capsys.readouterr().err
+    text = capsys.readouterr().out
+    assert "60 photos of 30 classes" in text and f"{output}: background words for" in text
+    assert "<svg" in (tmp_path / "x.svg").read_text()
+    first = json.loads(output.read_text())
+    monkeypatch.setattr(aside, "embed_all", None)  # the second time the cache is used
+    assert background.main(arguments) == 0
+    assert json.loads(output.read_text()) == first
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["--data", "none-*.tar"], "none-*.tar: no such file or directory"),
+        (["--data", "set"], "no photos that training sets aside; give training shards, or --all"),
+        (["--data", "set", "--all"], "1 classes with photos"),
+        (["--data", "set", "--per-class", "0"], "--per-class 0: must be 1 or more"),
+        (["--data", "set", "--model", "no.tvlm"], "no.tvlm: no such file"),
+    ],
+)
+def test_what_is_wrong_is_said(tmp_path, monkeypatch, capsys, arguments, message):
+    (tmp_path / "set" / "cat").mkdir(parents=True)
+    Image.new("RGB", (16, 16)).save(tmp_path / "set" / "cat" / "a.png")
+    monkeypatch.chdir(tmp_path)
+    assert background.main([*arguments, "-o", "x.json"]) == 2
+    assert message in capsys.readouterr().err
+    assert not (tmp_path / "x.json").exists()
