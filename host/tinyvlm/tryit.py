@@ -1,0 +1,245 @@
+# SPDX-License-Identifier: MIT
+"""tinyvlm-try: labels and boxes on pictures, or on what a webcam sees, by the boards' engine.
+
+tinyvlm-try --vocab pets.tvp photo.jpg holiday/     # writes photo.jpg.tinyvlm.png, ...
+tinyvlm-try --vocab pets.tvp --camera 0             # a window, until q (needs OpenCV)
+"""
+
+from __future__ import annotations
+
+import argparse
+import errno
+import sys
+from collections.abc import Iterator, Sequence
+from io import BytesIO
+from pathlib import Path
+
+from PIL import Image, ImageDraw, ImageFont, ImageOps
+
+import tinyvlm
+
+from .files import explain, write_atomic
+from .labelled import PICTURES
+
+MARK = ".tinyvlm.png"
+SMALLEST, LARGEST = 480, 1600  # long side of what is written: text must be readable
+# Okabe and Ito's colours, which colour-blind readers tell apart; without black and yellow
+COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9")
+BACK = (0, 0, 0, 170)
+
+Scores = Sequence[tuple[str, float]]
+Boxes = Sequence[tuple[str, float, tuple[int, int, int, int]]]
+
+
+def look(
+    image: Image.Image, vocab: tinyvlm.Vocab, top: int, threshold: float | None
+) -> tuple[Scores, Boxes]:
+    """What tinyvlm.classify and tinyvlm.detect say about a picture."""
+    detect = getattr(tinyvlm, "detect", None)
+    boxes = detect(image, vocab, threshold) if detect else []
+    return tinyvlm.classify(image, vocab, top), boxes
+
+
+def annotate(
+    image: Image.Image, scores: Scores, boxes: Boxes, labels: Sequence[str], heat=None
+) -> Image.Image:
+    """A copy with boxes, a list of scores, and the square that the encoder saw; RGB.
+
+    heat: rows of numbers from tinyvlm.heatmap, laid over that square.
+    """
+    factor = max(1.0, SMALLEST / max(image.size))
+    factor = min(factor, LARGEST / max(image.size))
+    size = tuple(round(side * factor) for side in image.size)
+    canvas = image.convert("RGB").resize(size, Image.Resampling.LANCZOS)
+    side = min(size)
+    left, upper = (size[0] - side) // 2, (size[1] - side) // 2
+    if heat is not None:
+        _lay_over(canvas, heat, (left, upper, side))
+    pen, unit = ImageDraw.Draw(canvas, "RGBA"), max(size) / 40
+    font = ImageFont.load_default(size=unit)
+    if size[0] != size[1]:
+        pen.rectangle(
+            (left, upper, left + side - 1, upper + side - 1), outline=(255, 255, 255, 90)
+        )
+    for label, score, (x, y, width, height) in boxes:
+        colour = _colour(label, labels)
+        corners = [factor * v for v in (x, y, x + width, y + height)]
+        pen.rectangle(corners, outline=colour, width=max(2, round(unit / 6)))
+        at = (corners[0], max(0, corners[1] - 1.35 * unit))
+        _tag(pen, at, f"{label} {score:.2f}", font, colour)
+    for row, (label, score) in enumerate(scores):
+        at = (unit / 2, unit / 2 + row * 1.5 * unit)
+        _tag(pen, at, f"{label} {score:.2f}", font, BACK)
+    return canvas
+
+
+def _tag(pen: ImageDraw.ImageDraw, at: tuple[float, float], text: str, font, colour) -> None:
+    left, top, right, bottom = pen.textbbox(at, text, font)
+    pen.rectangle((left - 3, top - 3, right + 3, bottom + 3), fill=colour)
+    pen.text(at, text, "white", font)
+
+
+def _colour(label: str, labels: Sequence[str]) -> str:
+    return COLOURS[labels.index(label) % len(COLOURS)] if label in labels else "#777777"
+
+
+def _lay_over(canvas: Image.Image, heat, square: tuple[int, int, int]) -> None:
+    """Tint the square: clear where the least warm cell is, orange where the warmest is."""
+    rows = [[float(value) for value in row] for row in heat]
+    low, high = min(map(min, rows)), max(map(max, rows))
+    span = (high - low) or 1.0
+    cells = Image.new("L", (len(rows[0]), len(rows)))
+    cells.putdata([round(180 * (value - low) / span) for row in rows for value in row])
+    left, upper, side = square
+    mask = cells.resize((side, side), Image.Resampling.BICUBIC)
+    canvas.paste(Image.new("RGB", (side, side), "#ff7a00"), (left, upper), mask)
+
+
+# -- the command ------------------------------------------------------------------------------
+
+
+def main(argv: list[str] | None = None) -> int:
+    """Command line. Returns the exit status: 0, or 2 after a message on stderr."""
+    args = _arguments().parse_intermixed_args(argv)
+    try:
+        if bool(args.pictures) == (args.camera is not None):
+            raise ValueError("give pictures or folders of them, or --camera N")
+        if args.out and not args.out.is_dir():
+            raise FileNotFoundError(errno.ENOENT, "no such folder; make it first", str(args.out))
+        if args.heatmap and not hasattr(tinyvlm, "heatmap"):
+            raise ValueError("--heatmap: this tinyvlm has no heatmap(); leave it out")
+        tinyvlm.load(args.model)
+        vocab = tinyvlm.Vocab(args.vocab)
+        if args.threshold is not None:
+            vocab.threshold = args.threshold
+        problems = _watch(args, vocab) if args.camera is not None else _pictures(args, vocab)
+    except (OSError, ValueError, RuntimeError) as error:
+        print(f"tinyvlm-try: {explain(error)}", file=sys.stderr)
+        return 2
+    return 2 if problems else 0
+
+
+def _pictures(args: argparse.Namespace, vocab: tinyvlm.Vocab) -> int:
+    """Writes a picture for every one that can be read; returns how many cannot be."""
+    problems, written = 0, set()
+    for path in list(_files(args.pictures)):
+        try:
+            with Image.open(path) as opened:
+                image = ImageOps.exif_transpose(opened).convert("RGB")
+        except (OSError, SyntaxError, Image.DecompressionBombError) as error:
+            why = explain(error) if isinstance(error, FileNotFoundError) else f"{path}: no picture"
+            print(f"tinyvlm-try: {why}", file=sys.stderr)
+            problems += 1
+            continue
+        shown, scores, boxes = _seen(args, vocab, image)
+        output = _output(path, args.out, written)
+        with BytesIO() as file:
+            shown.save(file, "PNG")
+            write_atomic(output, file.getvalue())
+        where = {label: " at {},{} {}x{}".format(*box) for label, _, box in boxes}
+        words = (f"{label} {score:.2f}{where.get(label, '')}" for label, score in scores)
+        print(f"{path}: {', '.join(words) or 'none of the labels'} -> {output}")
+    return problems
+
+
+def _seen(
+    args: argparse.Namespace, vocab: tinyvlm.Vocab, image: Image.Image
+) -> tuple[Image.Image, Scores, Boxes]:
+    scores, boxes = look(image, vocab, args.top, args.threshold)
+    heat = None
+    if args.heatmap and scores and scores[0][0] in vocab.labels:
+        heat = tinyvlm.heatmap(image, scores[0][0], vocab)
+    return annotate(image, scores, boxes, vocab.labels, heat), scores, boxes
+
+
+def _files(paths: Sequence[Path]) -> Iterator[Path]:
+    """The pictures that are meant: files as they are, and those that lie in folders."""
+    for path in paths:
+        if not path.is_dir():
+            yield path
+            continue
+        inside = [p for p in sorted(path.iterdir()) if p.suffix.lower() in PICTURES]
+        inside = [p for p in inside if not p.name.endswith(MARK)]
+        if not inside:
+            raise ValueError(f"{path}: no pictures ({', '.join(PICTURES)}) in it")
+        yield from inside
+
+
+def _output(path: Path, folder: Path | None, written: set[Path]) -> Path:
+    """Where a picture goes; those of one name from several folders get numbers."""
+    output, number = (folder or path.parent) / f"{path.name}{MARK}", 2
+    while output in written:
+        output = (folder or path.parent) / f"{path.name}-{number}{MARK}"
+        number += 1
+    written.add(output)
+    return output
+
+
+def _watch(args: argparse.Namespace, vocab: tinyvlm.Vocab) -> int:
+    """Shows what the camera sees in a window, until q or Escape, or writes `--frames` pictures."""
+    try:
+        import cv2
+    except ImportError:
+        raise ValueError(
+            "--camera needs OpenCV: pip install opencv-python (pictures do without)"
+        ) from None
+    import numpy as np
+
+    camera = cv2.VideoCapture(args.camera)
+    try:
+        if not camera.isOpened():
+            raise ValueError(f"--camera {args.camera}: cannot be opened; try another number")
+        count = 0
+        while args.frames is None or count < args.frames:
+            ok, pixels = camera.read()
+            if not ok:
+                raise ValueError(f"--camera {args.camera}: gave no picture; is it in use?")
+            image = Image.fromarray(np.ascontiguousarray(pixels[:, :, ::-1]))  # BGR
+            shown, scores, _ = _seen(args, vocab, image)
+            count += 1
+            if args.out:
+                shown.save(args.out / f"camera-{count:04}{MARK}")
+                print(", ".join(f"{label} {score:.2f}" for label, score in scores), flush=True)
+                continue
+            try:
+                cv2.imshow("tinyvlm", np.asarray(shown)[:, :, ::-1])
+                if cv2.waitKey(1) & 255 in (ord("q"), 27):
+                    break
+            except cv2.error:
+                raise ValueError(
+                    "this OpenCV cannot open a window; use --out DIR --frames N, or install "
+                    "opencv-python instead of opencv-python-headless"
+                ) from None
+    finally:
+        camera.release()
+    return 0
+
+
+def _arguments() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="tinyvlm-try", description="Draw labels and boxes on pictures, as a board sees them."
+    )
+    parser.add_argument("--vocab", required=True, metavar="FILE.tvp", help="from tinyvlm-pack")
+    parser.add_argument(
+        "pictures", nargs="*", type=Path, metavar="PICTURE", help="files, or folders of them"
+    )
+    parser.add_argument("--camera", type=int, metavar="N", help="a webcam, 0 for the first")
+    parser.add_argument(
+        "--out", type=Path, metavar="DIR", help=f"default: beside each picture, as NAME{MARK}"
+    )
+    parser.add_argument(
+        "--heatmap", action="store_true", help="tint the cells that look like the best label"
+    )
+    parser.add_argument("--top", type=int, default=3, help="scores to show (default: 3)")
+    parser.add_argument(
+        "--threshold", type=float, metavar="P", help="least score (default: the vocabulary's)"
+    )
+    parser.add_argument("--frames", type=int, metavar="N", help="with --camera: stop after N")
+    parser.add_argument(
+        "--model", metavar="FILE.tvlm", help="the image encoder (default: the one that ships)"
+    )
+    return parser
+
+
+if __name__ == "__main__":
+    sys.exit(main())
