@@ -10,10 +10,10 @@ CMSIS_NN_LIBRARY := $(wildcard $(CMSIS_NN)/lib/libcmsis-nn.a)
 VENV := .venv
 
 .DEFAULT_GOAL := help
-.PHONY: help setup packages board bench demo test size lint clean FORCE
+.PHONY: help setup packages board firmware max78000 bench demo test size lint clean FORCE
 
 help: ## Show this list
-	@sed -n 's/^\([a-z]*\):.*## \(.*\)/make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 14
+	@sed -n 's/^\([a-z0-9]*\):.*## \(.*\)/make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 14
 
 setup: $(VENV)/engine.stamp ## Install what is needed: system packages, .venv, this package
 
@@ -37,7 +37,7 @@ board: $(FIRMWARE) ## Build the virtual board's firmware (MPY_DIR=... for a Micr
 build/micropython.path: FORCE | packages
 	@MPY_DIR=$(MPY_DIR) boards/micropython.sh $@
 
-FIRMWARE_SOURCES := $(shell find $(BOARD_DIR) native/*.* device -type f)
+FIRMWARE_SOURCES := $(shell find $(BOARD_DIR) native/*.* native/max78000 device -type f)
 
 # Another MicroPython than last time starts from scratch.
 $(BOARD_BUILD)/%.path: build/micropython.path
@@ -57,6 +57,25 @@ $(FIRMWARE): $(BOARD_BUILD)/micropython.path $(BOARD_BUILD)/cmsis-nn.stamp $(FIR
 		BOARD_DIR=$(BOARD_DIR) BUILD=$(abspath $(BOARD_BUILD)) USER_C_MODULES=$(CURDIR) \
 		MPY_LIB_DIR=$$mpy PYTHON=$(PYTHON) CMSIS_NN=$(abspath $(CMSIS_NN))
 	@touch $@
+
+# The same sources for a MAX78000FTHR, and for QEMU in its place (host/tinyvlm/max78000/virtual.py).
+MAX78000_BUILD := build/max78000
+
+max78000: $(MAX78000_BUILD)/qemu.bin ## Build the firmware of a MAX78000FTHR, build/max78000/firmware.bin
+
+$(MAX78000_BUILD)/qemu.bin: build/micropython.path $(shell find boards/MAX78000FTHR native/*.* native/max78000 device -type f)
+	$(MAKE) -j$(JOBS) -C $$(cat $<)/mpy-cross PYTHON=$(PYTHON)
+	mpy=$$(cat $<) && $(MAKE) -j$(JOBS) -C $$mpy/ports/qemu BOARD=MAX78000FTHR \
+		BOARD_DIR=$(CURDIR)/boards/MAX78000FTHR BUILD=$(abspath $(MAX78000_BUILD)) \
+		USER_C_MODULES=$(CURDIR) MPY_LIB_DIR=$$mpy PYTHON=$(PYTHON) \
+		$(abspath $(MAX78000_BUILD))/firmware.bin $(abspath $@)
+	@touch $@
+
+ENCODER ?= host/tinyvlm/data/base.tvlm
+
+firmware: setup ## Build the firmware of an STM32H7 board: BOARD=... MPY_DIR=... (ENCODER=... for another one)
+	@MPY_DIR="$(MPY_DIR)" PYTHON=$(abspath $(VENV))/bin/python JOBS=$(JOBS) \
+		boards/firmware.sh "$(BOARD)" "build/$(BOARD)" "$(ENCODER)"
 
 bench: setup board ## Count what a frame costs, layer by layer (with Debian's llvm: cycles, too)
 	$(VENV)/bin/python -m tinyvlm.bench --firmware $(FIRMWARE)

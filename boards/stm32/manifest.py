@@ -1,0 +1,9 @@
+# What is frozen into the firmware: asyncio, and the device's Python package.
+import os
+
+include("$(MPY_DIR)/extmod/asyncio")
+package("tinyvlm", base_path="../../device")
+
+# MicroPython 1.29: the manifest names the C module, too. Before, USER_C_MODULES does (board.mk).
+if "c_module" in globals():
+    c_module(os.path.abspath("../../native"))
