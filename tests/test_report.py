@@ -2,6 +2,7 @@
 """The page that tinyvlm-pack --report writes, as text and in a real browser without a window."""
 
 import html
+import json
 import re
 import shutil
 import subprocess
@@ -130,7 +131,7 @@ def browse(tmp_path_factory):
         done = subprocess.run(command, capture_output=True, text=True, timeout=120)
         title = re.search(r"<title>(.*?)</title>", done.stdout, re.S)
         assert title and title[1].startswith("{"), done.stderr[-2000:]
-        return __import__("json").loads(html.unescape(title[1]))
+        return json.loads(html.unescape(title[1]))
 
     return run
 

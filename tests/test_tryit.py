@@ -44,6 +44,21 @@ def test_a_photo_gets_a_picture_beside_it(vocab, flower, capsys):
     assert changed[:60, :200].sum() > 300  # the list of scores
 
 
+def test_boxes_are_those_of_detect_and_the_heat_that_of_the_best_label(vocab, flower, capsys):
+    assert tryit.main(["--vocab", str(vocab), str(flower), "--heatmap"]) == 0
+    text = capsys.readouterr().out
+    found = tinyvlm.detect(flower, tinyvlm.Vocab(vocab))
+    assert found
+    for _, _, box in found:
+        assert " at {},{} {}x{}".format(*box) in text
+    [(label, _, box), *_] = found
+    with Image.open(flower.with_name("dahlia.png.tinyvlm.png")) as image:
+        colour = tuple(bytes.fromhex(tryit.COLOURS[0][1:]))
+        x, y = 3 * (box[0] + box[2] / 2), 3 * (box[1] + box[3])  # the lower edge, times three
+        assert label == "flower"
+        assert colour in [image.getpixel((int(x), int(y) + k)) for k in (-2, -1, 0)]
+
+
 def test_the_scores_are_those_of_classify(vocab, flower, capsys):
     tryit.main(["--vocab", str(vocab), str(flower), "--top", "2"])
     text = capsys.readouterr().out

@@ -124,31 +124,26 @@ def memory_map(encoder: tvlm.Encoder) -> list[str]:
 
 
 def profile(encoder: tvlm.Encoder) -> list[str]:
-    """Instructions of every layer as the cost model predicts them; `-` for a kernel that it does
-    not know. Intake and scoring are not in it; the dense map counts when it is wanted only.
+    """Instructions of every layer as the cost model predicts them, as the board prints them.
+
+    `-`: a kernel that the model does not know. Intake and scoring are not in it; `more`: the dense
+    map, which only detect() and heatmap() run, is not in the sum.
     """
     graph, shapes, macs = encoder.graph, encoder.graph.shapes(), encoder.graph.macs(dense=True)
     counts = [_predicted(encoder, index) for index in range(len(graph.layers))]
-    known = [
-        count or 0.0
-        for layer, count in zip(graph.layers, counts, strict=True)
-        if not getattr(layer, "dense", False)
-    ]
-    total, width = sum(known), max(len(layer.name) for layer in graph.layers)
-    lines = [f"{'layer':{width}} {'output':>12} {'k instr.':>9} {'%':>5} {'per MAC':>7}"]
-    for layer, count in zip(graph.layers, counts, strict=True):
+    dense = [getattr(layer, "dense", False) for layer in graph.layers]
+    total = sum(count or 0 for count, more in zip(counts, dense, strict=True) if not more)
+    rows = [("layer", "output", "k instr.", "%", "per MAC")]
+    for layer, count, more in zip(graph.layers, counts, dense, strict=True):
         h, w, c = shapes[layer.name]
-        work = share = per_mac = "-"
+        cells = ("-", "-", "-")
         if count is not None:
-            work = f"{count / 1e3:.0f}"
-            dense = getattr(layer, "dense", False)
-            share = "more" if dense else f"{100 * count / (total or 1):.1f}"
-            per_mac = f"{count / macs[layer.name]:.2f}" if macs[layer.name] else ""
-        line = f"{layer.name:{width}} {f'{h}x{w}x{c}':>12} {work:>9} {share:>5} {per_mac:>7}"
-        lines.append(line.rstrip())
-    whole = f"{total / 1e3:.0f}"
-    lines.append(f"{'sum':{width}} {'':12} {whole:>9} {'':5} {total / encoder.macs:>7.2f}")
-    return lines
+            share = "more" if more else f"{100 * count / (total or 1):.1f}"
+            work = macs[layer.name]
+            cells = f"{count / 1e3:.1f}", share, f"{count / work:.2f}" if work else ""
+        rows.append((layer.name[:24], f"{h}x{w}x{c}", *cells))
+    rows.append(("total", "", f"{total / 1e3:.1f}", "100.0", f"{total / encoder.macs:.2f}"))
+    return [f"{a:24} {b:12} {c:>9} {d:>6} {e:>8}".rstrip() for a, b, c, d, e in rows]
 
 
 def _predicted(encoder: tvlm.Encoder, index: int) -> float | None:

@@ -35,9 +35,7 @@ def look(
     image: Image.Image, vocab: tinyvlm.Vocab, top: int, threshold: float | None
 ) -> tuple[Scores, Boxes]:
     """What tinyvlm.classify and tinyvlm.detect say about a picture."""
-    detect = getattr(tinyvlm, "detect", None)
-    boxes = detect(image, vocab, threshold) if detect else []
-    return tinyvlm.classify(image, vocab, top), boxes
+    return tinyvlm.classify(image, vocab, top), tinyvlm.detect(image, vocab, threshold)
 
 
 def annotate(
@@ -106,8 +104,6 @@ def main(argv: list[str] | None = None) -> int:
             raise ValueError("give pictures or folders of them, or --camera N")
         if args.out and not args.out.is_dir():
             raise FileNotFoundError(errno.ENOENT, "no such folder; make it first", str(args.out))
-        if args.heatmap and not hasattr(tinyvlm, "heatmap"):
-            raise ValueError("--heatmap: this tinyvlm has no heatmap(); leave it out")
         tinyvlm.load(args.model)
         vocab = tinyvlm.Vocab(args.vocab)
         if args.threshold is not None:
