@@ -36,8 +36,8 @@ HEAD = """# API
 
 The calls of `import tinyvlm`, the same on every board and on the PC. A frame is a `tinyvlm.Frame`,
 or a buffer of exactly the encoder's size in RGB888 or GRAY8; on the PC it is also the path of a
-picture, a PIL image or a numpy array. Editors find the types where the package is installed, in its
-stubs (`device/tinyvlm/*.pyi`; the engine's in `host/_tinyvlm-stubs`).
+picture, a PIL image or a numpy array. Editors find the types where the package is installed, in
+its stubs (`device/tinyvlm/*.pyi`; the engine's in `host/_tinyvlm-stubs`).
 """
 
 
