@@ -10,7 +10,7 @@ import pytest
 from nets import Builder, max78000_like, random_graph, random_image
 
 from tinyvlm import intake, reference, tvlm
-from tinyvlm.device import pure, pure_file
+from tinyvlm.device import pure
 from tinyvlm.device.lanes import BIAS, Lanes
 from tinyvlm.device.pure_intake import Intake
 from tinyvlm.text import DATA
@@ -122,11 +122,6 @@ def test_lanes_at_the_limits():
         out = lanes.clamp(scaled, bias, zero_point, low)
         want = reference.requantize(acc, np.int64(mult), np.int64(shift), zero_point)
         assert [b - 128 for b in out] == np.maximum(want, low).tolist()
-
-
-def test_crc_without_binascii():
-    data = bytes(range(256)) * 3 + b"x"
-    assert pure_file._slow_crc32(data) == pure.crc32(data) == zlib.crc32(data)
 
 
 def repaired(data, changes):

@@ -12,10 +12,10 @@ import gc
 import time
 
 from . import pure_ops
-from .pure_file import File, crc32
+from .pure_file import File
 from .pure_intake import Intake, NoiseIntake
 
-__all__ = ("Encoder", "crc32", "heap")
+__all__ = ("Encoder", "heap")
 
 _ticks = getattr(time, "ticks_us", None) or (lambda: time.monotonic_ns() // 1000)
 

@@ -7,6 +7,8 @@ read as there. Left out are the checks of the arena's plan, which this engine do
 
 import struct
 
+from .slow import crc32
+
 CONV, DEPTHWISE, ADD, AVGPOOL, SPACE_TO_DEPTH = 1, 2, 3, 4, 5
 DENSE, STREAM, RELU = 1, 2, 4
 _NAMES = ("", "conv", "depthwise", "add", "avgpool", "spacetodepth")
@@ -18,28 +20,6 @@ _SHAPES = "shapes do not fit the operation"
 _QUANT = "bias, multiplier or shift is out of range"
 _OUTSIDE = "weights or table lie outside the file"
 _PRODUCER = "an operand is not what an earlier layer writes"
-
-
-def crc32(data):
-    """IEEE CRC-32 of a buffer, also where the firmware has no binascii.crc32."""
-    try:
-        from binascii import crc32 as fast
-    except ImportError:
-        return _slow_crc32(data)
-    return fast(data) & 0xFFFFFFFF
-
-
-def _slow_crc32(data):
-    crc, table = 0xFFFFFFFF, []
-    for n in range(16):
-        for _ in range(4):
-            n = n >> 1 ^ (0xEDB88320 if n & 1 else 0)
-        table.append(n)
-    for byte in data:
-        crc ^= byte
-        crc = crc >> 4 ^ table[crc & 15]
-        crc = crc >> 4 ^ table[crc & 15]
-    return crc ^ 0xFFFFFFFF
 
 
 class Layer:
@@ -96,7 +76,7 @@ class File:
             raise ValueError("the header is inconsistent")
         if not _HEADER <= size <= len(data):
             raise ValueError("the file is truncated")
-        if crc32(data[16:size]) != crc:
+        if crc32(data[16:size]) & 0xFFFFFFFF != crc:
             raise ValueError("the checksum does not match, the file is damaged")
         self.fingerprint = bytes(data[16:24])
         h, w, c, self.zero_point, sections = struct.unpack_from("<HHHbB", data, 24)

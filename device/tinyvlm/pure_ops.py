@@ -77,14 +77,14 @@ def _taps(layer, plane, y, rows):
     return taps
 
 
-def _finish(layer, data, channel, lanes, total, weights):
+def _finish(layer, data, channel, lanes, total, weight_sum):
     # The sum of weight * (number + 128) to the output's plane.
     bias, mult = [
         struct.unpack_from("<i", data, layer.table + 4 * (channel + i * layer.out_c))[0]
         for i in (0, 1)
     ]
     shift = data[layer.table + 8 * layer.out_c + channel]
-    total += lanes.ones * (bias - 128 * sum(weights) + BIAS)
+    total += lanes.ones * (bias - 128 * weight_sum + BIAS)
     scaled, offset = lanes.scale(total, mult, shift)
     return lanes.clamp(scaled, offset, layer.out_zero_point, layer.low)
 
@@ -100,19 +100,18 @@ def _conv(layer, data, sources, y, rows, lanes):
     del by_channel
     # The file interleaves the weights of two channels in fours (docs/format.md): every eighth
     # byte from j on belongs to inputs j, j + 4, ...
-    order = [x for j in range(4) for x in inputs[j::4]]
-    used = [len(inputs[j::4]) for j in range(4)]
+    parts = [inputs[j::4] for j in range(4)]
     taps, form = layer.taps, "<%db" % (2 * layer.taps)
     for channel in range(layer.out_c):
-        if channel % 2 == 0:
+        if channel % 2 == 0:  # a list: MicroPython's tuples have no slices with a step
             block = list(struct.unpack_from(form, data, layer.weights + channel * taps))
-        weights = []  # MicroPython's lists have slices with a step, its tuples have not
+        total = weight_sum = 0
         for j in range(4):
-            weights += block[channel % 2 * 4 + j :: 8][: used[j]]
-        total = 0
-        for weight, x in zip(weights, order):
-            total += weight * x
-        yield _finish(layer, data, channel, lanes, total, weights)
+            weights = block[channel % 2 * 4 + j :: 8][: len(parts[j])]
+            weight_sum += sum(weights)
+            for weight, x in zip(weights, parts[j]):
+                total += weight * x
+        yield _finish(layer, data, channel, lanes, total, weight_sum)
 
 
 def _depthwise(layer, data, sources, y, rows, lanes):
@@ -126,7 +125,7 @@ def _depthwise(layer, data, sources, y, rows, lanes):
         total = 0
         for weight, tap in zip(weights, _taps(layer, plane, y, rows)):
             total += weight * lanes.pack(tap)
-        yield _finish(layer, data, channel, lanes, total, weights)
+        yield _finish(layer, data, channel, lanes, total, sum(weights))
 
 
 def _add(layer, data, sources, y, rows, lanes):
