@@ -8,13 +8,20 @@
 // TINYVLM_ARENA_REGION to 1 in its mpconfigboard.h; elsewhere it is taken from the heap, once,
 // when an Encoder is made. The backend "cmsis-nn" wants megabytes more: TINYVLM_MEMORY_REGION and
 // _tinyvlm_memory_start, _tinyvlm_memory_end say where, if not on the heap.
+//
+// As a native .mpy, for firmware that is not ours, this file is compiled by natmod/natmod.c. What
+// such a file cannot have of MicroPython stands under MICROPY_ENABLE_DYNRUNTIME.
 
 #include <string.h>
 
+#if MICROPY_ENABLE_DYNRUNTIME
+#include "natmod/port.h"
+#else
 #include "py/gc.h"
 #include "py/mphal.h"
 #include "py/objstr.h"
 #include "py/runtime.h"
+#endif
 
 #include "tv.h"
 
@@ -48,6 +55,9 @@ typedef struct {
     encoder_t *self;
     uint32_t *times;    // layers + 1 sums of mp_hal_ticks_cpu(), the intake first; or NULL
     uint32_t begin;
+    #if MICROPY_ENABLE_DYNRUNTIME
+    mp_obj_t raised;    // ended the frame, or MP_OBJ_NULL
+    #endif
 } hook_t;
 
 #if TINYVLM_ARENA_REGION || TINYVLM_MEMORY_REGION
@@ -80,7 +90,14 @@ static int tinyvlm_hook(void *ctx, int layer, bool end) {
         h->begin = now;
     }
     if (end) {
+        #if MICROPY_ENABLE_DYNRUNTIME
+        h->raised = natmod_pending();
+        if (h->raised != MP_OBJ_NULL) {
+            return 1;
+        }
+        #else
         mp_handle_pending(true); // KeyboardInterrupt leaves from here
+        #endif
         if (h->times != NULL) {
             h->begin = (uint32_t)mp_hal_ticks_cpu();
         }
@@ -118,20 +135,13 @@ static void *from_region(const char *what, uint64_t need, uint8_t *start, uint8_
 
 #if !TINYVLM_ARENA_REGION || !TINYVLM_MEMORY_REGION
 static void *from_heap(const char *what, uint64_t need) {
-    gc_info_t info;
     gc_collect();
-    gc_info(&info);
-    size_t largest = info.max_free * MICROPY_BYTES_PER_GC_BLOCK;
-    void *memory = NULL;
-    #if MICROPY_GC_SPLIT_HEAP_AUTO
-    memory = need <= SIZE_MAX ? m_malloc_maybe(need) : NULL; // the heap can grow
-    #else
-    if (need <= largest) {
-        memory = m_malloc_maybe(need);
-    }
-    #endif
+    void *memory = need <= SIZE_MAX / 2 ? m_malloc_maybe((size_t)need) : NULL;
     if (memory == NULL) {
-        raise_no_room(what, need, info.free, largest, "load the encoder first, or use a smaller one");
+        gc_info_t info;
+        gc_info(&info);
+        raise_no_room(what, need, info.free, info.max_free * MICROPY_BYTES_PER_GC_BLOCK,
+            "load the encoder first, or use a smaller one");
     }
     return memory;
 }
@@ -180,7 +190,7 @@ static void make_frame(tv_frame_t *frame, const mp_obj_t *args) {
     for (int i = 0; i < 4; i++) {
         n[i] = mp_obj_get_int(args[1 + i]);
         if (n[i] < 0 || n[i] > (i == 2 ? 255 : INT32_MAX)) {
-            static const qstr names[] = { MP_QSTR_width, MP_QSTR_height, MP_QSTR_format, MP_QSTR_stride };
+            const qstr names[] = { MP_QSTR_width, MP_QSTR_height, MP_QSTR_format, MP_QSTR_stride };
             mp_raise_msg_varg(&mp_type_ValueError, MP_ERROR_TEXT("%q %d is out of range"), names[i], (int)n[i]);
         }
     }
@@ -214,6 +224,14 @@ static void *get_buffer(mp_obj_t obj, mp_uint_t flags, const char *name, size_t 
 }
 
 // The frame, or the known-answer image if frame is NULL.
+static int run_engine(hook_t *h, tv_frame_t *frame, int8_t *out, int8_t *map) {
+    const encoder_t *self = h->self;
+    return frame != NULL
+        ? tv_run(&self->model, frame, self->arena, out, map, tinyvlm_hook, h)
+        : tv_selftest(&self->model, self->arena, out, tinyvlm_hook, h);
+}
+
+// The same, and the encoder is free again whatever ends it.
 static int run(encoder_t *self, tv_frame_t *frame, int8_t *out, int8_t *map, uint32_t *times) {
     check_busy(self);
     #if TINYVLM_MEMORY_REGION
@@ -222,22 +240,28 @@ static int run(encoder_t *self, tv_frame_t *frame, int8_t *out, int8_t *map, uin
         tinyvlm_memory_owner = self;
     }
     #endif
-    hook_t h = { self, times, 0 };
+    hook_t h = { .self = self, .times = times };
     BUSY(self) = true;
-    nlr_buf_t nlr;
-    if (nlr_push(&nlr) == 0) {
-        int err = frame != NULL
-            ? tv_run(&self->model, frame, self->arena, out, map, tinyvlm_hook, &h)
-            : tv_selftest(&self->model, self->arena, out, tinyvlm_hook, &h);
-        nlr_pop();
-        BUSY(self) = false;
-        if (err == TV_ERR_LIBRARY) {
-            mp_raise_msg_varg(&mp_type_RuntimeError, MP_ERROR_TEXT("%s"), tv_strerror(err));
-        }
-        return err;
+    #if MICROPY_ENABLE_DYNRUNTIME
+    int err = run_engine(&h, frame, out, map);
+    BUSY(self) = false;
+    if (h.raised != MP_OBJ_NULL) {
+        nlr_raise(h.raised);
     }
-    BUSY(self) = false; // Ctrl-C
-    nlr_jump(nlr.ret_val);
+    #else
+    nlr_buf_t nlr;
+    if (nlr_push(&nlr) != 0) {
+        BUSY(self) = false; // Ctrl-C
+        nlr_jump(nlr.ret_val);
+    }
+    int err = run_engine(&h, frame, out, map);
+    nlr_pop();
+    BUSY(self) = false;
+    #endif
+    if (err == TV_ERR_LIBRARY) {
+        mp_raise_msg_varg(&mp_type_RuntimeError, MP_ERROR_TEXT("%s"), tv_strerror(err));
+    }
+    return err;
 }
 
 // encoder, buf, width, height, format, stride, out
@@ -371,45 +395,36 @@ static void encoder_attr(mp_obj_t self_in, qstr attr, mp_obj_t *dest) {
         }
         return; // the others are read only
     }
-    switch (attr) {
-        case MP_QSTR_size:
-            dest[0] = MP_OBJ_NEW_SMALL_INT(m->image);
-            break;
-        case MP_QSTR_dim:
-            dest[0] = MP_OBJ_NEW_SMALL_INT(m->dim);
-            break;
-        case MP_QSTR_map: {
-            mp_obj_t items[2] = { MP_OBJ_NEW_SMALL_INT(m->map_h), MP_OBJ_NEW_SMALL_INT(m->map_w) };
-            dest[0] = m->map_h ? mp_obj_new_tuple(2, items) : mp_const_none;
-            break;
-        }
-        case MP_QSTR_arena:
-            dest[0] = mp_obj_new_int_from_uint(m->arena_size);
-            break;
-        case MP_QSTR_macs:
-            dest[0] = mp_obj_new_int_from_uint(m->macs);
-            break;
-        case MP_QSTR_fingerprint:
-            dest[0] = mp_obj_new_bytes(m->fingerprint, 8);
-            break;
-        case MP_QSTR_info:
-            dest[0] = m->info == NULL ? mp_obj_new_str("{}", 2)
-                : mp_obj_new_str((const char *)m->info, m->info_size);
-            break;
-        case MP_QSTR_backend: {
-            const char *name = tv_backend_name(m->backend);
-            dest[0] = mp_obj_new_str(name, strlen(name));
-            break;
-        }
-        case MP_QSTR_layers:
-            dest[0] = MP_OBJ_NEW_SMALL_INT(m->layers);
-            break;
-        default:
-            dest[1] = MP_OBJ_SENTINEL; // a method
-            break;
+    // no switch: in a native .mpy qstrs are known at run time only
+    if (attr == MP_QSTR_size) {
+        dest[0] = MP_OBJ_NEW_SMALL_INT(m->image);
+    } else if (attr == MP_QSTR_dim) {
+        dest[0] = MP_OBJ_NEW_SMALL_INT(m->dim);
+    } else if (attr == MP_QSTR_map) {
+        mp_obj_t items[2] = { MP_OBJ_NEW_SMALL_INT(m->map_h), MP_OBJ_NEW_SMALL_INT(m->map_w) };
+        dest[0] = m->map_h ? mp_obj_new_tuple(2, items) : mp_const_none;
+    } else if (attr == MP_QSTR_arena) {
+        dest[0] = mp_obj_new_int_from_uint(m->arena_size);
+    } else if (attr == MP_QSTR_macs) {
+        dest[0] = mp_obj_new_int_from_uint(m->macs);
+    } else if (attr == MP_QSTR_fingerprint) {
+        dest[0] = mp_obj_new_bytes(m->fingerprint, 8);
+    } else if (attr == MP_QSTR_info) {
+        dest[0] = m->info == NULL ? mp_obj_new_str("{}", 2)
+            : mp_obj_new_str((const char *)m->info, m->info_size);
+    } else if (attr == MP_QSTR_backend) {
+        const char *name = tv_backend_name(m->backend);
+        dest[0] = mp_obj_new_str(name, strlen(name));
+    } else if (attr == MP_QSTR_layers) {
+        dest[0] = MP_OBJ_NEW_SMALL_INT(m->layers);
+    } else {
+        dest[1] = MP_OBJ_SENTINEL; // a method
     }
 }
 
+#if MICROPY_ENABLE_DYNRUNTIME
+mp_obj_full_type_t encoder_type; // filled in by natmod.c, as the tables below are not constant there
+#else
 static const mp_rom_map_elem_t encoder_locals_table[] = {
     { MP_ROM_QSTR(MP_QSTR_embed), MP_ROM_PTR(&encoder_embed_obj) },
     { MP_ROM_QSTR(MP_QSTR_embed_map), MP_ROM_PTR(&encoder_embed_map_obj) },
@@ -427,6 +442,7 @@ static MP_DEFINE_CONST_OBJ_TYPE(
     attr, encoder_attr,
     locals_dict, &encoder_locals_dict
     );
+#endif
 
 static void *get_array(mp_obj_t obj, mp_uint_t flags, const char *name, size_t count, size_t item) {
     void *buf = get_buffer(obj, flags, name, count * item);
@@ -589,6 +605,7 @@ static mp_obj_t tinyvlm_heap(void) {
 }
 static MP_DEFINE_CONST_FUN_OBJ_0(tinyvlm_heap_obj, tinyvlm_heap);
 
+#if !MICROPY_ENABLE_DYNRUNTIME
 static const mp_rom_map_elem_t tinyvlm_globals_table[] = {
     { MP_ROM_QSTR(MP_QSTR___name__), MP_ROM_QSTR(MP_QSTR__tinyvlm) },
     { MP_ROM_QSTR(MP_QSTR_Encoder), MP_ROM_PTR(&encoder_type) },
@@ -615,5 +632,6 @@ const mp_obj_module_t tinyvlm_module = {
 };
 
 MP_REGISTER_MODULE(MP_QSTR__tinyvlm, tinyvlm_module);
+#endif
 
 #endif // MODULE_TINYVLM_ENABLED

@@ -1,0 +1,301 @@
+# SPDX-License-Identifier: MIT
+"""The engine as a native .mpy gives what the firmware's gives, and both what the PC's gives.
+
+One body of Python, BODY, runs on CPython, on MicroPython's unix port and on the virtual board,
+there with the engine built in and with the .mpy. All must print the same.
+"""
+
+import contextlib
+import io
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import _tinyvlm
+import pytest
+from nets import Builder, random_graph
+from test_board_engine import romfs
+
+from tinyvlm import tvlm
+from tinyvlm.text import DATA
+
+TOP = Path(__file__).resolve().parents[1]
+BOARD_ARCHS = ("armv7emsp", "armv7emdp", "armv6m")
+UNIX_OPTIONS = (
+    "VARIANT=standard FROZEN_MANIFEST= MICROPY_PY_FFI=0 MICROPY_PY_SSL=0 MICROPY_PY_BTREE=0 "
+    "MICROPY_PY_SOCKET=0 MICROPY_PY_THREAD=0"
+).split()
+
+BODY = """
+from array import array
+from binascii import hexlify
+
+def hexed(buffer):
+    return hexlify(buffer).decode()
+
+def pixels(n):
+    return bytes([(i * i * 7 + i // 5) & 255 for i in range(n)])
+
+def message(function, *arguments):
+    try:
+        function(*arguments)
+    except Exception as error:
+        return type(error).__name__ + ": " + str(error)
+    return "no error"
+
+def embed(name, width, height, format):
+    e = _tinyvlm.Encoder(read(name))
+    frame = pixels(width * height * (1, 2, 2, 3, 3, 2)[format])
+    out, dense = bytearray(e.dim), bytearray()
+    if e.map:
+        dense = bytearray(e.map[0] * e.map[1] * e.dim)
+        e.embed_map(frame, width, height, format, 0, out, dense)
+    else:
+        e.embed(frame, width, height, format, 0, out)
+    print(name, hexed(out), hexed(dense), e.selftest())
+    print(e.size, e.dim, e.map, e.arena, e.macs, hexed(e.fingerprint), e.info, e.layers)
+    print([e.layer(i) for i in range(e.layers)])
+    return e, out, dense
+
+def scores(out, dense, cells, dim):
+    rows = 40
+    vectors = pixels(rows * dim)
+    cosines, peaks = array("f", [0] * rows), array("f", [0] * rows)
+    levels, heat = array("f", [0] * 2 * cells), array("f", [0] * cells)
+    for bits, used in ((8, dim), (8, dim // 2), (4, dim)):
+        _tinyvlm.score(out, vectors, rows, dim, bits, used, cosines)
+        print(hexed(cosines))
+    index, best = array("H", [0] * 5), array("f", [0] * 5)
+    print(_tinyvlm.top(out, vectors, rows, dim, 8, dim, 5, index, best), list(index), hexed(best))
+    _tinyvlm.map_peaks(dense, cells, vectors, rows, dim, 8, dim, cosines, peaks, levels)
+    _tinyvlm.map_heat(dense, cells, vectors, 3, dim, 8, dim, levels, heat)
+    print(hexed(peaks), hexed(levels), hexed(heat))
+    mean = bytearray(dim)
+    _tinyvlm.map_mean(dense, cells, bytes([i % 2 for i in range(cells)]), mean)
+    print(hexed(mean), _tinyvlm.crc32(vectors), _tinyvlm.crc32(b"6789", _tinyvlm.crc32(b"12345")))
+
+def errors(e):
+    out, frame = bytearray(e.dim), bytes(64)
+    print(message(_tinyvlm.Encoder, b"abcd"))
+    print(message(_tinyvlm.Encoder, read("small.tvlm")[:200]))
+    print(message(e.embed, frame, 9, 9, 0, 0, out))
+    print(message(e.embed, frame, -1, 9, 0, 0, out))
+    print(message(e.embed, frame, 8, 8, 256, 0, out))
+    print(message(e.embed, frame, 8, 8, 7, 0, out))
+    print(message(e.embed, b"\\xff\\xd8\\xff" + frame, 8, 8, 2, 0, out))
+    print(message(e.embed, frame, 8, 8, 0, 0, out[1:]))
+    print(message(e.embed, frame, 1 << 70, 8, 0, 0, out)[:13])
+    print(message(e.embed, frame, 1.5, 8, 0, 0, out)[:9])
+    print(message(e.layer, 99))
+    others = "gc", "time", "heap", "backends"
+    print(sorted(name for name in dir(_tinyvlm) if name[0] != "_" and name not in others))
+
+for item in FRAMES:
+    last = embed(*item)
+scores(last[1], last[2], last[0].map[0] * last[0].map[1], last[0].dim)
+errors(last[0])
+times = array("I", [0] * (last[0].layers + 1))
+last[0].profile(pixels(64), 8, 8, 0, 0, times)
+"""
+
+
+def make(*arguments):
+    """make with a clean environment; returns (status, what it said)."""
+    environment = {name: value for name, value in os.environ.items() if "MAKE" not in name}
+    command = ["make", *map(str, arguments)]
+    made = subprocess.run(command, cwd=TOP, env=environment, capture_output=True, text=True)
+    return made.returncode, made.stdout + made.stderr
+
+
+@pytest.fixture(scope="module")
+def micropython():
+    """The folder of MicroPython's source, with mpy-cross built."""
+    status, said = make("build/micropython.path")
+    if status:
+        pytest.skip(f"no compiler, emulator or MicroPython here: {said.strip()[-300:]}")
+    folder = Path((TOP / "build" / "micropython.path").read_text().strip())
+    status, said = make("-C", folder / "mpy-cross", f"PYTHON={sys.executable}")
+    assert status == 0, said[-3000:]
+    return folder
+
+
+@pytest.fixture(scope="module")
+def build(micropython):
+    """build(arch) -> the folder that `mip` installs from; skips where there is no compiler."""
+
+    def build(arch):
+        status, said = make(
+            *("-C", "native/natmod", f"ARCH={arch}", f"MPY_DIR={micropython}"),
+            f"PYTHON={sys.executable}",
+        )
+        for reason in ("No arm-", "No riscv", "has not what links"):
+            if status and reason in said:
+                pytest.skip(said[said.index("***") + 4 :].splitlines()[0])
+        assert status == 0, said[-3000:]
+        return TOP / "build" / "natmod" / arch
+
+    return build
+
+
+@pytest.fixture(scope="module")
+def unix(micropython):
+    """MicroPython's unix port, with the engine built in."""
+    folder = TOP / "build" / "unix"
+    status, said = make(
+        *("-C", micropython / "ports" / "unix", f"BUILD={folder}", f"USER_C_MODULES={TOP}"),
+        *UNIX_OPTIONS,
+    )
+    assert status == 0, said[-3000:]
+    return folder / "micropython"
+
+
+@pytest.fixture(scope="module")
+def files():
+    """{name: (encoder file, frame)}: random networks, a small one, and the encoder that ships."""
+    frames = [(31, 17, 0), (20, 33, 1), (9, 9, 2), (40, 30, 3), (12, 50, 4), (22, 21, 5)]
+    files = {f"r{i}.tvlm": (tvlm.to_bytes(random_graph(i)), frames[i % 6]) for i in range(12)}
+    small = Builder(8, seed=1, relu_points=(-128, 0))
+    small.space_to_depth(2)
+    small.conv(4, 3, 2)
+    small.residual(4, 2)
+    files["base.tvlm"] = (DATA / "base.tvlm").read_bytes(), (96, 96, 2)
+    files["small.tvlm"] = tvlm.to_bytes(small.finish(8, dense=True)), (9, 8, 3)
+    return files
+
+
+@pytest.fixture(scope="module")
+def body(files):
+    return f"FRAMES = {[(name, *frame) for name, (_, frame) in files.items()]}\n{BODY}"
+
+
+@pytest.fixture(scope="module")
+def expected(files, body):
+    """What CPython prints."""
+    said = io.StringIO()
+    with contextlib.redirect_stdout(said):
+        exec(body, {"_tinyvlm": _tinyvlm, "read": lambda name: files[name][0]})
+    return said.getvalue()
+
+
+def prelude(arch):
+    """`_tinyvlm` is the built-in module, or the .mpy in ROMFS: a built-in one is found first."""
+    if arch is None:
+        return "import _tinyvlm\nassert not hasattr(_tinyvlm, '__file__')\n"
+    return (
+        f"import sys\n_tinyvlm = sys.modules['_tinyvlm'] = __import__('natmod_{arch}')\n"
+        f"assert _tinyvlm.__file__ == '/rom/natmod_{arch}.mpy'\n"
+    )
+
+
+IN_PLACE = "def read(name):\n    return memoryview(open('/rom/' + name, 'rb'))\n"
+IN_RAM = "def read(name):\n    return open('/rom/' + name, 'rb').read()\n"
+
+
+def image(tmp_path, files, build, archs):
+    rom = {name: data for name, (data, _) in files.items()}
+    for arch in archs:
+        rom[f"natmod_{arch}.mpy"] = (build(arch) / "_tinyvlm.mpy").read_bytes()
+    return romfs(tmp_path, rom)
+
+
+def compare(what, said, expected):
+    """0 of N differ: characters of everything that was printed, embeddings as hex."""
+    got, want = said.split(), expected.split()
+    bad = sum(a != b for a, b in zip("".join(got), "".join(want), strict=False))
+    print(f"\n{what}: {bad} of {sum(map(len, want))} characters differ")
+    assert got == want
+
+
+@pytest.mark.parametrize("arch", [None, "x64"], ids=["built-in", "mpy"])
+@pytest.mark.parametrize("read", [IN_PLACE, IN_RAM], ids=["romfs", "ram"])
+def test_unix_port(unix, build, files, body, expected, tmp_path, arch, read):
+    rom = image(tmp_path, files, build, [arch] if arch else [])
+    script = tmp_path / "body.py"
+    mount = f"import sys, vfs\nvfs.mount(vfs.VfsRom(open({str(rom)!r}, 'rb').read()), '/rom')\n"
+    script.write_text(f"{mount}sys.path.append('/rom')\n{prelude(arch)}{read}{body}")
+    done = subprocess.run(
+        [unix, "-X", "heapsize=8M", script], capture_output=True, text=True, timeout=120
+    )
+    assert done.returncode == 0, done.stdout[-500:] + done.stderr
+    compare(f"unix port, {arch or 'built in'}", done.stdout, expected)
+
+
+@pytest.mark.parametrize("arch", [None, *BOARD_ARCHS], ids=["built-in", *BOARD_ARCHS])
+def test_virtual_board(start_board, build, files, body, expected, tmp_path, arch):
+    board = start_board(romfs=image(tmp_path, files, build, [arch] if arch else []))
+    said = board.exec(f"{prelude(arch)}{IN_PLACE}{body}", timeout=110)
+    compare(f"virtual board, {arch or 'built in'}", said, expected)
+    backends = board.eval("_tinyvlm.backends()")
+    assert backends[0] == ("portable" if arch == "armv6m" else "dsp")
+
+
+def test_ctrl_c_callbacks_and_heap(start_board, build, files, tmp_path):
+    """What the .mpy does by other means than the firmware: helpers.py and natmod/port.h."""
+    board = start_board(romfs=image(tmp_path, files, build, ["armv7emsp"]))
+    board.exec(f"""
+{prelude("armv7emsp")}{IN_PLACE}
+import gc, micropython, time
+from array import array
+e = _tinyvlm.Encoder(read("base.tvlm"))
+frame, out, seen = bytearray(96 * 96), bytearray(e.dim), []
+def callback(_):
+    try:
+        e.embed(frame, 96, 96, 0, 0, out)
+    except RuntimeError as error:
+        seen.append(str(error))
+def frames():
+    before = gc.mem_alloc()
+    e.embed(frame, 96, 96, 0, 0, out)
+    return gc.mem_alloc() - before
+def forever():
+    while True:
+        e.embed(frame, 96, 96, 0, 0, out)
+frames()
+taken = frames()
+micropython.schedule(callback, 0)
+e.embed(frame, 96, 96, 0, 0, out)
+""")
+    assert board.eval("taken") == 0
+    assert board.eval("seen") == ["the encoder is busy with a frame"]
+    board.transport.exec_raw_no_follow("forever()")
+    board.transport.serial.write(b"\x03")
+    _, err = board.transport.follow(timeout=20)
+    assert b"KeyboardInterrupt" in err
+    assert board.eval("e.selftest()") is True
+
+    board.exec("times = array('I', [0] * (e.layers + 1))")
+    board.exec("e.profile(frame, 96, 96, 0, 0, times)")
+    assert board.eval("min(times) > 0")
+    free, largest = board.eval("_tinyvlm.heap()")
+    assert 0.9 * free < board.eval("gc.mem_free()") < 1.1 * free
+    assert 0 < largest <= free
+    board.exec("""
+hog = []
+try:
+    while True:
+        hog.append(bytearray(10_000))
+except MemoryError:
+    pass
+try:
+    _tinyvlm.Encoder(read("base.tvlm"))
+except MemoryError as error:
+    said = str(error)
+hog = None
+""")
+    said = board.eval("said")
+    assert said.startswith("arena: need ") and "load the encoder first" in said
+    assert board.eval("_tinyvlm.Encoder(read('base.tvlm')).selftest()") is True
+
+
+def test_every_architecture_builds(build):
+    """rv32imc runs nowhere here: that it links, and says what it is."""
+    data = (build("rv32imc") / "_tinyvlm.mpy").read_bytes()
+    assert data[:2] == b"M\x06" and data[2] >> 2 == 11  # MP_NATIVE_ARCH_RV32IMC
+
+
+def test_a_wrong_architecture_is_explained():
+    status, said = make("-C", "native/natmod", "ARCH=z80")
+    assert status and 'ARCH is "z80"; say which core' in said
+    status, said = make("-C", "native/natmod", "ARCH=x64", "MPY_DIR=/nowhere")
+    assert status and "/nowhere is no source tree of MicroPython" in said
