@@ -22,7 +22,7 @@ from pathlib import Path
 
 from ..board import Board, BoardError, escape
 
-ROMFS_ADDRESS = 0x1003_A000  # boards/MAX78000FTHR/max78000fthr.ld
+ROMFS_ADDRESS = 0x1003_C000  # boards/MAX78000FTHR/max78000fthr.ld
 MACHINE = "max78000fthr"
 FIRMWARE = Path(__file__).resolve().parents[3] / "build" / "max78000" / "qemu.bin"
 

@@ -1,0 +1,86 @@
+# SPDX-License-Identifier: MIT
+"""The board's camera, an OV7692: small square pictures for the encoder.
+
+    import camera, tinyvlm
+    cam = camera.Camera(96)
+    tinyvlm.classify(cam.capture(), tinyvlm.Vocab("/rom/things.tvp"))
+
+Written from documents and not tried on a board yet: see docs/boards.md, "first owner".
+"""
+
+import time
+
+import board
+from machine import Pin, SoftI2C, mem32
+
+from tinyvlm import RGB565_BE, Frame
+
+_PMIC = 0x28
+_SENSOR = 0x3C
+_VSSEL = 0xC0  # of a GPIO port: 1 = 3.3 V
+
+
+class Camera:
+    """Pictures of side x side pixels from the middle of the sensor; OSError if it is absent."""
+
+    def __init__(self, side=96):
+        self.side = side
+        self._buffer = bytearray(2 * side * side)
+        self._power()
+        self._pins()
+        self._bus = SoftI2C(scl=Pin("P0.30"), sda=Pin("P0.31"), freq=100000)
+        self._setup()
+
+    def capture(self):
+        """The next picture as a tinyvlm.Frame. Its buffer is used again by the next call."""
+        board.capture(self._buffer)
+        return Frame(self._buffer, self.side, self.side, RGB565_BE)
+
+    def _power(self):
+        pmic = SoftI2C(scl=Pin("P0.16"), sda=Pin("P0.17"), freq=100000)
+        for register, value in ((0x0F, 0x01), (0x10, 0x13), (0x17, 0x42)):  # LDO2, 2.8 V
+            pmic.writeto_mem(_PMIC, register, bytes((value,)))
+        time.sleep_ms(10)
+        if pmic.readfrom_mem(_PMIC, 0x18, 1) != b"\x42":
+            raise OSError("the camera's supply (LDO2 of the PMIC) does not come up")
+
+    def _pins(self):
+        mem32[0x40000048] &= ~(1 << 18)  # clock of the camera interface
+        mem32[0x40000024] &= ~(1 << 29)  # and of the pulse trains
+        for pin in range(20, 28):
+            Pin("P0.%d" % pin, Pin.AF2)
+        Pin("P0.15", Pin.AF2)
+        for pin in ("P1.8", "P1.9", "P0.18"):
+            Pin(pin, Pin.AF1)
+        mem32[0x40008000 + _VSSEL] |= 0xFF << 20 | 1 << 15 | 1 << 18 | 3 << 30
+        mem32[0x40009000 + _VSSEL] |= 3 << 8
+        mem32[0x4003C020] = 1 << 27 | 3  # square wave, 50 MHz / 6
+        mem32[0x4003C000] |= 1
+        time.sleep_ms(300)
+
+    def _write(self, *pairs):
+        for register, value in pairs:
+            self._bus.writeto_mem(_SENSOR, register, bytes((value,)))
+
+    def _setup(self):
+        self._write((0x12, 0x80))
+        for _ in range(100):
+            time.sleep_ms(1)
+            if not self._bus.readfrom_mem(_SENSOR, 0x12, 1)[0] & 0x80:
+                break
+        else:
+            raise OSError("the camera stays in reset")
+        lines = self.side + (self.side <= 68)
+        self._write(
+            (0x0E, 0x00),  # run
+            (0x11, 0x04),  # a slow pixel clock: the CPU fetches every word
+            (0x12, 0x06),  # RGB565
+            (0x13, 0xEF),  # gain, exposure and white balance by itself
+            (0x14, 0x30),
+            (0x31, 0x82),
+            (0x37, 0x00),
+            (0x81, 0x3F),  # scaling
+            (0xC8, 0x01), (0xC9, 0xE0), (0xCA, 0x01), (0xCB, 0xE0),  # of the square in the middle
+            (0xCC, self.side >> 8), (0xCD, self.side & 255),
+            (0xCE, lines >> 8), (0xCF, lines & 255),
+        )  # fmt: skip

@@ -1,0 +1,277 @@
+# SPDX-License-Identifier: MIT
+"""Encoders on the accelerator of a MAX78000, from MicroPython: the driver and its binding are the
+chip's, the chip is a simulator.
+
+Twice the same tests: on QEMU's MAX78000FTHR with that board's firmware, where QEMU is new enough,
+and in the firmware of the virtual Cortex-M7 board, which then has the simulator inside.
+"""
+
+import os
+import re
+import subprocess
+import sys
+import zlib
+from pathlib import Path
+
+import numpy as np
+import pytest
+from conftest import LIMIT, BoardUnderTest
+from test_board_engine import pixels, romfs
+
+from tinyvlm import samples, tvlm, tvp
+from tinyvlm.board import BoardError
+from tinyvlm.device import Encoder, Frame, Vocab
+from tinyvlm.max78000.virtual import VirtualMax78000, find_qemu
+
+TOP = Path(__file__).resolve().parents[1]
+JAM_DONE, JAM_POWER = 1, 2
+SIZE = (40, 30, 3)  # RGB888
+
+
+def make(*arguments):
+    environment = {name: value for name, value in os.environ.items() if "MAKE" not in name}
+    made = subprocess.run(
+        ["make", *arguments], cwd=TOP, env=environment, capture_output=True, text=True, timeout=900
+    )
+    assert made.returncode == 0, (made.stdout + made.stderr)[-4000:]
+    return made.stdout
+
+
+class Fthr(VirtualMax78000, BoardUnderTest):
+    """QEMU's MAX78000FTHR."""
+
+    def jam(self, what):
+        self.accelerator.simulator.jam = what
+
+    def fault(self):
+        return self.accelerator.simulator.fault
+
+
+class Inside(BoardUnderTest):
+    """The virtual Cortex-M7 board with the simulator in its firmware."""
+
+    def jam(self, what):
+        self.exec(f"import _tinyvlm_max78000; _tinyvlm_max78000.jam({what})")
+
+    def fault(self):
+        return self.eval("__import__('_tinyvlm_max78000').jam(0)")
+
+
+@pytest.fixture(scope="module")
+def graph():
+    return samples.max78000_like(32, dim=32)
+
+
+@pytest.fixture(scope="module")
+def data(graph):
+    return tvlm.to_bytes(graph, cpu=False)
+
+
+@pytest.fixture(scope="module")
+def damaged(data):
+    """{name: (file, words of the error)}: each has a valid checksum, but the last."""
+
+    def sealed(raw):
+        raw[12:16] = zlib.crc32(raw[16:]).to_bytes(4, "little")
+        return bytes(raw)
+
+    def plan(raw, tag):
+        table = [raw[72 + 12 * i : 84 + 12 * i] for i in range(raw[31])]
+        (entry,) = (e for e in table if e[:4] == tag)
+        return int.from_bytes(entry[4:8], "little")
+
+    other = bytearray(data)
+    other[16] ^= 1
+    magic = bytearray(data)
+    magic[plan(data, b"PLNE")] ^= 1
+    inside = bytearray(data)
+    inside[plan(data, b"PLNE") + 60] ^= 1  # where the image lies: under the plan's own checksum
+    short = bytearray(data)
+    at = next(72 + 12 * i for i in range(data[31]) if data[72 + 12 * i :][:4] == b"PLNE")
+    short[at + 8 : at + 12] = (50).to_bytes(4, "little")
+    return {
+        "other.tvlm": (sealed(other), "another encoder"),
+        "magic.tvlm": (sealed(magic), "not a plan"),
+        "inside.tvlm": (sealed(inside), "checksum"),
+        "short.tvlm": (sealed(short), "truncated"),
+        "cut.tvlm": (data[:-100], "truncated"),
+        "flip.tvlm": (data[:-9] + bytes([data[-9] ^ 1]) + data[-8:], "checksum"),
+    }
+
+
+@pytest.fixture(scope="module")
+def words(graph):
+    """A vocabulary of random directions for this encoder."""
+    vectors = np.random.default_rng(5).integers(-127, 128, (7, 32)).astype(np.int8)
+    labels = [f"thing {i}" for i in range(7)]
+    return tvp.to_bytes(tvp.Prototypes(labels, vectors, tvlm.fingerprint(graph), "test"))
+
+
+@pytest.fixture(scope="module", params=["qemu", "inside"])
+def start(request, tmp_path_factory, data, damaged, words):
+    folder = tmp_path_factory.mktemp("rom")
+    files = {"m.tvlm": data, "things.tvp": words}
+    image = romfs(folder, files | {name: raw for name, (raw, _) in damaged.items()})
+    if request.param == "qemu":
+        try:
+            find_qemu()
+        except BoardError as error:
+            pytest.skip(str(error))
+        make("max78000")
+        return lambda: Fthr(romfs=image)
+    make("board", "TINYVLM_MAX78000=sim", "BOARD_BUILD=build/board-max78000")
+    return lambda: Inside(TOP / "build/board-max78000/firmware.elf", romfs=image)
+
+
+@pytest.fixture
+def board(start):
+    with start() as board:
+        board.exec("import tinyvlm; e = tinyvlm.load('/rom/m.tvlm')")
+        yield board
+
+
+def frame_on(board):
+    width, height, _ = SIZE
+    board.exec(
+        f"f = tinyvlm.Frame(bytes(i * i * 7 + i // 5 & 255 for i in range({width * height * 3})),"
+        f" {width}, {height}, tinyvlm.RGB888)"
+    )
+
+
+def frame_here():
+    return Frame(pixels(*SIZE), *SIZE)
+
+
+def test_embeddings_are_the_pc_s(board, graph, tmp_path):
+    (tmp_path / "m.tvlm").write_bytes(tvlm.to_bytes(graph))
+    here = Encoder(str(tmp_path / "m.tvlm"))
+    frame_on(board)
+    assert board.eval("e._engine.backend") == "max78000"
+    assert board.eval("e.fingerprint") == tvlm.fingerprint(graph)
+    want = bytes(here.embed_into(frame_here(), bytearray(here.dim)))
+    assert board.eval("bytes(tinyvlm.embed(f))") == want
+    f = frame_here()
+    h, w = here._engine.map
+    dense = bytearray(h * w * here.dim)
+    arguments = f.buffer, f.width, f.height, f.format, f.stride
+    here._engine.embed_map(*arguments, bytearray(here.dim), dense)
+    board.exec(
+        "h, w = e._engine.map; m = bytearray(h * w * e.dim); o = bytearray(e.dim)\n"
+        "e._engine.embed_map(f.buffer, f.width, f.height, f.format, f.stride, o, m)"
+    )
+    assert bytes.fromhex(board.eval("m.hex()")) == dense
+    assert board.eval("bytes(o)") == want
+    assert board.fault() is None
+
+
+def test_classify_is_the_same_call(board, graph, words, tmp_path):
+    for name, content in (("m.tvlm", tvlm.to_bytes(graph)), ("things.tvp", words)):
+        (tmp_path / name).write_bytes(content)
+    here = Encoder(str(tmp_path / "m.tvlm"))
+    want = here.classify(frame_here(), Vocab(str(tmp_path / "things.tvp")), 7)
+    frame_on(board)
+    got = board.eval("tinyvlm.classify(f, tinyvlm.Vocab('/rom/things.tvp'), 7)")
+    assert [label for label, _ in got] == [label for label, _ in want]
+    assert [score for _, score in got] == pytest.approx([score for _, score in want], rel=1e-4)
+
+
+def test_selftest_and_profile(board):
+    assert board.eval("tinyvlm.selftest()") is True
+    rows = board.eval("tinyvlm.profile().rows")
+    assert [row[0] for row in rows] == ["intake", "accelerator", "results"]
+    assert board.fault() is None
+
+
+CATCH = """
+def error(f, *args):
+    try:
+        return "no error: %r" % f(*args)
+    except Exception as e:
+        return "%s: %s" % (type(e).__name__, e)
+"""
+
+
+def test_bad_files(board, damaged):
+    board.exec(CATCH)
+    for name, (_, words) in damaged.items():
+        said = board.eval(f"error(tinyvlm.Encoder, '/rom/{name}')")
+        assert said.startswith("ValueError: ") and words in said, (name, said)
+    assert board.eval("tinyvlm.selftest()") is True  # the good one is still loaded
+
+
+def test_truncated_anywhere(board):
+    """Plans and sections that are cut off: an error at every length, and the board lives on."""
+    board.exec("""
+import _tinyvlm_max78000 as chip
+data = bytearray(open("/rom/m.tvlm", "rb").read(3000))  # header, table, INFO, plan's tables
+whole = memoryview(data)
+said = set()
+for n in list(range(400)) + list(range(400, 3000, 37)):
+    chip.has_plan(whole[:n])
+    for size in (n, None):
+        if size:  # a file that says it is no longer than that
+            data[8:12] = n.to_bytes(4, "little")
+            data[12:16] = tinyvlm.encoder._tinyvlm.crc32(whole[16:n]).to_bytes(4, "little")
+        try:
+            chip.Encoder(whole[:n])
+            said.add("accepted %d" % n)
+        except ValueError as e:
+            said.add(str(e))
+""")
+    said = board.eval("said")
+    assert not [words for words in said if words.startswith("accepted")]
+    assert "the file is truncated" in said and len(said) >= 3, said
+
+
+def test_done_never_comes(board):
+    board.exec(CATCH)
+    frame_on(board)
+    board.jam(JAM_DONE)
+    began = board.eval("__import__('time').ticks_ms()")
+    assert "did not finish in time" in board.eval("error(tinyvlm.embed, f)")
+    assert board.eval("__import__('time').ticks_ms()") - began < 10_000
+    assert "RuntimeError" in board.eval("error(tinyvlm.selftest)")
+    board.jam(0)
+    assert board.eval("tinyvlm.selftest()") is True
+
+
+def test_no_power(board):
+    board.exec(CATCH + "import _tinyvlm_max78000 as chip")
+    frame_on(board)
+    assert board.eval("tinyvlm.selftest()") is True
+    board.exec("chip.off()")
+    board.jam(JAM_POWER)
+    assert "it has no power or no clock" in board.eval("error(tinyvlm.embed, f)")
+    board.jam(0)
+    assert board.eval("tinyvlm.selftest()") is True
+
+
+def test_off_keeps_weights(board):
+    board.exec("import _tinyvlm_max78000 as chip")
+    frame_on(board)
+    want = board.eval("bytes(tinyvlm.embed(f))")
+    for keep in (True, False):
+        board.exec(f"chip.off({keep})")
+        assert board.eval("bytes(tinyvlm.embed(f))") == want
+    assert board.fault() is None
+
+
+def test_through_mpremote(start):
+    """As a user does it: a new process for every command."""
+    with start() as board:
+        said = board.mpremote("exec", "import tinyvlm; print(tinyvlm.info())", timeout=LIMIT)
+        assert "kernels   max78000" in said
+        assert "/rom/m.tvlm" in said
+
+
+def test_flash_budget():
+    """What the board's flash is divided into leaves 240 KB for the encoder."""
+    script = TOP / "boards" / "MAX78000FTHR" / "max78000fthr.ld"
+    found = re.findall(r"^ *(\w+) *: ORIGIN.*LENGTH = (\d+)K$", script.read_text(), re.MULTILINE)
+    sizes = {name: int(size) for name, size in found}
+    assert sizes["FLASH"] + sizes["ROMFS"] + sizes["DISK"] == 512
+    assert sizes["ROMFS"] >= 240 and sizes["RAM"] == 128
+    said = subprocess.run(
+        [sys.executable, script.with_name("budget.py"), script], capture_output=True, text=True
+    ).stdout
+    assert "512 KB  flash" in said
