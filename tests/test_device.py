@@ -19,10 +19,11 @@ DETECT = TOP / "device" / "examples" / "detect.py"
 
 
 def pack(folder, name, words, *options):
-    """A vocabulary packed by the command, straight from the checkout."""
+    """A vocabulary packed by the command, straight from the checkout; all guesses are shown."""
     words_file = folder / f"{name}.txt"
     words_file.write_text("\n".join(words))
-    command = [sys.executable, TOP / "host" / "tinyvlm-pack", "--vocab", words_file, *options]
+    command = [sys.executable, TOP / "host" / "tinyvlm-pack", "--vocab", words_file]
+    command += ["--no-unknown", *options]
     subprocess.run(command, check=True, capture_output=True, timeout=30)
     return words_file.with_suffix(".tvp")
 
