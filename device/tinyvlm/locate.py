@@ -111,25 +111,28 @@ class _Work:
 
     def region(self):
         """Mark the connected cells around the warmest one that are warmer than the average."""
-        heat, mask, width = self.heat, self.mask, self.width
-        for cell in range(self.cells):
-            mask[cell] = 0
-        level = sum(heat) / self.cells
-        warmest = list(heat).index(max(heat))
-        mask[warmest] = 1
-        todo = [warmest]
-        while todo:
-            cell = todo.pop()
-            column = cell % width
-            for other, inside in (
-                (cell - 1, column > 0),
-                (cell + 1, column < width - 1),
-                (cell - width, cell >= width),
-                (cell + width, cell < self.cells - width),
-            ):
-                if inside and not mask[other] and heat[other] > level:
-                    mask[other] = 1
-                    todo.append(other)
+        heat, mask, width, cells = self.heat, self.mask, self.width, self.cells
+        level = sum(heat) / cells
+        best = max(heat)
+        for cell in range(cells):
+            value = heat[cell]
+            mask[cell] = 1 if value == best else 2 if value > level else 0  # 2: if connected
+            if value == best:
+                best = 1e9  # one cell is the warmest
+        grown = True
+        while grown:  # integers only: this makes no garbage
+            grown = False
+            for cell in range(cells):
+                if mask[cell] == 2 and (
+                    (cell % width and mask[cell - 1] == 1)
+                    or (cell % width < width - 1 and mask[cell + 1] == 1)
+                    or (cell >= width and mask[cell - width] == 1)
+                    or (cell < cells - width and mask[cell + width] == 1)
+                ):
+                    mask[cell] = 1
+                    grown = True
+        for cell in range(cells):
+            mask[cell] &= 1
         return level
 
     def box(self, level, square):

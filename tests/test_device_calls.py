@@ -1,0 +1,446 @@
+# SPDX-License-Identifier: MIT
+"""Every call of the device package: the same lines on the virtual board and on the PC.
+
+What they print is compared, and what a call costs on the board is printed (pytest -s).
+"""
+
+import ast
+import contextlib
+import io
+import os
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import numpy as np
+import pytest
+from conftest import BoardUnderTest
+
+from tinyvlm import text, tvlm, tvp
+from tinyvlm.photos import photos, save_ppm
+
+LABELS = ["cat", "dog", "rocket", "motorcycle", "coffee cup", "flower"]
+PRELUDE = """
+import tinyvlm
+def picture(name):
+    with open(ROM + '/photos/' + name + '.ppm', 'rb') as file:
+        try:
+            data = memoryview(file)  # in place: photos are large for a small heap
+        except TypeError:
+            data = file.read()
+    width, height = [int(n) for n in bytes(data[:32]).split()[1:3]]
+    return tinyvlm.Frame(data[len(data) - width * height * 3:], width, height, 'RGB888')
+tinyvlm.load(ROM + '/base.tvlm')
+"""
+
+
+class PC:
+    """This Python, in a folder of its own, with the interface of a board."""
+
+    def __init__(self, folder, rom):
+        self.folder, self.names = folder, {"ROM": str(rom)}
+
+    def exec(self, code):
+        out, before = io.StringIO(), os.getcwd()
+        os.chdir(self.folder)
+        try:
+            with contextlib.redirect_stdout(out):
+                exec(code, self.names)
+        finally:
+            os.chdir(before)
+        return out.getvalue().removesuffix("\n")
+
+
+def random_vocab(labels, dim=64, background=0, seed=1, **more):
+    encoder = tvlm.load(text.DEFAULT_MODEL)
+    rng = np.random.default_rng(seed)
+    vectors = rng.integers(-127, 128, (len(labels) + background, dim), np.int8)
+    return tvp.Prototypes(
+        labels,
+        vectors,
+        encoder.fingerprint,
+        encoder.graph.info["name"],
+        background=background,
+        **more,
+    )
+
+
+@pytest.fixture(scope="module")
+def rom(tmp_path_factory):
+    """A folder with the encoder, photos and vocabularies, and its ROMFS image."""
+    folder = tmp_path_factory.mktemp("calls") / "rom"
+    (folder / "photos").mkdir(parents=True)
+    (folder / "base.tvlm").write_bytes(text.DEFAULT_MODEL.read_bytes())
+    for photo in photos():
+        save_ppm(photo, folder / "photos" / f"{photo.name}.ppm")
+    words = folder.parent / "words.txt"
+    words.write_text("\n".join(LABELS))
+    pack = Path(__file__).resolve().parents[1] / "host" / "tinyvlm-pack"
+    command = [sys.executable, pack, "--vocab", words, "-o", folder / "words.tvp"]
+    subprocess.run(command, check=True, capture_output=True, timeout=60)
+    many = random_vocab([f"label {i}" for i in range(10_000)], background=4)
+    tvp.write(many, folder / "many.tvp")
+    image = folder.parent / "rom.img"
+    command = [sys.executable, "-m", "mpremote", "romfs", "-o", image, "build", folder]
+    subprocess.run(command, check=True, capture_output=True, timeout=60)
+    return folder
+
+
+@pytest.fixture(scope="module")
+def machines(rom, firmware, tmp_path_factory):
+    """(virtual board, PC), the same files on both."""
+    board = BoardUnderTest(firmware, romfs=rom.parent / "rom.img", icount=True)
+    pc = PC(tmp_path_factory.mktemp("pc"), rom)
+    board.exec("ROM = '/rom'")
+    for machine in (board, pc):
+        machine.exec(PRELUDE)
+    yield board, pc
+    board.close()
+
+
+def both(machines, code):
+    """What the lines print on the board and on the PC."""
+    return [machine.exec(code) for machine in machines]
+
+
+def close(there, here):
+    """Are two printed values equal, numbers to 5 decimals?"""
+
+    def flat(value):
+        if isinstance(value, list | tuple):
+            return [x for item in value for x in flat(item)]
+        return [value]
+
+    there, here = flat(ast.literal_eval(there)), flat(ast.literal_eval(here))
+    return len(there) == len(here) and all(
+        a == b or (isinstance(a, float) and a == pytest.approx(b, abs=2e-5))
+        for a, b in zip(there, here, strict=True)
+    )
+
+
+def test_detect(machines):
+    there, here = both(
+        machines,
+        "v = tinyvlm.Vocab(ROM + '/words.tvp')\n"
+        "print([tinyvlm.detect(picture(n), v, 0.2) for n in ('motorcycle', 'coffee', 'rocket')])",
+    )
+    print(there)
+    assert close(there, here)
+    found = ast.literal_eval(there)
+    label, score, (x, y, width, height) = found[0][0]
+    assert label == "motorcycle" and score > 0.4
+    assert 0 <= x and 0 <= y and x + width <= 160 and y + height <= 120
+    assert min(width, height) >= 30
+
+
+def test_detect_finds_it_where_it_is(machines):
+    """A photo on the left of a grey frame, then on the right."""
+    there, here = both(
+        machines,
+        "v = tinyvlm.Vocab(ROM + '/words.tvp')\n"
+        "small = picture('motorcycle')\n"
+        "def paste(left):\n"
+        "    pixels = bytearray(b'\\x80' * (120 * 120 * 3))\n"
+        "    for y in range(60):\n"
+        "        for x in range(60):\n"
+        "            at = (2 * y * small.width + 2 * x + (small.width - 120) // 2) * 3\n"
+        "            to = ((y + 30) * 120 + left + x) * 3\n"
+        "            pixels[to:to + 3] = small.buffer[at:at + 3]\n"
+        "    return tinyvlm.Frame(pixels, 120, 120, 'RGB888')\n"
+        "print([tinyvlm.heatmap(paste(left), 'motorcycle', v).peak()[0] for left in (2, 58)])",
+    )
+    assert there == here
+    left, right = ast.literal_eval(there)
+    assert left < 62 and right > 58 and right - left >= 30
+
+
+def test_heatmap_prints_and_indexes(machines):
+    there, here = both(
+        machines,
+        "v = tinyvlm.Vocab(ROM + '/words.tvp')\n"
+        "h = tinyvlm.heatmap(picture('motorcycle'), 'motorcycle', v)\n"
+        "print(h)\n",
+    )
+    assert there == here and there.startswith("motorcycle, ")
+    assert there.count("|") == 2 * len(there.splitlines()[1:])
+    code = "print([[list(row) for row in h], h.box, h.height, h.width, h.label])"
+    there, here = both(machines, code)
+    assert close(there, here)
+    rows, box, height, width, label = ast.literal_eval(there)
+    assert (box[2:], label) == ((120, 120), "motorcycle")
+    assert len(rows) == height and {len(row) for row in rows} == {width}
+
+
+def test_the_engine_and_plain_python_agree():
+    """What firmware without the engine computes in its place (device/tinyvlm/slow.py)."""
+    from array import array
+
+    import _tinyvlm
+
+    from tinyvlm.device import slow
+
+    rng = np.random.default_rng(3)
+    for bits, dim in ((8, 16), (4, 9)):
+        cells, rows, stored = 6, 5, 16
+        grid = rng.integers(-128, 128, cells * 20, np.int8).tobytes()
+        vectors = rng.integers(0, 256, rows * stored * bits // 8, np.uint8).tobytes()
+        results = []
+        for module in (_tinyvlm, slow):
+            cosines, peaks = array("f", bytes(4 * rows)), array("f", bytes(4 * rows))
+            levels, heat = array("f", bytes(8 * cells)), array("f", bytes(4 * cells))
+            how = (stored, bits, dim)
+            module.map_peaks(grid, cells, vectors, rows, *how, cosines, peaks, levels)
+            module.map_heat(grid, cells, vectors, 3, *how, levels, heat)
+            index, best = array("H", bytes(6)), array("f", bytes(12))
+            count = module.top(grid[:20], vectors, rows, *how, 3, index, best)
+            mean = array("b", bytes(20))
+            module.map_mean(grid, cells, bytes([1, 0, 1, 1, 0, 0]), mean)
+            results.append((list(peaks), list(heat), list(best), list(index), count, list(mean)))
+        for a, b in zip(results[0][:3], results[1][:3], strict=True):
+            assert a == pytest.approx(b, abs=1e-5)
+        assert results[0][3:] == results[1][3:]
+        assert max(heat) == pytest.approx(peaks[3], abs=1e-5)
+
+
+def test_none_of_them_is_unknown(machines):
+    there, here = both(
+        machines,
+        "v = tinyvlm.Vocab(ROM + '/words.tvp')\n"
+        "f = picture('motorcycle')\n"
+        "v.threshold = 0.999999\n"
+        "said = [tinyvlm.classify(f, v), tinyvlm.detect(f, v)]\n"
+        "v.threshold = 0\n"
+        "print(said + [tinyvlm.classify(f, v)])",
+    )
+    assert close(there, here)
+    unknown, nowhere, known = ast.literal_eval(there)
+    [(label, p)] = unknown
+    assert label == "unknown" and nowhere == [] and known[0][0] == "motorcycle"
+    assert p == pytest.approx(1 - known[0][1], abs=1e-5)
+
+
+def test_background_that_is_nearest_is_unknown(machines):
+    code = (
+        "v = tinyvlm.Vocab(DATA)\n"
+        "rows = v.prototypes()[0]\n"
+        "print([v.match(bytes(rows[i * 64:i * 64 + 64]))[0][0] for i in range(5)])"
+    )
+    data = tvp.to_bytes(random_vocab(["a", "b", "c"], background=2))
+    for machine in machines:
+        answer = machine.exec(f"DATA = {data!r}\n" + code)
+        assert answer == "['a', 'b', 'c', 'unknown', 'unknown']"
+
+
+SHOW = """
+v = tinyvlm.Vocab(ROM + '/words.tvp')
+v.threshold = 0
+counts = [v.add('my mug', picture('coffee')), v.add('my mug', picture('coffee'))]
+said = tinyvlm.classify(picture('coffee'), v)
+v.remove('dog')
+size = v.save('mine.tvp')
+w = tinyvlm.Vocab('mine.tvp')
+again = tinyvlm.classify(picture('coffee'), w)
+print([counts, len(w), size, said, again, w.add('my mug', picture('dahlia'))])
+"""
+
+
+def test_learning_by_showing(machines):
+    there, here = both(machines, SHOW)
+    assert close(there, here)
+    counts, labels, _, said, again, third = ast.literal_eval(there)
+    assert counts == [1, 2] and third == 3  # the file remembers how often
+    assert said[0][0] == again[0][0] == "my mug" and labels == len(LABELS)
+    files = [machines[0].eval("open('mine.tvp', 'rb').read()")]
+    files.append((machines[1].folder / "mine.tvp").read_bytes())
+    mine = [tvp.from_bytes(data) for data in files]  # a normal file for the other tools
+    assert mine[0].labels == mine[1].labels == [n for n in LABELS if n != "dog"] + ["my mug"]
+    assert np.abs(mine[0].vectors.astype(int) - mine[1].vectors).max() <= 1  # float32, double
+
+
+@pytest.mark.parametrize("bits", [8, 4])
+def test_the_mean_of_what_was_shown(bits):
+    """Against numpy: unit embeddings, averaged, at both widths."""
+    from tinyvlm import Vocab
+
+    rng = np.random.default_rng(5)
+    labels = random_vocab(["a", "b"], dim=15, background=1)
+    labels.bits, labels.vectors = bits, tvp.quantize(labels.vectors, bits)
+    vocab = Vocab(tvp.to_bytes(labels))
+    shown = rng.integers(-127, 128, (3, 15)).astype(np.int8)
+    for embedding in shown:
+        vocab.learn("new", embedding.tobytes())
+    units = shown / np.linalg.norm(shown, axis=1, keepdims=True)
+    want = tvp.quantize(units.sum(axis=0)[None], bits)[0]
+    got = np.array(vocab._row(2))
+    assert np.abs(got - want).max() <= 1
+    assert vocab._row(3) == labels.vectors[2].tolist()  # the background stayed the background
+    assert vocab.labels == ["a", "b", "new"]
+
+
+ERRORS = [
+    ("v.remove('zebra')", "has no label 'zebra'"),
+    ("v.add('', f)", "1 ... 255 bytes"),
+    ("v.add('x' * 256, f)", "1 ... 255 bytes"),
+    ("v.add(5, f)", "1 ... 255 bytes"),
+    ("tinyvlm.heatmap(f, 'zebra', v)", "has no label 'zebra'"),
+    ("tinyvlm.heatmap(f, 99, v)", "label 99: this vocabulary has 6"),
+    ("[v.remove(name) for name in list(v.labels)]", "is the last label"),
+    ("v.save('no/such/folder.tvp')", ""),
+    ("tinyvlm.Smoother(on=0.2, off=0.4)", "off <= on"),
+    ("tinyvlm.Smoother(alpha=0)", "0 < alpha"),
+]
+
+
+def test_errors_say_what_to_do(machines):
+    for code, message in ERRORS:
+        for said in both(
+            machines,
+            "v, f = tinyvlm.Vocab(ROM + '/words.tvp'), picture('rocket')\n"
+            f"try:\n    {code}\n    print('nothing was wrong')\n"
+            "except (ValueError, IndexError, OSError) as e:\n    print(e)",
+        ):
+            assert message in said and said != "nothing was wrong", (code, said)
+
+
+def test_profile_selftest_info(machines):
+    for code in ("print(tinyvlm.selftest())", "print(tinyvlm.info())", "print(tinyvlm.profile())"):
+        there, here = both(machines, code)
+        print(there)
+        assert [line.split()[0] for line in there.splitlines()][:5] == [
+            line.split()[0] for line in here.splitlines()
+        ][:5]
+    board = machines[0]
+    rows = board.eval("tinyvlm.profile(picture('rocket')).rows")
+    total = board.eval("__import__('virt').count(tinyvlm.embed, picture('rocket'))")
+    assert rows[0][0] == "intake" and 0.97 < sum(row[2] for row in rows) / total < 1.03
+    assert board.eval("tinyvlm.profile().unit") == "instructions"
+
+
+def test_smoother(machines):
+    code = (
+        "s = tinyvlm.Smoother(alpha=0.5, on=0.5, off=0.3)\n"
+        "seen = []\n"
+        "for p in (0.9, 0.2, 0.9, 0.9, 0.3, 0.3, 0.0, 0.0):\n"
+        "    on = s([('cat', p)] if p else [])\n"
+        "    seen.append((len(on), s.changed))\n"
+        "print(seen, len(s.scores))"
+    )
+    there, here = both(machines, code)
+    assert there == here
+    # 0.45 off, 0.33, 0.61 on, 0.76, 0.53, 0.41 stays, 0.21 off
+    assert (
+        there
+        == str(
+            [
+                (0, False),
+                (0, False),
+                (1, True),
+                (1, False),
+                (1, False),
+                (1, False),
+                (0, True),
+                (0, False),
+            ]
+        )
+        + " 1"
+    )
+
+
+CALLS = ["embed(f)", "classify(f, v)", "detect(f, v)", "heatmap(f, 'motorcycle', v)", "profile(f)"]
+
+
+def test_nothing_grows_and_what_a_call_costs(machines):
+    board = machines[0]
+    board.exec("import gc, virt\nv = tinyvlm.Vocab(ROM + '/words.tvp')\nf = picture('motorcycle')")
+    print("\ncall                              instructions   bytes a frame")
+    for call in CALLS:
+        board.exec(
+            f"def call():\n    tinyvlm.{call}\n"
+            "call(); call(); gc.collect()\na = gc.mem_alloc()\n"
+            "call()\nb = gc.mem_alloc()\n"
+            "for _ in range(5): call()\n"
+            "gc.collect()\nc = gc.mem_alloc()\nn = virt.count(call)"
+        )
+        instructions, garbage, growth = board.eval("(n, b - a, c - a)")
+        print(f"{call:32s} {instructions:13,d} {garbage:15,d}")
+        assert growth == 0, call
+    board.exec(
+        "e, out = tinyvlm.load(ROM + '/base.tvlm'), bytearray(256)\n"
+        "e.embed_into(f, out); gc.collect(); a = gc.mem_alloc()\n"
+        "e.embed_into(f, out)\nb = gc.mem_alloc()"
+    )
+    print(f"embed_into allocates {board.eval('b - a')} bytes")
+    assert board.eval("b - a") < 256
+
+
+def test_ten_thousand_labels(machines, rom):
+    board, pc = machines
+    board.exec("import gc, virt; gc.collect(); a = gc.mem_alloc()")
+    board.exec("n = virt.count(lambda: None)\ndef opened():\n    global v\n    v = None\n")
+    board.exec("def opened():\n    global v\n    v = tinyvlm.Vocab(ROM + '/many.tvp')")
+    opening = board.eval("virt.count(opened)")
+    heap = board.eval("(gc.collect(), gc.mem_alloc() - a)[1]")
+    board.exec("x = bytes(v.prototypes()[0][7777 * 64:7778 * 64]); v.match(x); gc.collect()")
+    board.exec("b = gc.mem_alloc(); found = v.match(x); c = gc.mem_alloc()")
+    coarse = board.eval("virt.count(v.match, x)")
+    board.exec("def at(coarse):\n    return v.match(x, 3, coarse)")
+    fine = board.eval("virt.count(at, 64)")
+    print(
+        f"\n10,000 labels x 64, {(rom / 'many.tvp').stat().st_size:,} bytes in ROMFS: opened in "
+        f"{opening:,} instructions, {heap:,} bytes of heap; match: {coarse:,} instructions with a "
+        f"prefix of 32, {fine:,} with 64; {board.eval('c - b'):,} bytes a match"
+    )
+    assert board.eval("found[0][0]") == "label 7777"
+    assert heap < 8_000 and coarse < fine
+    assert board.eval("(v.labels[9999], v.labels.index('label 42'), len(v.labels))") == (
+        ("label 9999", 42, 10_000)
+    )
+    pc.exec("v = tinyvlm.Vocab(ROM + '/many.tvp')")
+    code = "x = bytes(v.prototypes()[0][5:69]); print([v.match(x), v.match(x, 2, 16)])"
+    there, here = both(machines, code)
+    assert close(there, here)
+    with pytest.raises(AssertionError, match="must be in RAM to be changed, and 10000 labels"):
+        board.exec("v.add('one more', picture('rocket'))")
+
+
+def test_coarse_to_fine_finds_what_all_dimensions_find():
+    """Queries near a random prototype: the same best label, with 64 finalists of 2,000."""
+    from tinyvlm import Vocab
+
+    vocab = Vocab(tvp.to_bytes(random_vocab([f"{i}" for i in range(2000)], 64, 2, seed=9)))
+    rng = np.random.default_rng(4)
+    rows = np.frombuffer(vocab.prototypes()[0], np.int8).reshape(-1, 64).astype(int)
+    agree = 0
+    for i in range(200):
+        query = np.clip(rows[i * 10] * 0.6 + rng.normal(0, 50, 64), -127, 127).astype(np.int8)
+        agree += vocab.match(query.tobytes(), 1)[0][0] == vocab.match(query.tobytes(), 1, 0)[0][0]
+    print(f"coarse = fine in {agree} of 200")
+    assert agree >= 198
+
+
+def test_power_loss_while_saving_leaves_the_old_or_the_new(firmware, rom, tmp_path):
+    """The plug is pulled at ten moments of a loop that saves; every time a whole file is there."""
+    import random
+
+    chance, found = random.Random(2), set()
+    for turn in range(10):
+        board = BoardUnderTest(firmware, romfs=rom.parent / "rom.img", flash=tmp_path / "flash")
+        try:
+            if turn:
+                board.exec("import tinyvlm; v = tinyvlm.Vocab('mine.tvp')")
+                found.add(labels := board.eval("len(v)"))
+                assert labels in (6, 7)
+            board.exec(
+                "import tinyvlm\nv = tinyvlm.Vocab('/rom/words.tvp'); v.save('mine.tvp')\n"
+                "w = tinyvlm.Vocab('/rom/words.tvp'); w.learn('more', bytes(range(1, 65)))"
+            )
+            board.transport.exec_raw_no_follow(
+                "while True:\n    v.save('mine.tvp'); w.save('mine.tvp')"
+            )
+            time.sleep(chance.uniform(0.05, 0.4))
+            board.kill()
+        finally:
+            board.close()
+    print(f"after power loss: {sorted(found)} labels")
+    assert found == {6, 7}
