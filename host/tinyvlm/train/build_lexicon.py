@@ -5,10 +5,12 @@
     python -m tinyvlm.train.build_lexicon project --run runs/base        # seconds; for one run
 
 `words` chooses the names and gives each a vector in CLIP's text space, into a file outside the
-package (--words, default runs/cache/words.npz).  It needs `pip install 'tinyvlm[lexicon]'` and
-WordNet (`apt-get install wordnet`).  `project` takes them to the 256 numbers of a run's encoder,
-rounds them to int8 and stores them with the map itself, so that an open_clip text tower ends in
-the same space.  Without --run the map stays that of the lexicon that ships.
+package (--words, default runs/cache/words.npz; with --add, names that it has keep their vectors).
+It needs `pip install 'tinyvlm[train,lexicon]'` and WordNet (`apt-get install wordnet`).
+
+`project` takes them to the 256 numbers of a run's encoder, rounds them to int8 and stores them
+with the map itself, so that an open_clip text tower ends in the same space.  Without --run the map
+stays that of the lexicon that ships.
 """
 
 from __future__ import annotations
@@ -49,7 +51,16 @@ def step_words(args: argparse.Namespace) -> None:
     table = text.load_table(args.data / "text" / "clip-vit-b-32-openai.npz")
     pieces = functools.lru_cache(None)(Sentences().pieces)
     classes = class_names(args.data)
-    wanted = {*words.choose(wordnet.read(), pieces, COUNT), *classes, *classes.values()}
+    chosen = words.choose(wordnet.read(), pieces, COUNT)
+    wanted = {*chosen, *text.MEANS_ELSE, *classes, *classes.values()}
+    if args.add:
+        with np.load(args.words) as known:
+            for name, vector, kind in zip(
+                known["names"], known["vectors"], known["kinds"], strict=True
+            ):
+                if lexicon.KINDS[kind] == "estimated" and name in wanted:
+                    table.vector[str(name)] = vector.astype(np.float32)
+                    table.kind[str(name)] = "estimated"
     text.add_estimates(table, sorted(wanted))
     # Estimated vectors of spellings that have a better known name give way to that name's.
     for spelling, plain in classes.items():
@@ -109,6 +120,7 @@ def main() -> None:
     p.add_argument("step", choices=("words", "project"))
     p.add_argument("--data", type=Path, default=Path("../shared/data"))
     p.add_argument("--words", type=Path, default=Path("runs/cache/words.npz"))
+    p.add_argument("--add", action="store_true", help="keep the vectors that --words has")
     p.add_argument("--run", type=Path, help="folder of a training run (default: the map shipped)")
     p.add_argument("--out", type=Path, default=DATA / "lexicon.npz")
     args = p.parse_args()

@@ -138,7 +138,31 @@ leather, golden, woolen, striped, spotted, checkered, furry, fluffy, shiny, rust
 broken, cracked, empty, full, open, closed, folded, wet, dry, frozen, ripe, unripe, rotten,
 sliced, cooked, raw, burnt, round, square, triangular, flat, tall, short, long, small, big,
 large, tiny, old, new, vintage, modern, bright, dark, transparent, knitted, floral, sleeping,
-sitting, standing, running, walking, flying, swimming, jumping, smiling, laughing
+sitting, standing, running, walking, flying, swimming, jumping, smiling, laughing, sign, road
+sign, street sign, yield sign, one way sign, warning sign, exit sign, chinchilla, koi, jogger,
+invoice, receipt, succulent, ssd, soundbar, post it, post it note, e reader, hairband, desk
+organizer, monopoly, barbie doll, baby bottle, baby stroller, stroller, bike rack, binder clip,
+bus stop, construction worker, construction site, docking station, dog walker, dish brush, egg
+carton, face shield, garden fork, id card, leaf blower, lunch box, nail gun, paper airplane,
+paper plane, paint bucket, perfume bottle, plant pot, remote control car, rc car, shoe rack,
+smoke detector, soldering station, spare tire, stuffed bear, toy plane, traffic jam, uno card,
+wasp nest, wire brush, wood glue, cotton swab, deck of cards, nesting doll, honey jar, fruit
+bowl, garbage bin, bubble blower, correction fluid, police man, ram stick, thing, object, animal,
+bird, insect, person, people, tool, machine, device, appliance, vehicle, food, drink, meal,
+product, package, text, number, logo, sticker, label, barcode, qr code, display, indicator light,
+button, switch, knob, dial, gauge, water meter, electricity meter, valve, pump, sensor, robot,
+robot arm, conveyor belt, pallet, crate, trolley, shopping trolley, baby buggy, pram, nappy,
+torch, spanner, lorry, rubbish bin, dustbin, bin bag, biro, sellotape, hoover, telly, loo,
+cooker, hob, dressing gown, jumper, trainers, wellies, football boots, cricket bat, hockey stick,
+skate, snowboard, surfboard, kayak, paddle, life jacket, tent, sleeping bag, campfire,
+torchlight, flashlight, compass, binoculars, telescope, microscope, test tube, petri dish,
+pipette, goggles, lab coat, face, eye, mouth, ear, hair, beard, hand, finger, thumb, foot, leg,
+arm, pointing hand, waving hand, rock paper scissors, open door, closed door, open window, light
+on, light off, empty chair, empty bottle, full bottle, ripe banana, rotten apple, dead plant,
+wilted plant, dirty dishes, clean plate, broken glass, flat tire, snowman, snowflake, icicle,
+frost, fog, sunrise, sunset, night sky, starry sky, blue sky, cloudy sky, fireman, policeman,
+milkman, fisherman, snowplow, mail, cell, light, market, nursery, coach, claw, spiral, spike,
+bullet, head, hip, beam, site, panther, sloth
 """
 
 

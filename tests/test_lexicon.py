@@ -1,0 +1,126 @@
+# SPDX-License-Identifier: MIT
+"""The shipped table of words: what is in it, and how plurals, spellings and typos are taken."""
+
+import numpy as np
+import pytest
+
+from tinyvlm import lexicon
+from tinyvlm.lexicon import KINDS, Lexicon, normalise, singulars
+from tinyvlm.text import DATA, UnknownPhrase
+
+TYPED = """
+dog, puppy, kitten, guinea pig, goldfish, hamster, budgie, tortoise, gecko, leash, fish tank,
+spoon, fork, mug, frying pan, kettle, toaster, fridge, faucet, cutting board, spatula, whisk,
+corkscrew, oven mitt, banana, tomato, garlic, pizza, hammer, screwdriver, wrench, pliers, hacksaw,
+drill bit, sandpaper, nail, screw, bolt, nut, vise, tape measure, soldering iron, multimeter,
+cable tie, circuit board, toolbox, duct tape, safety glasses, 3d printer, led, arduino, padlock,
+car, truck, bus, bicycle, motorcycle, van, ambulance, police car, fire truck, pedestrian, cyclist,
+traffic light, stop sign, crosswalk, traffic cone, license plate, pothole, excavator, forklift,
+rose, sunflower, lawn mower, wheelbarrow, watering can, garden hose, flower pot, bird feeder, bee,
+ladybug, snail, wasp, squirrel, magpie, weed, mushroom, secateurs, trowel, garden gnome, cactus,
+office chair, laptop, keyboard, monitor, stapler, paper clip, scissors, sticky note, smartphone,
+headphones, whiteboard, wastebasket, usb stick, charger, backpack, water bottle, keychain, wallet,
+teddy bear, doll, lego brick, toy car, puzzle, soccer ball, dice, playing card, rubber duck,
+action figure, rubik's cube, frisbee, skateboard, remote control, xylophone, person, face, hand,
+thumbs up, hat, sock, toothbrush, washing machine, candle, banknote, credit card, parcel, postman,
+fire, smoke, snow, cloud, moon, solar panel, letter, tweezers, seed, plastic bag, cardboard box
+"""
+
+
+@pytest.fixture(scope="module")
+def shipped():
+    return Lexicon.load(DATA / "lexicon.npz")
+
+
+def test_size(shipped):
+    assert len(shipped) >= 20_000
+    assert shipped.vectors.shape == (len(shipped), 256) and shipped.vectors.dtype == np.int8
+    assert (DATA / "lexicon.npz").stat().st_size <= 8_000_000
+
+
+def test_what_people_type_is_there(shipped):
+    names = [" ".join(name.split()) for name in TYPED.split(",")]
+    assert not [n for n in names if not shipped.encode(n).how.startswith(KINDS)]
+
+
+def test_names_are_in_the_form_in_which_they_are_compared(shipped):
+    assert [name for name in shipped.index if normalise(name) != name] == []
+
+
+@pytest.mark.parametrize(
+    ("name", "kind"), [("cat", "exact"), ("sky", "ensemble"), ("secateurs", "estimated")]
+)
+def test_every_name_tells_where_its_vector_comes_from(shipped, name, kind):
+    assert shipped.kind(name) == kind
+    assert shipped.encode(name).how == kind
+
+
+@pytest.mark.parametrize(
+    ("words", "one"),
+    [
+        ("cats", "cat"),
+        ("strawberries", "strawberry"),
+        ("boxes", "box"),
+        ("knives", "knife"),
+        ("leaves", "leaf"),
+        ("stoves", "stove"),
+        ("tomatoes", "tomato"),
+        ("mice", "mouse"),
+        ("geese", "goose"),
+        ("firemen", "fireman"),
+        ("children", "child"),
+        ("traffic lights", "traffic light"),
+    ],
+)
+def test_plurals(shipped, words, one):
+    assert one in singulars(words)
+    assert (shipped.encode(words).vector == shipped.encode(one).vector).all()
+
+
+@pytest.mark.parametrize(
+    ("typed", "name"),
+    [
+        ("Lawn-Mower", "lawn mower"),
+        ("teddybear", "teddy bear"),
+        ("rubiks cube", "rubik's cube"),
+        ("screw_driver", "screwdriver"),
+        ("a corn", "corn"),  # not an acorn
+    ],
+)
+def test_spellings(shipped, typed, name):
+    assert (shipped.encode(typed).vector == shipped.encode(name).vector).all()
+
+
+@pytest.mark.parametrize(
+    ("typed", "name"),
+    [("screwdrivr", "screwdriver"), ("giraf", "giraffe"), ("wheelbarow", "wheelbarrow")],
+)
+def test_suggestions(shipped, typed, name):
+    with pytest.raises(UnknownPhrase, match=rf"did you mean .*{name}"):
+        shipped.encode(typed)
+
+
+def test_a_plural_that_the_teacher_knows_keeps_its_own_vector(shipped):
+    assert shipped.encode("gloves").how == "exact"
+
+
+def test_no_english_word_loses_its_s(shipped):
+    for name in ("glass", "bus", "brass", "scissors", "lens"):
+        assert shipped.encode(name).how in KINDS
+
+
+def test_estimates_lie_near_their_kind(shipped):
+    """A word that CLIP's table lacks is nearer to things like it than to others."""
+    for word, near, far in (
+        ("excavator", "bulldozer", "hamster"),
+        ("soldering iron", "screwdriver", "rose"),
+        ("smartphone", "cellular telephone", "horse"),
+        ("gerbil", "hamster", "truck"),
+    ):
+        assert shipped.kind(word) == "estimated"
+        vector = shipped.encode(word).vector
+        assert vector @ shipped.encode(near).vector > vector @ shipped.encode(far).vector + 0.2
+
+
+def test_kinds_have_a_number_each(shipped):
+    assert set(np.unique(shipped.kinds)) == set(range(len(lexicon.KINDS)))
