@@ -10,7 +10,8 @@ on photos of landscapes and streets: their boxes are known. Prototypes are the c
 Columns: the share of boxes in which the point lies, mean overlap (IoU) with the box, and the share
 with an overlap of 0.5 or more; for the true label, found or not. "centre": the middle of the frame
 and a box of half its side. "crops": the best of 13 crops (the whole, and 9 + 3 of them by halves
-and diagonals), each embedded by itself: 13 frames' work. "detect": one frame's.
+and diagonals), each embedded by itself: 13 frames' work. "detect": one frame's; it points with the
+middle of its box.
 """
 
 from __future__ import annotations
@@ -187,7 +188,8 @@ def measure(cases: list[Case], vocab: Vocab, crops: bool = True) -> dict[str, li
         side = min(w, h) / 2
         centre = ((w - side) / 2, (h - side) / 2, side, side)
         point, box, found = by_detect(case, vocab)
-        answers = {"centre": (middle(centre), centre), "detect": (point, box)}
+        answers = {"centre": (middle(centre), centre), "detect": (middle(box), box)}
+        rows["warmest"].append((inside(point, case.box),))
         if crops:
             crop = by_crops(case, vocab)
             answers["crops"] = (middle(crop), crop)
@@ -220,13 +222,14 @@ def main(argv: list[str] | None = None) -> int:
         print(f"tinyvlm.localize: {explain(error)}", file=sys.stderr)
         return 2
     result = measure(cases, vocab)
-    found = result.pop("found")[0]
+    found, warmest = result.pop("found")[0], result.pop("warmest")[0]
     print(
         f"{len(cases)} boxes, {len(vocab)} labels, {args.dim} numbers; found by detect: {found} %"
     )
     print(f"{'':8s} pointing   IoU  IoU>=0.5")
     for rule in ("centre", "crops", "detect"):
         print("{:8s} {:8.1f} {:5.1f} {:9.1f}".format(rule, *result[rule]))
+    print(f"heatmap's warmest cell: {warmest:.1f}")
     return 0
 
 
