@@ -10,6 +10,7 @@ Lanes that may be negative carry BIAS, so that none borrows from its neighbour.
 """
 
 import struct
+from array import array
 
 BIAS = 1 << 31  # of a lane that holds a signed number below 2**30
 
@@ -30,7 +31,8 @@ class Lanes:
 
     def pack(self, values):
         """n numbers 0 ... 2**32-1 (bytes, a list) to lanes."""
-        return int.from_bytes(struct.pack(self.format, *values), "little")
+        # as list: an array of bytes would take four of them for one number
+        return int.from_bytes(array("I", list(values)), "little")
 
     def unpack(self, lanes):
         """A tuple of n numbers. Anything above the last lane is dropped."""
@@ -57,11 +59,12 @@ class Lanes:
 
     def clamp(self, lanes, bias, zero_point, low):
         """Lanes plus zero_point, not below `low`, not above 127: bytes, 128 for a zero."""
-        top = 127 - low
-        # over = value - low, under = 127 - value, each plus BIAS: bit 31 says not negative
-        over = lanes + self.ones * (zero_point - low - bias + BIAS)
-        under = self.ones * (2 * BIAS + top) - over
-        above = over >> 31 & self.ones
-        inside = above & (under >> 31)
-        kept = (over & inside * 255) + (inside ^ above) * top
-        return bytes(self.unpack(kept + self.ones * (low + 128)))
+        # in a loop, which takes fewer instructions than ten operations on long integers
+        down = bias - zero_point - 128
+        least, most = low + 128 + down, 255 + down
+        return bytes(
+            [
+                value - down if least <= value <= most else (low + 128 if value < least else 255)
+                for value in self.unpack(lanes)
+            ]
+        )
