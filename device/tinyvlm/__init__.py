@@ -7,7 +7,8 @@
     tinyvlm.detect(frame, pets)                 # [('cat', 0.91, (20, 0, 71, 80))]
     pets.add("my mug", frame)                   # learnt by showing
 
-The same package runs on MicroPython, on CircuitPython (scoring only) and on the PC.
+The same package runs on MicroPython, on CircuitPython and on the PC: by the engine in C where the
+firmware has it, by OpenMV's ml, or in plain Python with the same results.
 """
 
 from .about import info, profile, selftest
