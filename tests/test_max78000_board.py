@@ -16,9 +16,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 from conftest import LIMIT, BoardUnderTest
+from nets import Builder
 from test_board_engine import pixels, romfs
 
-from tinyvlm import samples, tvlm, tvp
+from tinyvlm import tvlm, tvp
 from tinyvlm.board import BoardError
 from tinyvlm.device import Encoder, Frame, Vocab
 from tinyvlm.max78000.virtual import VirtualMax78000, find_qemu
@@ -59,7 +60,14 @@ class Inside(BoardUnderTest):
 
 @pytest.fixture(scope="module")
 def graph():
-    return samples.max78000_like(32, dim=32)
+    build = Builder(32, seed=3)
+    build.space_to_depth(4)
+    build.shifted(16, 3)
+    build.pool(2)
+    build.shifted(24, 3)
+    graph = build.finish(32, True, build.shifted)
+    graph.info["scheme"] = "max78000"
+    return graph
 
 
 @pytest.fixture(scope="module")
@@ -259,7 +267,8 @@ def test_off_keeps_weights(board):
 def test_through_mpremote(start):
     """As a user does it: a new process for every command."""
     with start() as board:
-        said = board.mpremote("exec", "import tinyvlm; print(tinyvlm.info())", timeout=LIMIT)
+        code = "import tinyvlm; tinyvlm.load('/rom/m.tvlm'); print(tinyvlm.info())"
+        said = board.mpremote("exec", code, timeout=LIMIT)
         assert "kernels   max78000" in said
         assert "/rom/m.tvlm" in said
 
