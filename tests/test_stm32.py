@@ -173,10 +173,10 @@ def test_report(linked, capsys):
     said = capsys.readouterr().out
     table = {row[0]: row[1:] for row in report.rows(linked, DEFAULT_MODEL, 98304)}
     firmware, room = table["flash: firmware"]
-    assert (linked / "firmware.bin").stat().st_size <= firmware + 16 and room == 512 << 10
+    assert (linked / "firmware.bin").stat().st_size <= firmware + 16 and room == 640 << 10
     assert table["DTCM: arena"] == (98304, DTCM[1])
     romfs, room = table[f"chip flash: ROMFS with {DEFAULT_MODEL.name}"]
-    assert DEFAULT_MODEL.stat().st_size < romfs < room == 1280 << 10
+    assert DEFAULT_MODEL.stat().st_size < romfs < room == 1152 << 10
     assert f"{romfs:10}{room:10}{room - romfs:10}" in said
 
 
@@ -193,12 +193,12 @@ def test_one_image_for_both(micropython, linked):
     subprocess.run([sys.executable, SHARED / "join.py", linked, dfu], check=True)
     firmware, romfs = (linked / "firmware.bin").read_bytes(), (linked / "rom.romfs").read_bytes()
     segments = read_image(linked / "all.dfu").segments
-    assert [address for address, _ in segments] == [0x08000000, 0x08080000]
+    assert [address for address, _ in segments] == [0x08000000, 0x080A0000]
     assert segments[0][1][: len(firmware)] == firmware
     assert segments[1][1][: len(romfs)] == romfs
     whole = (linked / "all.bin").read_bytes()
-    assert whole[: len(firmware)] == firmware and whole[512 << 10 :] == romfs
-    assert set(whole[len(firmware) : 512 << 10]) == {0xFF}
+    assert whole[: len(firmware)] == firmware and whole[640 << 10 :] == romfs
+    assert set(whole[len(firmware) : 640 << 10]) == {0xFF}
 
 
 def test_joining_refuses_what_overlaps():

@@ -29,10 +29,11 @@ def rows(build: Path, encoder: Path, arena: int) -> list[tuple[str, int, int]]:
         # the firmware's, ROMFS's and the files' share make the whole of the chip's flash
         files = known[FILES[1]] - known[FILES[0]]
         table.append(("chip flash: all, files included", firmware + image + files, 2 << 20))
+    fixed, heap = inside(ram, memories["RAM"]), known[HEAP[1]] - known[HEAP[0]]
     return table + [
         ("DTCM: arena", arena, known[ARENA[1]] - known[ARENA[0]]),
-        ("RAM: data, bss, code in RAM", inside(ram, memories["RAM"]), memories["RAM"][1]),
-        ("RAM: MicroPython's heap", known[HEAP[1]] - known[HEAP[0]], memories["RAM"][1]),
+        ("RAM: data, bss, code in RAM", fixed, memories["RAM"][1]),
+        (f"RAM: and a heap of {heap}; left: stack", fixed + heap, memories["RAM"][1]),
     ]
 
 
