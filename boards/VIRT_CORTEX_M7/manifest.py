@@ -1,6 +1,7 @@
 import os
 
 freeze("modules")
+include("$(MPY_DIR)/extmod/asyncio")
 
 # The device's Python package, where this board is built from a checkout of tinyvlm.
 _DEVICE = "../../device"

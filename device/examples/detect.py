@@ -20,6 +20,7 @@ except ImportError:
 
 VOCAB = None  # path of a .tvp file; None: the newest one on the board
 TOP = 3
+SMOOTH = False  # True: steady names from a video, instead of every frame's own
 
 
 def newest_vocab():
@@ -71,10 +72,13 @@ def main():
     print(tinyvlm.load())
     vocab = tinyvlm.Vocab(VOCAB or newest_vocab())
     print(vocab)
+    smooth = tinyvlm.Smoother() if SMOOTH else None
     for source in (camera(), photos()):
         for name, frame in source:
             us, cpu = time.ticks_us(), time.ticks_cpu()
             found = tinyvlm.classify(frame, vocab, TOP)
+            if smooth:
+                found = smooth(found)
             cpu = time.ticks_diff(time.ticks_cpu(), cpu)
             us = time.ticks_diff(time.ticks_us(), us)
             words = ", ".join("%s %.2f" % pair for pair in found)

@@ -1,0 +1,51 @@
+# SPDX-License-Identifier: MIT
+"""Light an LED, or move a servo, while the camera sees one thing: mpremote run blink.py
+
+Copy it to the board as main.py and it starts with the power.
+"""
+
+import tinyvlm
+
+LABEL = "cat"
+LED = "LED"  # a pin's name or number; on a board without this name, change it
+SERVO = None  # a pin for a hobby servo, which looks up while LABEL is seen
+
+
+def outputs():
+    """A function that shows True or False on the pins, or on the screen without a machine.Pin."""
+    try:
+        from machine import PWM, Pin
+
+        led = Pin(LED, Pin.OUT)
+        servo = PWM(Pin(SERVO), freq=50) if SERVO is not None else None
+    except (ImportError, ValueError, TypeError):
+        return lambda on: print(LABEL, "seen" if on else "gone")
+
+    def show(on):
+        led.value(on)
+        if servo:
+            servo.duty_ns(1_900_000 if on else 1_100_000)  # 1 ... 2 ms of 20 ms: its angle
+
+    return show
+
+
+def run(frames, vocab, show):
+    """Follow frames until they end. The LED changes when the label is sure, not every frame."""
+    smooth = tinyvlm.Smoother(alpha=0.4, on=0.5, off=0.3)
+    for frame in frames:
+        seen = [label for label, _ in smooth(tinyvlm.classify(frame, vocab))]
+        if smooth.changed:
+            show(LABEL in seen)
+
+
+def camera():
+    """Frames for ever, from a camera with the usual `camera` module."""
+    from camera import Camera, FrameSize, PixelFormat
+
+    cam = Camera(pixel_format=PixelFormat.RGB565, frame_size=FrameSize.QQVGA)
+    while True:
+        yield tinyvlm.Frame(cam.capture(), cam.pixel_width, cam.pixel_height, "RGB565_BE")
+
+
+if __name__ == "__main__":
+    run(camera(), tinyvlm.Vocab("pets.tvp"), outputs())
