@@ -10,7 +10,7 @@ CMSIS_NN_LIBRARY := $(wildcard $(CMSIS_NN)/lib/libcmsis-nn.a)
 VENV := .venv
 
 .DEFAULT_GOAL := help
-.PHONY: help setup packages board firmware max78000 bench demo test size lint clean FORCE
+.PHONY: help setup packages board firmware max78000 natmod bench demo test size lint clean FORCE
 
 help: ## Show this list
 	@sed -n 's/^\([a-z0-9]*\):.*## \(.*\)/make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 14
@@ -77,6 +77,15 @@ firmware: setup ## Build the firmware of an STM32H7 board: BOARD=... MPY_DIR=...
 	@MPY_DIR="$(MPY_DIR)" PYTHON=$(abspath $(VENV))/bin/python JOBS=$(JOBS) \
 		boards/firmware.sh "$(BOARD)" "build/$(BOARD)" "$(ENCODER)"
 
+# mpy-cross compiles the few lines of Python in it; what links it comes from two small packages.
+$(VENV)/natmod.stamp: $(VENV)/packages.stamp
+	$(VENV)/bin/python -m pip install --quiet ar pyelftools
+	@touch $@
+
+natmod: $(VENV)/natmod.stamp build/micropython.path ## Build the engine as a .mpy for firmware as it is: ARCH=armv7emdp, ...
+	$(MAKE) -C $$(cat build/micropython.path)/mpy-cross PYTHON=$(PYTHON)
+	$(MAKE) -C native/natmod ARCH=$(ARCH) MPY_DIR=$$(cat build/micropython.path) PYTHON=$(CURDIR)/$(VENV)/bin/python
+
 bench: setup board ## Count what a frame costs, layer by layer (with Debian's llvm: cycles, too)
 	$(VENV)/bin/python -m tinyvlm.bench --firmware $(FIRMWARE)
 
@@ -88,7 +97,7 @@ $(VENV)/train.stamp: tests/constraints.txt $(VENV)/packages.stamp
 	$(VENV)/bin/python -m pip install --constraint tests/constraints.txt --editable '.[train]'
 	@touch $@ $(VENV)/engine.stamp
 
-test: setup board $(VENV)/train.stamp size ## Run all tests
+test: setup board $(VENV)/train.stamp $(VENV)/natmod.stamp size ## Run all tests
 	$(VENV)/bin/python -m pytest tests
 
 size: board ## Print code and RAM of the firmware, and how much they grew

@@ -209,14 +209,7 @@ def compare(what, said, expected):
     print(f"\n{what}: {bad} of {sum(map(len, want))} characters differ")
     assert len(got) == len(want)
     for i, (one, other) in enumerate(zip(got, want, strict=True)):
-        where = next((j for j, pair in enumerate(zip(one, other)) if pair[0] != pair[1]), 0)
-        assert one == other, (
-            i,
-            got[max(0, i - 3) : i][:60],
-            where,
-            one[where:][:99],
-            other[where:][:99],
-        )
+        assert one == other, f"word {i}, after {' '.join(got[max(0, i - 3) : i])[-99:]}"
 
 
 @pytest.mark.parametrize("arch", [None, "x64"], ids=["built-in", "mpy"])
