@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from tinyvlm import background, tvlm, tvp
-from tinyvlm.text import DEFAULT_MODEL, create_text_encoder
+from tinyvlm.text import DEFAULT_MODEL, create_text_encoder, model_path
 
 TOP = Path(__file__).resolve().parents[1]
 
@@ -218,3 +218,8 @@ def test_nothing_heavy_is_imported():
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
     assert done.stdout.strip() == "[]"
+
+
+def test_shipped_encoders_have_names(tmp_path):
+    assert model_path("nano") == DEFAULT_MODEL.with_name("nano.tvlm")
+    assert model_path("nano.tvlm") == Path("nano.tvlm") and model_path("mine") == Path("mine")

@@ -28,7 +28,7 @@ from . import __version__, labelled, metrics, pack, pointing, tvlm, tvp, vocabul
 from .embedding import Found, embed_all
 from .eval_table import confusion_lines, tables
 from .files import explain, write_atomic
-from .text import TextEncoder, UnknownPhrase, create_text_encoder
+from .text import TextEncoder, UnknownPhrase, create_text_encoder, model_path
 from .vocabulary import Entry
 
 DIMS = (16, 32, 64, 128, 256)
@@ -278,11 +278,11 @@ def _arguments() -> argparse.ArgumentParser:
     )
     parser.add_argument(
         "--model",
-        type=Path,
+        type=model_path,
         nargs="+",
         default=[pack.DEFAULT_MODEL],
-        metavar="FILE.tvlm",
-        help="encoders to compare (default: the one that ships)",
+        metavar="MODEL",
+        help="encoders to compare: base (default), nano, max78000 or FILE.tvlm",
     )
     parser.add_argument(
         "--vocab",

@@ -12,13 +12,14 @@ from pathlib import Path
 
 from . import tflite, tvlm
 from .files import explain, write_atomic
+from .text import model_path
 
 
 def main(argv: list[str] | None = None) -> int:
     parser = argparse.ArgumentParser(
         prog="tinyvlm-export", description="Write an encoder (.tvlm) for another runtime."
     )
-    parser.add_argument("model", metavar="MODEL.tvlm", type=Path)
+    parser.add_argument("model", metavar="MODEL.tvlm", type=model_path)
     kinds = parser.add_mutually_exclusive_group(required=True)
     kinds.add_argument("--tflite", metavar="OUT.tflite", type=Path, help="int8, for LiteRT")
     kinds.add_argument(

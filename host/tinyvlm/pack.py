@@ -17,7 +17,14 @@ import numpy as np
 from . import background, lint, report, tvlm, tvp, vocabulary
 from .files import explain, write_atomic
 from .lexicon import Lexicon
-from .text import DEFAULT_MODEL, TextEncoder, UnknownPhrase, create_text_encoder, normalize
+from .text import (
+    DEFAULT_MODEL,
+    TextEncoder,
+    UnknownPhrase,
+    create_text_encoder,
+    model_path,
+    normalize,
+)
 
 MOST = 5  # labels without a vector of just their own that are named
 
@@ -237,10 +244,10 @@ def _arguments() -> argparse.ArgumentParser:
     )
     parser.add_argument(
         "--model",
-        type=Path,
+        type=model_path,
         default=DEFAULT_MODEL,
-        metavar="FILE.tvlm",
-        help="the image encoder on the board (default: the one that ships)",
+        metavar="MODEL",
+        help="the encoder on the board: base (default), nano, max78000 or FILE.tvlm",
     )
     parser.add_argument(
         "--unknown",

@@ -18,6 +18,12 @@ DATA = Path(__file__).with_name("data")
 DEFAULT_MODEL = DATA / "base.tvlm"  # the encoder that ships, and the text space it speaks
 
 
+def model_path(name: str) -> Path:
+    """The file of an encoder: `name` itself, or base, nano, max78000 for those that ship."""
+    shipped = DATA / f"{name}.tvlm"
+    return shipped if Path(name).suffix != ".tvlm" and shipped.exists() else Path(name)
+
+
 class UnknownPhrase(ValueError):
     """A phrase that the text encoder has no vector for; the message suggests near ones."""
 

@@ -20,6 +20,7 @@ import tinyvlm
 
 from .files import explain, write_atomic
 from .labelled import PICTURES
+from .text import model_path
 
 MARK = ".tinyvlm.png"
 SMALLEST, LARGEST = 480, 1600  # long side of what is written: text must be readable
@@ -232,7 +233,10 @@ def _arguments() -> argparse.ArgumentParser:
     )
     parser.add_argument("--frames", type=int, metavar="N", help="with --camera: stop after N")
     parser.add_argument(
-        "--model", metavar="FILE.tvlm", help="the image encoder (default: the one that ships)"
+        "--model",
+        type=model_path,
+        metavar="MODEL",
+        help="the encoder: base (default), nano, max78000 or FILE.tvlm",
     )
     return parser
 

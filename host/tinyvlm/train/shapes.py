@@ -21,9 +21,7 @@ from tinyvlm.train.config import Bottleneck, StudentConfig, names, read
 # Cycles that an instruction takes, and instructions around the layers (a frame of 160 x 120
 # RGB565, scoring, MicroPython): as `make bench` prints them for `base`. Estimates.
 CYCLES, AROUND, CLOCK = 1.085, 1.0e6, 480e6
-HEADER = (
-    "| shape | M MAC | K weights | M instr. | frames/s | arena, bytes | MAX78000 cycles |"
-)
+HEADER = "| shape | M MAC | K weights | M instr. | frames/s | arena, bytes | MAX78000 cycles |"
 
 
 def build(student: StudentConfig) -> Graph:
