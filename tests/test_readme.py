@@ -10,6 +10,7 @@ import re
 import select
 import subprocess
 import sys
+import termios
 import time
 from pathlib import Path
 
@@ -126,6 +127,11 @@ def typed_at_the_prompt(port, commands):
         try:
             while b"exit this shell" not in os.read(master, 65536):
                 pass
+            # It greets before it makes the terminal raw, which drops what was typed till then.
+            end = time.monotonic() + 20
+            while termios.tcgetattr(master)[3] & termios.ECHO:
+                assert time.monotonic() < end, "mpremote's terminal does not become raw"
+                time.sleep(0.01)
             os.write(master, b"\r")
             answer()
             text = PROMPT
