@@ -104,7 +104,9 @@ def combine(draw, layers, append, pooling):
     last.in_offset, last.out_offset = to, offset
 
 
-@settings(max_examples=100, deadline=None, suppress_health_check=list(HealthCheck))
+@settings(
+    max_examples=100, derandomize=True, deadline=None, suppress_health_check=list(HealthCheck)
+)
 @given(networks(), st.integers(1, 1 << 30))
 def test_any_network(network, seed):
     try:
