@@ -104,9 +104,21 @@ def combine(draw, layers, append, pooling):
     last.in_offset, last.out_offset = to, offset
 
 
-@settings(
-    max_examples=100, derandomize=True, deadline=None, suppress_health_check=list(HealthCheck)
-)
+@pytest.mark.parametrize("bits", [8, 4, 2, 1])
+@pytest.mark.parametrize("out_c", [3, 64, 65, 70, 127, 140])
+@pytest.mark.parametrize("flatten", [False, True])
+def test_a_layer_takes_the_words_it_asked_for(out_c, bits, flatten):
+    """Two passes of 36 processors have room for 72 outputs: flattened, only 65 of them count."""
+    size, mask = (5, 7), (1 << spread(out_c)[1]) - 1
+    shape = (out_c, 17 * 35) if flatten else (out_c, 17, 1, 1)
+    layer = Layer("layer", 17, out_c, size, (1 << 17) - 1, mask, bits=bits, flatten=flatten)
+    layer.weights = np.ones(shape, int)
+    words = {len(words) for words in weights.kernel_words(layer).values()}
+    assert len(words) == 1
+    assert 0 <= weights.word_count(layer) - words.pop() <= 1  # the rule for 2 and 1 bits rounds up
+
+
+@settings(max_examples=100, deadline=None, suppress_health_check=list(HealthCheck))
 @given(networks(), st.integers(1, 1 << 30))
 def test_any_network(network, seed):
     try:

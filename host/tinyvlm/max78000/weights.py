@@ -109,6 +109,8 @@ def _places(layer: Layer) -> list[int | None]:
     for turn in range(passes):
         channels = [turn * per_pass + rank for rank in range(last - first + 1)]
         places += [channel if channel < layer.out_c else None for channel in channels]
+    while layer.flatten and places[-1] is None:  # its count ends with the last output (sheet 3.5)
+        places.pop()
     return places
 
 
