@@ -62,10 +62,12 @@ def test_a_kernel_without_a_measurement_is_no_error(tmp_path, monkeypatch):
 def test_prototypes(tmp_path, capsys):
     path = tmp_path / "pets.tvp"
     vectors = np.eye(2, 16, dtype=np.int8) * 127
-    tvp.write(tvp.Prototypes(["cat", "dog"], vectors, b"12345678", "base"), path)
+    levels = {"threshold": 0.5, "prefixes": [(4, 8.5, 0.25), (8, 12, 0.375)]}
+    tvp.write(tvp.Prototypes(["cat", "dog"], vectors, b"12345678", "base", **levels), path)
     assert inspect.main([str(path)]) == 0
     text = capsys.readouterr().out
     assert "cat, dog" in text and "2 labels" in text and "base" in text
+    assert "20; at 4: 8.5, at 8: 12\n" in text and "0.5; at 4: 0.25, at 8: 0.375\n" in text
 
 
 def test_damaged(tmp_path, capsys):

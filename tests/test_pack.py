@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from tinyvlm import background, tvlm, tvp
+from tinyvlm import Vocab, background, tvlm, tvp
 from tinyvlm.text import DEFAULT_MODEL, create_text_encoder, model_path
 
 TOP = Path(__file__).resolve().parents[1]
@@ -116,6 +116,7 @@ def test_background_words_stand_for_everything_else(tmp_path, chosen):
     made = tvp.read(tmp_path / "v.tvp")
     assert (made.labels, made.background, len(made.vectors)) == (["dog", "car"], 2, 4)
     assert (made.logit_scale, round(made.threshold, 3)) == (16, 0.4)
+    assert made.prefixes == [(16, 8, pytest.approx(0.6))]
     assert "background: bottle, banana\n" in done.stdout  # puppy is too near dog
     assert "dog, car; unknown if no score reaches 0.40" in done.stdout
     # the rows are those of the words
@@ -133,6 +134,22 @@ def test_between_the_fitted_dimensions_and_for_the_nearest_size(tmp_path, chosen
         assert made.background == rows
         assert made.logit_scale == pytest.approx(12)
         assert made.threshold == pytest.approx(0.5)
+
+
+@pytest.mark.parametrize("unknown", ["--unknown", "--no-unknown"])
+def test_a_prefix_is_as_if_packed_with_it(tmp_path, chosen, unknown):
+    """vocab.dim = 20 uses the scale and the threshold that --dim 20 packs."""
+    (tmp_path / "v.txt").write_text("dog\ncar\n")
+    vocabs = {}
+    for dim in (100, 64, 20, 16, 8):
+        args = ("--vocab", "v.txt", "--model", chosen, "--dim", dim, unknown)
+        assert run(*args, cwd=tmp_path).returncode == 0
+        vocabs[dim] = Vocab(tmp_path / "v.tvp")
+    for dim, small in vocabs.items():
+        vocabs[100].dim = dim
+        assert vocabs[100].logit_scale == pytest.approx(small.logit_scale)
+        assert vocabs[100].threshold == pytest.approx(small.threshold, abs=0.0006)  # rounded
+    assert vocabs[64].logit_scale > vocabs[16].logit_scale
 
 
 def test_without_unknown_nothing_is_added(tmp_path, chosen):

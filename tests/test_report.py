@@ -28,7 +28,7 @@ def make(labels, seed=0, dim=64, words=("wall",)):
         labels, tvp.quantize(vectors[:, :dim]), b"12345678", "base", "lexicon", threshold=0.25
     )
     size = len(tvp.to_bytes(prototypes))
-    sizes = {d: tvp.size_at(prototypes, size, d) for d in found.dims}
+    sizes = {d: size + len(labels) * (d - dim) for d in found.dims}
     facts = report.Facts("pets.tvp", prototypes, size, ["exact"] * len(labels), words, sizes)
     return report.page(facts, vectors, found), vectors, found
 

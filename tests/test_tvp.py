@@ -2,6 +2,7 @@
 """Prototype files: written by the host, read by the host and by the device package."""
 
 import math
+import zlib
 from array import array
 
 import numpy as np
@@ -9,12 +10,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tinyvlm import files, tvp
+from tinyvlm import background, files, tvp
 from tinyvlm.device import slow
 from tinyvlm.device import vocab as device_vocab
 
 
-def sample(rows=3, dim=16, bits=8, background=0, seed=0):
+def sample(rows=3, dim=16, bits=8, background=0, seed=0, **more):
     vectors = np.random.default_rng(seed).normal(size=(rows + background, dim))
     return tvp.Prototypes(
         labels=[f"label {i} ü" for i in range(rows)],
@@ -25,7 +26,11 @@ def sample(rows=3, dim=16, bits=8, background=0, seed=0):
         prompt="a photo of a {}",
         bits=bits,
         background=background,
+        **more,
     )
+
+
+LEVELS = {"logit_scale": 16.0, "threshold": 0.375, "prefixes": [(2, 4.0, 0.625), (4, 8.0, 0.5)]}
 
 
 @given(
@@ -86,7 +91,7 @@ def test_threshold_hides_and_background_takes_its_share():
 
 @pytest.mark.parametrize("read", [tvp.from_bytes, device_vocab.Vocab], ids=["host", "device"])
 def test_every_truncation_and_every_bit_flip_is_refused(read):
-    data = tvp.to_bytes(sample(2, 8, background=1))
+    data = tvp.to_bytes(sample(2, 8, background=1, shots=[1, 0], **LEVELS))
     for length in range(len(data)):
         with pytest.raises(ValueError):
             read(data[:length])
@@ -96,6 +101,95 @@ def test_every_truncation_and_every_bit_flip_is_refused(read):
         with pytest.raises(ValueError):
             read(bytes(flipped))
     read(data + b"more")  # bytes after the file are ignored
+
+
+def test_scale_and_threshold_follow_dim():
+    vocab = device_vocab.Vocab(tvp.to_bytes(sample(2, 16, **LEVELS)))
+    scales = {2: 4.0, 4: 8.0, 16: 16.0}
+    thresholds = {2: 0.625, 4: 0.5, 16: 0.375}
+    for dim in (16, 1, 2, 3, 4, 5, 8, 15, 16):
+        vocab.dim = dim
+        assert vocab.logit_scale == pytest.approx(background.interpolate(scales, dim))
+        assert vocab.threshold == pytest.approx(background.interpolate(thresholds, dim))
+    # and scores are made of them
+    vocab.dim, vocab.threshold = 4, 0
+    embedding = sample(2, 16).vectors[0].tobytes()
+    cosines = list(vocab.cosines(embedding))
+    scores = np.exp(8 * np.array(cosines))
+    assert vocab.match(embedding)[0][1] == pytest.approx(scores.max() / scores.sum())
+
+
+def test_a_threshold_that_was_set_stays(tmp_path):
+    vocab = device_vocab.Vocab(tvp.to_bytes(sample(2, 16, **LEVELS)))
+    vocab.threshold = 0.75
+    vocab.save(str(tmp_path / "mine.tvp"))
+    for each in (vocab, device_vocab.Vocab(str(tmp_path / "mine.tvp"))):
+        for dim, scale in ((16, 16), (2, 4), (3, None), (16, 16)):
+            each.dim = dim
+            assert each.threshold == 0.75 and each.logit_scale == (scale or each.logit_scale)
+
+
+def test_one_scale_and_threshold_hold_for_every_prefix():
+    data = tvp.to_bytes(sample(2, 16, logit_scale=9, threshold=0.25))
+    assert data[31] == 0  # as files were before there were prefixes
+    vocab = device_vocab.Vocab(data)
+    for dim in (1, 7, 16):
+        vocab.dim = dim
+        assert (vocab.logit_scale, vocab.threshold) == (9, 0.25)
+
+
+@pytest.mark.parametrize("more", [{}, LEVELS], ids=["one", "prefixes"])
+@pytest.mark.parametrize("shots", [[], [0, 3, 65535]], ids=["words", "shots"])
+def test_both_write_the_same_bytes(tmp_path, more, shots):
+    """What the device learned survives the host, and the other way round."""
+    written = sample(3, 16, background=1, shots=shots, gain=0.75, **more)
+    data = tvp.to_bytes(written)
+    back = tvp.from_bytes(data)
+    assert back.shots == shots and back.prefixes == written.prefixes
+    assert back.gain == (0.75 if shots else 0.6)
+    assert tvp.to_bytes(back) == data
+    vocab = device_vocab.Vocab(data)
+    assert vocab.save(str(tmp_path / "mine.tvp")) == len(data)
+    assert (tmp_path / "mine.tvp").read_bytes() == data
+    vocab.learn("label 1 ü", bytes(range(16)))
+    vocab.save(str(tmp_path / "mine.tvp"))
+    counts = [0, 4, 65535] if shots else [0, 1, 0]
+    assert tvp.read(tmp_path / "mine.tvp").shots == counts
+
+
+@pytest.mark.parametrize("read", [tvp.from_bytes, device_vocab.Vocab], ids=["host", "device"])
+@pytest.mark.parametrize(
+    ("at", "value", "message"),
+    [
+        (31, 4, "made by a newer tinyvlm"),
+        (-21, 99, "inconsistent prefixes"),  # more of them than the file has
+        (-20, 0, "inconsistent prefixes"),
+        (-20, 4, "inconsistent prefixes"),  # the second one is 4, too
+        (-10, 16, "inconsistent prefixes"),  # that is all numbers, no prefix
+    ],
+)
+def test_prefixes_that_cannot_be(read, at, value, message):
+    data = bytearray(tvp.to_bytes(sample(2, 16, **LEVELS)))
+    data[at] = value
+    data[12:16] = zlib.crc32(data[16:]).to_bytes(4, "little")
+    with pytest.raises(ValueError, match=message):
+        read(bytes(data))
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        {"prefixes": [(0, 1, 1)]},
+        {"prefixes": [(16, 1, 1)]},
+        {"prefixes": [(4, 1, 1), (2, 1, 1)]},
+        {"shots": [1]},
+        {"shots": [1, 65536]},
+        {"shots": [-1, 0]},
+    ],
+)
+def test_what_does_not_fit_is_not_written(wrong):
+    with pytest.raises(ValueError, match="must ascend|must be one number"):
+        tvp.to_bytes(sample(2, 16, **wrong))
 
 
 def test_dim_must_be_in_the_file():

@@ -4,13 +4,15 @@
 import os
 import struct
 from array import array
+from math import log
 
 from .rows import row_size
 from .score import crc32
 
 HEADER = "<4sHHII8sHHHBBffII"
 HEADER_SIZE = 48
-SHOTS = 1  # flag: a gain and how often each label was shown follow the strings
+SHOTS = 1  # flag: a gain and how often each label was shown are at the end
+PREFIXES = 2  # flag: scale and threshold of smaller prefixes follow the strings
 LIST = 256  # so many labels are a list; more are decoded when they are asked for
 STEP = 16  # of these, the place of every 16th is kept
 
@@ -94,7 +96,7 @@ def check(data, path):
         raise ValueError("%s: damaged (CRC differs); copy it again" % path)
     fields = struct.unpack_from(HEADER, data, 0)
     labels, background, dim, bits, flags = fields[6:11]
-    if flags & ~SHOTS:
+    if flags & ~(SHOTS | PREFIXES):
         raise ValueError("%s: made by a newer tinyvlm (flags %d); update this one" % (path, flags))
     end = fields[13] + (labels + background) * row_size(dim, bits)
     if bits not in (4, 8) or not dim or not labels or end > size:
@@ -112,6 +114,38 @@ def strings_end(data, path, at, count, size):
         if at > size:
             raise ValueError("%s: inconsistent strings; pack it again" % path)
     return at
+
+
+def read_levels(data, path, at, fields):
+    """([(dim, logit_scale, threshold), ...] by dim, those of the whole rows last, where they end).
+
+    at: where the strings end.
+    """
+    levels, size, dim = [], fields[3], fields[8]
+    if fields[10] & PREFIXES:
+        count = data[at] if at < size else 255
+        end = at + 1 + 10 * count
+        if end <= size:
+            levels = [struct.unpack_from("<Hff", data, i) for i in range(at + 1, end, 10)]
+        dims = [0] + [level[0] for level in levels] + [dim]
+        if end > size or any(dims[i] >= dims[i + 1] for i in range(len(dims) - 1)):
+            raise ValueError("%s: inconsistent prefixes; pack it again" % path)
+        at = end
+    levels.append((dim, fields[11], fields[12]))
+    return levels, at
+
+
+def level_at(levels, dim):
+    """The level for a prefix: between two that are listed linear in the logarithm of dim."""
+    low = levels[0]
+    for high in levels:
+        if dim <= high[0]:
+            break
+        low = high
+    if dim == high[0] or low is high:  # below the first, that one
+        return high
+    part = log(dim / low[0]) / log(high[0] / low[0])
+    return dim, low[1] + part * (high[1] - low[1]), low[2] + part * (high[2] - low[2])
 
 
 def write(path, header, parts):

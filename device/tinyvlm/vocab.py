@@ -22,8 +22,9 @@ class Vocab:
     """The words to tell apart: `Vocab("pets.tvp")`, made by tinyvlm-pack; add() shows it more.
 
     labels: their names in order. dim: how many numbers of each prototype are used; set it to any
-    smaller value for speed. threshold: least score that counts, 0 ... 1; may be set. background:
-    prototypes that stand for "none of them". ValueError if the file is damaged.
+    smaller value for speed. threshold: least score that counts, 0 ... 1; it follows dim, until
+    you set it. background: prototypes that stand for "none of them". ValueError if the file is
+    damaged.
     """
 
     def __init__(self, path):
@@ -40,9 +41,10 @@ class Vocab:
         size, self.fingerprint, labels, self.background, dim, self.bits, flags = (
             fields[3:4] + (fields[5:11])
         )
-        self.logit_scale, self.threshold, vectors, strings = fields[11:15]
+        vectors, strings = fields[13:15]
         at = tvp.strings_end(data, path, strings, 3, size)
         end = tvp.strings_end(data, path, at, labels, size)
+        self._levels, end = tvp.read_levels(data, path, end, fields)
         if flags & tvp.SHOTS and end + 4 + 2 * labels > size:
             raise ValueError("%s: inconsistent shots; pack it again" % path)
         names, place = [], strings
@@ -56,7 +58,8 @@ class Vocab:
         self._row_bytes = row_size(dim, self.bits)
         rows = labels + self.background
         self._vectors = memoryview(data)[vectors : vectors + rows * self._row_bytes]
-        self._stored_dim = self._dim = dim
+        self._stored_dim = dim
+        self.dim = dim  # and what goes with it
         self._gain = struct.unpack_from("<f", data, end)[0] if flags & tvp.SHOTS else _GAIN
         self._shots = {}  # label number -> how often it was shown
         if flags & tvp.SHOTS:
@@ -81,6 +84,22 @@ class Vocab:
                 % (dim, self._stored_dim, dim)
             )
         self._dim = dim
+        _, self._scale, self._threshold = tvp.level_at(self._levels, dim)
+
+    @property
+    def logit_scale(self):
+        """The factor on cosines that makes scores probabilities, for the numbers in use."""
+        return self._scale
+
+    @property
+    def threshold(self):
+        """The least score that counts, for the numbers in use. What you set holds for all."""
+        return self._threshold
+
+    @threshold.setter
+    def threshold(self, threshold):
+        self._levels = [(dim, scale, threshold) for dim, scale, _ in self._levels]
+        self._threshold = threshold
 
     def __len__(self):
         return len(self.labels)
@@ -154,7 +173,7 @@ class Vocab:
             # max() and index() run in C, and a list does not make a new float at every look
             numbers, cosines = None, list(self.cosines(embedding))
         nearest = max(cosines)
-        scale = self.logit_scale
+        scale = self._scale
         total = 0.0
         for cosine in cosines:
             total += exp(scale * (cosine - nearest))
@@ -261,15 +280,16 @@ class Vocab:
 
         path: where to, the file it came from if left out. Returns the bytes written.
         """
+        flags = (tvp.PREFIXES if len(self._levels) > 1 else 0) | (tvp.SHOTS if self._shots else 0)
         header = (
             self.fingerprint,
             len(self.labels),
             self.background,
             self._stored_dim,
             self.bits,
-            tvp.SHOTS if self._shots else 0,
-            self.logit_scale,
-            self.threshold,
+            flags,
+            self._levels[-1][1],
+            self._levels[-1][2],
         )
         return tvp.write(path or self.path, header, self._parts)
 
@@ -279,6 +299,10 @@ class Vocab:
             yield 1, struct.pack("<H", len(text.encode())) + text.encode()
         for label in self.labels:
             yield 1, struct.pack("<H", len(label.encode())) + label.encode()
+        if len(self._levels) > 1:
+            yield 1, bytes([len(self._levels) - 1])
+            for level in self._levels[:-1]:
+                yield 1, struct.pack("<Hff", *level)
         if self._shots:
             yield 1, struct.pack("<f", self._gain)
             for i in range(len(self.labels)):

@@ -175,11 +175,19 @@ def prototypes_report(path: Path) -> str:
         ("prompt", p.prompt),
         ("prototypes", f"{len(p.labels)} labels + {p.background} background"),
         ("numbers", f"{p.dim} of {p.bits} bits each"),
-        ("logit scale", f"{p.logit_scale:g}"),
-        ("threshold", f"{p.threshold:g}" if p.threshold else "none chosen"),
+        ("logit scale", f"{p.logit_scale:g}{_smaller(p, 1)}"),
+        ("threshold", f"{p.threshold:g}{_smaller(p, 2)}" if p.threshold else "none chosen"),
         ("labels", ", ".join(p.labels)),
     ]
     return "\n".join(f"{key:14} {text}" for key, text in rows)
+
+
+def _smaller(p: tvp.Prototypes, column: int) -> str:
+    """What holds for smaller prefixes than all numbers: "; at 16: 5.99, at 32: 7.54"."""
+    return "".join(
+        f"{', ' if i else '; '}at {prefix[0]}: {prefix[column]:g}"
+        for i, prefix in enumerate(p.prefixes)
+    )
 
 
 def report(path: str | Path) -> str:

@@ -76,9 +76,18 @@ def build(
     """Prototypes for labels: vectors (labels, any) cut to `dim` numbers and quantized.
 
     chosen: scale and threshold, made on photos; without it the scale is that of training, and no
-    threshold is set. rows: background vectors (any number, any).
+    threshold is set. Both are there for smaller prefixes, too, which the board may use. rows:
+    background vectors (any number, any).
     """
     info = model.graph.info
+
+    def at(dim: int) -> tuple[float, float]:
+        if chosen:
+            return chosen.scale_at(dim), chosen.threshold_at(dim)
+        return logit_scale(info, dim), 0.0
+
+    known = chosen.logit_scale if chosen else map(int, info.get("logit_scale", ()))
+    scale, threshold = at(dim)
     both = vectors if rows is None else np.concatenate([vectors, rows])
     return tvp.Prototypes(
         labels=labels,
@@ -88,9 +97,10 @@ def build(
         text_encoder=text_encoder,
         prompt=" | ".join(prompts),
         bits=bits,
-        logit_scale=chosen.scale_at(dim) if chosen else logit_scale(info, dim),
-        threshold=chosen.threshold_at(dim) if chosen else 0.0,
+        logit_scale=scale,
+        threshold=threshold,
         background=len(both) - len(vectors),
+        prefixes=[(d, *at(d)) for d in sorted(known) if d < dim],
     )
 
 
@@ -145,21 +155,27 @@ def _run(args: argparse.Namespace) -> list[str]:
                 f"no background words for {args.model.name}: every frame gets a label "
                 "(python -m tinyvlm.background chooses them; --no-unknown is silent)"
             )
-    prototypes = build(
-        labels,
-        vectors,
-        model,
-        dim=args.dim,
-        bits=args.bits,
-        text_encoder=text.name,
-        prompts=prompts,
-        chosen=chosen,
-        rows=rows,
-    )
+
+    def made(dim: int) -> tvp.Prototypes:
+        return build(
+            labels,
+            vectors,
+            model,
+            dim=dim,
+            bits=args.bits,
+            text_encoder=text.name,
+            prompts=prompts,
+            chosen=chosen,
+            rows=rows,
+        )
+
+    prototypes = made(args.dim)
     output = args.output or args.vocab.with_suffix(".tvp")
     size = tvp.write(prototypes, output)
     found = lint.examine(labels, vectors, args.dim)
-    sizes = {dim: tvp.size_at(prototypes, size, dim) for dim in found.dims}
+    sizes = {}
+    if args.explain or args.report:
+        sizes = {dim: len(tvp.to_bytes(made(dim))) for dim in found.dims}
     lines = _said(args, output, prototypes, size, notes) + lint.summary(found)
     if args.explain:
         table = text if isinstance(text, Lexicon) else create_text_encoder("lexicon")

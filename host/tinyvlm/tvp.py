@@ -19,6 +19,8 @@ from .files import write_atomic
 MAGIC = b"TVPR"
 VERSION = 1
 HEADER = struct.Struct("<4sHHII8sHHHBBffII")  # 48 bytes, the fields in the order of the page
+PREFIX = struct.Struct("<Hff")  # dim, logit_scale, threshold
+SHOTS, PREFIXES = 1, 2  # flags
 MAX_DIM = 65535
 MAX_TEXT = 255  # bytes of UTF-8 per string: what a small board can afford to show
 
@@ -28,7 +30,9 @@ class Prototypes:
     """Contents of a `.tvp` file.
 
     vectors: int8 (len(labels) + background, dim), each row a direction (its length has no
-    meaning); with 4 bits the values lie in -7 ... 7.
+    meaning); with 4 bits the values lie in -7 ... 7. logit_scale, threshold: for `dim` numbers;
+    prefixes: (dim, logit_scale, threshold) for fewer, by dim. shots: for each label how many
+    frames were shown of it, or empty; gain: on the cosines of those that were shown.
     """
 
     labels: list[str]
@@ -41,6 +45,9 @@ class Prototypes:
     logit_scale: float = 20.0
     threshold: float = 0.0
     background: int = 0
+    prefixes: list[tuple[int, float, float]] = field(default_factory=list)
+    shots: list[int] = field(default_factory=list)
+    gain: float = 0.6
     size: int = field(default=0, compare=False)
 
     @property
@@ -71,12 +78,6 @@ def row_bytes(dim: int, bits: int) -> int:
     return dim if bits == 8 else (dim + 1) // 2
 
 
-def size_at(prototypes: Prototypes, size: int, dim: int) -> int:
-    """Bytes of the file with `dim` numbers a row; `prototypes`, as they are, make `size`."""
-    rows, have = prototypes.vectors.shape
-    return size + rows * (row_bytes(dim, prototypes.bits) - row_bytes(have, prototypes.bits))
-
-
 def to_bytes(prototypes: Prototypes) -> bytes:
     """Serialize. ValueError says what does not fit the format."""
     p = prototypes
@@ -91,6 +92,11 @@ def to_bytes(prototypes: Prototypes) -> bytes:
         raise ValueError("the encoder's fingerprint has 8 bytes")
     if len(p.labels) > 65535 or not 1 <= dim <= MAX_DIM:
         raise ValueError("at most 65535 labels of 1 ... 65535 dimensions fit the format")
+    if not _ascend(p.prefixes, dim) or len(p.prefixes) > 255:
+        raise ValueError(f"prefixes must ascend from 1 to {dim - 1}, 255 at most")
+    counts = p.shots or [0] * len(p.labels)
+    if len(counts) != len(p.labels) or min(counts) < 0 or max(counts) > 65535:
+        raise ValueError("shots must be one number, 0 ... 65535, for each label")
     vectors = p.vectors.astype(np.int8)
     if p.bits == 4:
         vectors = _pack_nibbles(vectors)
@@ -99,25 +105,33 @@ def to_bytes(prototypes: Prototypes) -> bytes:
         struct.pack("<H", len(raw)) + raw
         for raw in (_text(s) for s in (p.encoder, p.text_encoder, p.prompt, *p.labels))
     )
+    flags, tail = 0, b""
+    if p.prefixes:
+        flags |= PREFIXES
+        tail += struct.pack("<B", len(p.prefixes))
+        tail += b"".join(PREFIX.pack(*prefix) for prefix in p.prefixes)
+    if any(p.shots):
+        flags |= SHOTS
+        tail += struct.pack(f"<f{len(p.shots)}H", p.gain, *p.shots)
     at = HEADER.size
     header = HEADER.pack(
         MAGIC,
         VERSION,
         HEADER.size,
-        at + len(body) + len(strings),
+        at + len(body) + len(strings) + len(tail),
         0,
         p.fingerprint,
         len(p.labels),
         p.background,
         dim,
         p.bits,
-        0,
+        flags,
         p.logit_scale,
         p.threshold,
         at,
         at + len(body),
     )
-    data = bytearray(header + body + strings)
+    data = bytearray(header + body + strings + tail)
     struct.pack_into("<I", data, 12, zlib.crc32(data[16:]))
     return bytes(data)
 
@@ -134,7 +148,9 @@ def from_bytes(data: bytes, name: str = "vocabulary") -> Prototypes:
     if zlib.crc32(data[16:size]) != crc:
         raise ValueError(f"{name}: damaged (CRC differs); copy it again")
     fields = HEADER.unpack_from(data)
-    fingerprint, labels, background, dim, bits = fields[5:10]
+    fingerprint, labels, background, dim, bits, flags = fields[5:11]
+    if flags & ~(SHOTS | PREFIXES):
+        raise ValueError(f"{name}: made by a newer tinyvlm (flags {flags}); update this one")
     logit_scale, threshold, vectors_at, strings_at = fields[11:15]
     row = row_bytes(dim, bits)
     rows = labels + background
@@ -150,6 +166,7 @@ def from_bytes(data: bytes, name: str = "vocabulary") -> Prototypes:
             raise ValueError(f"{name}: inconsistent strings; make it again with tinyvlm-pack")
         texts.append(data[at + 2 : at + 2 + length].decode("utf-8"))
         at += 2 + length
+    prefixes, shots, gain = _tail(data[at:size], flags, labels, dim, name)
     return Prototypes(
         labels=texts[3:],
         vectors=raw.copy() if bits == 8 else _unpack_nibbles(raw, dim),
@@ -161,6 +178,9 @@ def from_bytes(data: bytes, name: str = "vocabulary") -> Prototypes:
         logit_scale=logit_scale,
         threshold=threshold,
         background=background,
+        prefixes=prefixes,
+        shots=shots,
+        gain=gain,
         size=size,
     )
 
@@ -173,6 +193,28 @@ def write(prototypes: Prototypes, path: str | Path) -> int:
 def read(path: str | Path) -> Prototypes:
     """Read a `.tvp` file."""
     return from_bytes(Path(path).read_bytes(), str(path))
+
+
+def _tail(data: bytes, flags: int, labels: int, dim: int, name: str) -> tuple[list, list, float]:
+    """What follows the strings: prefixes, shots and gain."""
+    prefixes, shots, gain, good = [], [], Prototypes.gain, True
+    try:
+        if flags & PREFIXES:
+            end = 1 + data[0] * PREFIX.size
+            prefixes = [PREFIX.unpack_from(data, at) for at in range(1, end, PREFIX.size)]
+            data = data[end:]
+        if flags & SHOTS:
+            gain, *shots = struct.unpack_from(f"<f{labels}H", data)
+    except (IndexError, struct.error):
+        good = False
+    if not good or not _ascend(prefixes, dim):
+        raise ValueError(f"{name}: inconsistent prefixes; make it again with tinyvlm-pack")
+    return prefixes, shots, gain
+
+
+def _ascend(prefixes: list[tuple[int, float, float]], dim: int) -> bool:
+    dims = [0, *(prefix[0] for prefix in prefixes), dim]
+    return all(low < high for low, high in zip(dims, dims[1:], strict=False))
 
 
 def _text(text: str) -> bytes:
