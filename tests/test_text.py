@@ -60,6 +60,44 @@ def test_a_file_that_is_no_lexicon(tmp_path):
         Lexicon.load(path)
 
 
+def test_a_lexicon_that_is_damaged_or_not_complete(tmp_path):
+    """Every cut, and every byte changed: it opens, or a ValueError in one line names the file."""
+    path = tmp_path / "x.npz"
+    tables = {
+        "names": np.frombuffer(b"cat\ndog", np.uint8),
+        "kinds": np.zeros(2, np.uint8),
+        "vectors": np.ones((2, 8), np.int8),
+        "centre": np.zeros(4, np.float16),
+        "projection": np.ones((4, 8), np.float16),
+        "space": np.array("test"),
+    }
+    np.savez_compressed(path, **tables)
+    data = path.read_bytes()
+    assert len(Lexicon.load(path)) == 2
+    damaged = [data[:at] for at in range(len(data))]
+    damaged += [data[:at] + bytes([data[at] ^ 255]) + data[at + 1 :] for at in range(len(data))]
+    refused = 0
+    for content in damaged:
+        path.write_bytes(content)
+        try:
+            Lexicon.load(path)
+        except ValueError as error:
+            said = str(error)
+            assert "\n" not in said and said.startswith(f"{path}: "), said
+            assert "damaged or not complete" in said or "not a tinyvlm lexicon" in said
+            refused += 1
+    assert refused > len(data)  # every cut, and most of the changes
+    np.savez(path, **tables | {"kinds": np.zeros(1, np.uint8)})
+    with pytest.raises(ValueError, match="differ in number"):
+        Lexicon.load(path)
+    with path.open("wb") as file:
+        np.save(file, np.zeros(3))
+    with pytest.raises(ValueError, match="not a tinyvlm lexicon"):
+        Lexicon.load(path)
+    with pytest.raises(FileNotFoundError):
+        Lexicon.load(tmp_path / "none.npz")
+
+
 def test_unknown_text_encoder():
     with pytest.raises(ValueError, match="use `lexicon` or `open_clip:MODEL/TAG`"):
         create_text_encoder("word2vec")

@@ -16,6 +16,8 @@ from __future__ import annotations
 import difflib
 import heapq
 import re
+import zipfile
+import zlib
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -84,7 +86,7 @@ class Lexicon:
 
     @classmethod
     def load(cls, path: str | Path) -> Lexicon:
-        """Read the table. ValueError if `path` is not a lexicon."""
+        """Read the table. ValueError if `path` is not a lexicon, or only a part of one."""
         try:
             with np.load(path) as table:
                 names = bytes(table["names"]).decode("utf-8").split("\n")
@@ -94,7 +96,14 @@ class Lexicon:
                     table["projection"].astype(np.float32),
                 )
                 kinds, vectors = table["kinds"], table["vectors"]
-        except (KeyError, ValueError, OSError) as error:
+                if not len(names) == len(kinds) == len(vectors):
+                    raise ValueError("names, kinds and vectors differ in number")
+        except FileNotFoundError:
+            raise
+        # zipfile's and zlib's own come from a half-written file, TypeError from a bare array
+        except (zipfile.BadZipFile, zlib.error, EOFError, NotImplementedError, RuntimeError) as e:
+            raise ValueError(f"{path}: damaged or not complete ({e}); copy it again") from e
+        except (KeyError, TypeError, AttributeError, ValueError, OSError) as error:
             raise ValueError(f"{path}: not a tinyvlm lexicon ({error})") from error
         return cls({name: row for row, name in enumerate(names)}, kinds, vectors, space)
 
