@@ -10,5 +10,5 @@ target_sources(usermod_tinyvlm INTERFACE
 target_include_directories(usermod_tinyvlm INTERFACE ${CMAKE_CURRENT_LIST_DIR})
 target_link_libraries(usermod INTERFACE usermod_tinyvlm)
 
-# Ports compile for size; the kernels are a few kilobytes and all of the time.
-set_source_files_properties(${TINYVLM_SOURCES} PROPERTIES COMPILE_OPTIONS "-O2")
+# Ports compile for size; the kernels are a few kilobytes and all of the time. Nothing reads errno.
+set_source_files_properties(${TINYVLM_SOURCES} PROPERTIES COMPILE_OPTIONS "-O2;-fno-math-errno")

@@ -42,7 +42,3 @@ endif
 ifeq ($(wildcard $(TOP)/py/manifest.mk),)
 USER_C_MODULES ?= $(TINYVLM_TOP)
 endif
-
-# Square roots by the FPU's instruction. Otherwise they call sqrtf() to have errno set, and a port
-# whose floats are doubles has no sqrtf().
-$(BUILD)/native/tv_%.o: CFLAGS += -fno-math-errno
