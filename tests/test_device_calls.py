@@ -220,6 +220,35 @@ def test_none_of_them_is_unknown(machines):
     assert p == pytest.approx(1 - known[0][1], abs=1e-5)
 
 
+LEVELS = """
+v, f = tinyvlm.Vocab(ROM + '/words.tvp'), picture('motorcycle')
+def levels(v, dims):
+    found = []
+    for v.dim in dims:
+        found.append((v.logit_scale / 10, v.threshold, tinyvlm.classify(f, v, 1)))
+    return found
+first = levels(v, (16, 32, 48, 64))
+v.threshold = 0.25
+size = v.save('level.tvp')
+print([first, levels(v, (16, 64)), levels(tinyvlm.Vocab('level.tvp'), (16, 64)), size])
+"""
+
+
+def test_scale_and_threshold_of_a_prefix(machines, rom):
+    """As tinyvlm-pack chose them for each prefix; one that was set holds for all."""
+    there, here = both(machines, LEVELS)
+    assert close(there, here)
+    first, by_hand, saved, size = ast.literal_eval(there)
+    packed = tvp.read(rom / "words.tvp")
+    assert [dim for dim, _, _ in packed.prefixes] == [16, 32]
+    want = [row[1:] for row in packed.prefixes] + [(packed.logit_scale, packed.threshold)]
+    got = [(10 * scale, threshold) for scale, threshold, _ in first]
+    assert np.allclose([got[0], got[1], got[3]], want, atol=1e-4)
+    assert got[1][0] < got[2][0] < got[3][0]  # 48, between 32 and 64
+    assert by_hand == saved and [row[1] for row in saved] == [0.25, 0.25]
+    assert size == (rom / "words.tvp").stat().st_size
+
+
 def test_background_that_is_nearest_is_unknown(machines):
     code = (
         "v = tinyvlm.Vocab(DATA)\n"
