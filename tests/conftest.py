@@ -16,6 +16,12 @@ TOP = Path(__file__).resolve().parents[1]
 LIMIT = 120  # seconds for one test that uses the board
 
 
+def pytest_addoption(parser):
+    parser.addoption(  # which readme.py looks for
+        "--update-readme", action="store_true", help="write what commands print into README.md"
+    )
+
+
 class BoardUnderTest(Board):
     """A virtual board with two ways to reach it: in this process (fast), and the command."""
 
@@ -75,6 +81,20 @@ def firmware() -> Path:
     )
     assert made.returncode == 0, (made.stdout + made.stderr)[-4000:]
     return TOP / "build" / "board" / "firmware.elf"
+
+
+@pytest.fixture(scope="session")
+def demo(firmware) -> str:
+    """What `make demo` printed; build/demo and build/demo.png are there then."""
+    done = subprocess.run(
+        [sys.executable, "-m", "tinyvlm.demo"],
+        cwd=TOP,
+        capture_output=True,
+        text=True,
+        timeout=200,
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+    return done.stdout
 
 
 @pytest.fixture

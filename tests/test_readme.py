@@ -1,7 +1,8 @@
 # SPDX-License-Identifier: MIT
 """README.md: its commands print the lines that it shows, what it names is there.
 
-`make demo` has a test of its own (test_demo.py), `make test` runs this one.
+Its figures are compared in test_readme_numbers.py; test_readme_commands.py runs the commands that
+show nothing and sees to it that none is left out. `--update-readme` writes what is printed now.
 """
 
 import os
@@ -15,64 +16,41 @@ import time
 from pathlib import Path
 
 import pytest
+from readme import (
+    BLOCKS,
+    DEMO,
+    FENCES,
+    PACKED,
+    REPL,
+    TEXT,
+    TOP,
+    check,
+    check_piece,
+    check_row,
+    shell,
+    shown_after,
+)
 
-from tinyvlm.demo import parse
-from tinyvlm.photos import photos, save_ppm
-from tinyvlm.text import DEFAULT_MODEL
+from tinyvlm.photos import photos
 
-TOP = Path(__file__).resolve().parents[1]
-README = (TOP / "README.md").read_text()
 PROMPT = ">>> "
-REPL = re.search(r"```python\n(>>> .*?)\n```", README, re.S)[1]
-
-
-def blocks():
-    """(commands, printed text) of every indented block; the text is None without a fence below."""
-    found, commands, fence = [], [], None
-    for line in README.splitlines():
-        if fence is not None:
-            if line == "```":
-                if commands:
-                    found.append((commands, "\n".join(fence)))
-                commands, fence = [], None
-            else:
-                fence.append(line)
-        elif line.startswith("```"):
-            fence = []
-        elif line.startswith("    "):
-            commands = [*commands, line[4:]]
-        elif line and commands:  # prose or a heading: these commands print nothing that is shown
-            found.append((commands, None))
-            commands = []
-    return found
-
-
-BLOCKS = blocks()
-PACKED = [block for block in BLOCKS if "host/tinyvlm-pack" in "".join(block[0]) and block[1]]
-
-
-def shell(command, folder):
-    """Runs a command of README in a folder, by this Python and this checkout's scripts."""
-    words = command.split("#")[0].replace("host/", f"{sys.executable} {TOP / 'host'}/")
-    done = subprocess.run(
-        ["sh", "-c", words], cwd=folder, capture_output=True, text=True, timeout=60
-    )
-    assert done.returncode == 0, done.stdout + done.stderr
-    return (done.stdout + done.stderr).rstrip("\n")
+ROMFS = "build/demo/rom.romfs"
+NUMBERS = "No One Two Three Four Five Six Seven Eight Nine Ten".split()
 
 
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory):
-    """A folder in which every tinyvlm-pack of README has run: [(text shown, text printed)]."""
+    """A folder in which README's commands run."""
     folder = tmp_path_factory.mktemp("readme")
     (folder / "device").symlink_to(TOP / "device")
-    (folder / "build" / "demo").mkdir(parents=True)
+    (folder / "build").symlink_to(TOP / "build")
     (folder / "photos").mkdir()
     return folder
 
 
 @pytest.fixture(scope="module")
 def packed(folder):
+    """[(text shown, text printed)] of every tinyvlm-pack, which have all run in the folder."""
     printed = []
     for commands, shown in PACKED:
         printed.append((shown, "\n".join(filter(None, (shell(c, folder) for c in commands)))))
@@ -88,25 +66,27 @@ def test_the_parser_finds_the_blocks():
     assert len(PACKED) >= 4
     assert len(re.findall(r"^>>> ", REPL, re.M)) >= 20
     assert {line for commands, _ in BLOCKS for line in commands} >= {"make demo", "make test"}
+    _, deployed = shown_after("host/tinyvlm-deploy")
+    _, tried = shown_after("host/tinyvlm-try")
+    # every block is compared by a test below
+    assert sorted(FENCES) == sorted([*(text for _, text in PACKED), DEMO, REPL, deployed, tried])
 
 
 def test_pack_prints_what_is_shown(packed):
     for shown, printed in packed:
-        assert printed == shown
+        check(shown, printed, "text")
 
 
-def test_the_demo_block(folder):
-    demo = re.search(r"```text\n(\$ host/tinyvlm-pack.*?)\n```", README, re.S)[1]
-    command, packed = re.match(r"\$ (.*)\n((?:.+\n)+)", demo).groups()
-    assert shell(command, folder) == packed.rstrip("\n")
-    answers = parse(demo.splitlines())
-    assert set(answers) == {photo.name for photo in photos()}
-    assert all(len(found) == 3 for found in answers.values())
-    wrong = [p for p in photos() if answers[p.name][0][0] != p.shows]
-    missed = "".join(f"; {p.name} shows: {p.shows}" for p in wrong)
-    assert f"\n{len(answers) - len(wrong)} of {len(answers)} photos right{missed}\n" in demo
-    counts = [float(n) for n in re.findall(r"([\d.]+) M instructions$", demo, re.M)]
-    assert f"{min(counts)} to {max(counts)} M instructions" in README
+def test_the_demo_prints_what_is_shown(demo):
+    printed = demo[demo.index("$ host/tinyvlm-pack") :].rstrip("\n")
+    check(DEMO, printed, "text")
+    right, total = map(int, re.search(r"^(\d+) of (\d+) photos right", printed, re.M).groups())
+    words = f"{NUMBERS[right]} of {NUMBERS[total].lower()} are right"
+    check_piece(r"\w+ of \w+ are right", words)
+    counts = [float(n) for n in re.findall(r"([\d.]+) M instructions$", printed, re.M)]
+    assert len(counts) == total
+    measured = f"{min(counts)} to {max(counts)} M instructions, measured"
+    check_row("one frame of the demo to labels and scores", measured)
 
 
 def typed_at_the_prompt(port, commands):
@@ -144,85 +124,67 @@ def typed_at_the_prompt(port, commands):
     return text.removesuffix(PROMPT).rstrip("\n")
 
 
-def test_the_prompt(packed, folder, start_board):
-    rom = folder / "rom"
-    (rom / "photos").mkdir(parents=True)
-    (rom / DEFAULT_MODEL.name).write_bytes(DEFAULT_MODEL.read_bytes())
-    for photo in photos():
-        save_ppm(photo, rom / "photos" / f"{photo.name}.ppm")
-    image = folder / "rom.romfs"
-    command = [sys.executable, "-m", "mpremote", "romfs", "-o", str(image), "build", str(rom)]
-    subprocess.run(command, check=True, capture_output=True, timeout=60)
-    board = start_board(romfs=image)
-    board.mpremote("cp", folder / "things.tvp", folder / "pets.tvp", ":")
-
-    def heap(text):  # which differs with what was typed before
-        return re.sub(r"heap +\d+ bytes free, \d+ in use", "heap", text)
-
-    commands = re.findall(r"^>>> (.*)", REPL, re.M)
-    assert heap(typed_at_the_prompt(board.port, commands)) == heap(REPL)
+def test_the_prompt(packed, folder, demo):
+    """By README's commands: a board with the demo's photos, the words copied, the calls typed."""
+    [start] = [c for commands, _ in BLOCKS for c in commands if "tinyvlm.board" in c]
+    words = start.split(" #")[0].split()
+    assert words[0] == ".venv/bin/python" and ROMFS in words
+    with subprocess.Popen(
+        [sys.executable, *words[1:]], cwd=folder, stdout=subprocess.PIPE, text=True
+    ) as board:
+        try:
+            connect = board.stdout.readline().strip()
+            assert connect.startswith("mpremote connect /dev/")
+            [copy] = re.findall(r"`mpremote connect PORT (cp .*?)`", TEXT)
+            assert "`mpremote connect PORT`" in TEXT
+            shell(f"{sys.executable} -m {connect} {copy}", folder)
+            commands = re.findall(r"^>>> (.*)", REPL, re.M)
+            printed = typed_at_the_prompt(connect.split()[2], commands)
+        finally:
+            board.terminate()
+    check(REPL, printed, "python")
+    weights, arena = (
+        int(re.search(rf"^{what} +(\d+) bytes", printed, re.M)[1]) for what in ("weights", "arena")
+    )
+    sizes = f"{weights:,} B ({weights / 1024:.0f} KB); {arena:,} B, measured"
+    check_row("encoder `base`: file, used in place; arena in RAM", sizes)
 
 
 def test_deploy_prints_what_is_shown(packed, folder, start_board):
-    [(_, shown)] = [block for block in BLOCKS if block[0] == ["host/tinyvlm-deploy pets.tvp"]]
-    port = start_board().port
-    printed = shell(f"host/tinyvlm-deploy pets.tvp --port {port}", folder)
-    assert printed.replace(port, "PORT") == re.sub(r"^/dev/pts/\d+", "PORT", shown)
+    [command], shown = shown_after("host/tinyvlm-deploy")
+    check(shown, shell(f"{command} --port {start_board().port}", folder), "text")
+
+
+def test_a_new_vocabulary_is_copied(packed, folder, start_board):
+    [copy] = re.findall(r"`mpremote (cp \S+ :)`", TEXT)
+    board = start_board()
+    shell(f"{sys.executable} -m mpremote connect {board.port} {copy}", folder)
+    assert board.eval(f"__import__('os').stat({copy.split()[1]!r})[6]") > 100
 
 
 def test_try_prints_what_is_shown(packed, folder):
-    [(commands, shown)] = [b for b in BLOCKS if b[0][0].startswith("host/tinyvlm-try")]
-    lines = shown.splitlines()
-    names = [Path(line.split(":")[0]).stem for line in lines]
+    commands, shown = shown_after("host/tinyvlm-try")
+    names = [Path(line.split(":")[0]).stem for line in shown.splitlines()]
     for photo in photos():
         if photo.name in names:
             photo.image().save(folder / "photos" / f"{photo.name}.jpg")
-    command = f"{sys.executable} -m tinyvlm.tryit" + commands[0].split("#")[0][16:]
-    assert shell(command, folder).splitlines() == lines
+    check(shown, shell(commands[0], folder), "text")
+    assert len(list((folder / "photos").glob("*.jpg.tinyvlm.png"))) == len(names)
+    assert "--heatmap" in commands[0]
+    shell(f"{commands[0].split('#')[0]} --heatmap", folder)
 
 
-@pytest.mark.parametrize("target", sorted(set(re.findall(r"\]\(([^)]+)\)", README))))
+@pytest.mark.parametrize("target", sorted(set(re.findall(r"\]\(([^)]+)\)", TEXT))))
 def test_links(target):
     if target.startswith("https://"):
         return
     path, _, anchor = target.partition("#")
-    text = (TOP / path).read_bytes() if path else README.encode()
+    text = (TOP / path).read_bytes() if path else TEXT.encode()
     if anchor:
         headings = re.findall(r"^#+ (.*)", text.decode(), re.M)
         assert anchor in [h.lower().replace(" ", "-") for h in headings]
 
 
-def test_targets_and_scripts():
-    makefile = (TOP / "Makefile").read_text()
-    targets = set(re.search(r"^\.PHONY: (.*)", makefile, re.M)[1].split())
-    named = set(re.findall(r"(?:^    |`)make ([a-z0-9]+)", README, re.M))
-    assert named >= {"demo", "test", "firmware", "natmod", "max78000"}
-    assert named <= targets
-    project = (TOP / "pyproject.toml").read_text()
-    scripts = set(re.findall(r"^(tinyvlm-[a-z]+) =", project, re.M))
-    named = set(re.findall(r"\btinyvlm-[a-z]+", README))
-    named |= {"tinyvlm" + short for short in re.findall(r"`(-[a-z]+)`", README)}
-    assert named <= scripts
-    for path in re.findall(r"\bhost/tinyvlm-[a-z]+", README):
-        assert os.access(TOP / path, os.X_OK)
-
-
 def test_paths_in_the_commands_and_tables():
-    for path in re.findall(r"\b(?:host|device|native|boards|docs|tests)/[\w./-]*", README):
+    for path in re.findall(r"\b(?:host|device|native|boards|docs|tests)/[\w./-]*", TEXT):
         assert (TOP / path.rstrip(".")).exists(), path
-
-
-def test_sizes_are_those_of_the_files():
-    data = TOP / "host" / "tinyvlm" / "data"
-    assert f"{(data / 'base.tvlm').stat().st_size:,} B" in README
-    assert f"{(data / 'nano.tvlm').stat().st_size:,} B" in README
-
-
-def test_accuracies_are_those_of_the_training_page():
-    page = (TOP / "docs" / "training.md").read_text()
-    page = page[page.index("base (base.tvlm") : page.index("nano (nano.tvlm")]
-    for data in ("pacs-photo", "cifar10-test", "tiny-imagenet-unseen"):
-        rows = page[page.index(f"| {data}") :].splitlines()
-        int8 = next(row for row in rows if "top-1, int8" in row)
-        cells = [cell.strip() for cell in int8.strip("|").split("|")][3:]
-        assert f"{cells[0]} / {cells[2]} / {cells[4]} %" in README
