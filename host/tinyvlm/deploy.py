@@ -79,6 +79,7 @@ def _serial_board() -> bool:
 
 def carry_out(plan: Plan, target) -> None:
     """Copy, verify, switch."""
+    from .engine import try_staged
     from .onboard import ENOSPC
     from .transports import LinkLost
 
@@ -91,6 +92,8 @@ def carry_out(plan: Plan, target) -> None:
             target.make_folders([file.path for file in files])
         for file in files:
             target.stage(file)
+        if plan.engine in files:
+            try_staged(target, plan.engine)
         if plan.image is not None:
             write_romfs(plan, target)
         if files:
@@ -137,7 +140,7 @@ def test_board(plan: Plan, target) -> int:
             return 1
         print("self-test passed: the encoder's known answer, to the last bit")
     except OnBoard as error:
-        if target.facts.engine is not None:
+        if target.facts.engine is not None or plan.engine:
             print(f"tinyvlm-deploy: the self-test failed: {error}", file=sys.stderr)
             return 1
         print(f"no self-test: {error}")
@@ -169,16 +172,18 @@ def describe(target) -> str:
 
 
 def deploy(args: argparse.Namespace) -> int:
+    from . import engine
     from .deployment import make_plan, read_model, read_vocabs
     from .transports import LinkLost
 
+    native = engine.read(args.engine) if args.engine else None
     model = read_model(args.encoder) if args.encoder else None
     vocabs = read_vocabs(args.vocab, model)
     target = plan = None
     try:
         target = open_target(args)
         print(describe(target))
-        plan = make_plan(target, args, vocabs, model)
+        plan = make_plan(target, args, vocabs, model, native)
         for label, text in plan.lines:
             print(f"  {label:11} {text}")
         if not plan.files and plan.image is None:
@@ -208,7 +213,29 @@ def finish(plan: Plan, target, args) -> int:
         return 0
     if plan.files and not target.facts.atomic:
         print("  (not LittleFS: keep power on while copying, a rename is two steps there)")
+    if plan.engine and (status := test_engine(plan, target)):
+        return status
     return 0 if args.no_selftest else test_board(plan, target)
+
+
+def test_engine(plan: Plan, target) -> int:
+    """Import the engine on the board: is it the one that was meant? Returns the exit status."""
+    from .engine import found
+    from .transports import OnBoard
+
+    target.link.soft_reset()
+    try:
+        path = found(target)
+    except OnBoard as error:
+        path = f"nothing ({error})"
+    if path == plan.engine.path:
+        return 0
+    print(
+        f"tinyvlm-deploy: the board imports {path}, not {plan.engine.path}; remove the other "
+        "one, or look at sys.path there",
+        file=sys.stderr,
+    )
+    return 1
 
 
 def list_ports() -> int:
@@ -245,6 +272,12 @@ def _arguments() -> argparse.ArgumentParser:
         type=Path,
         metavar="FILE.tvlm",
         help="default: what the board has, or the one that ships",
+    )
+    parser.add_argument(
+        "--engine",
+        type=Path,
+        metavar="FILE.mpy",
+        help="the engine for a firmware without it, made by make natmod ARCH=...",
     )
     parser.add_argument(
         "--port",

@@ -10,7 +10,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from . import tvlm, tvp
+from . import engine, tvlm, tvp
 from .onboard import File
 from .ports import BoardError
 from .text import DEFAULT_MODEL
@@ -37,6 +37,7 @@ class Plan:
     """What the board shall have. `files` go to its file system, `image` to ROMFS."""
 
     package: list[File] = field(default_factory=list)
+    engine: File | None = None
     encoder: File | None = None
     vocabs: list[File] = field(default_factory=list)
     programs: list[File] = field(default_factory=list)
@@ -51,6 +52,8 @@ class Plan:
         every = [*self.package, *self.vocabs, *self.programs]
         if self.encoder and self.image is None:
             every.insert(len(self.package), self.encoder)
+        if self.engine:
+            every.insert(len(self.package), self.engine)
         return [file for file in every if file.was != "unchanged"]
 
 
@@ -91,7 +94,7 @@ def check_vocabs(
             )
 
 
-def make_plan(target, args, vocabs, model: Model | None) -> Plan:
+def make_plan(target, args, vocabs, model: Model | None, native: bytes | None = None) -> Plan:
     """Compare what shall be there with what is there. Only reads from the board."""
     facts, plan = target.facts, Plan()
     is_drive = facts.name == "circuitpython"
@@ -116,6 +119,10 @@ def make_plan(target, args, vocabs, model: Model | None) -> Plan:
         size = sum(len(file.data) for file in plan.package)
         where = plan.package[0].path.rpartition("/")[0]
         plan.lines.append(("package", f"{where}, {len(plan.package)} files, {size} bytes: {was}"))
+    if native is not None:
+        plan.engine = engine.plan(facts, native)
+        target.compare([plan.engine])
+        plan.lines.append(("engine", engine.describe(plan.engine, facts)))
     plan_encoder(plan, target, args, vocabs, model)
     for file in plan.vocabs:
         plan.lines.append(("vocabulary", f"{file.path}, {len(file.data)} bytes: {file.was}"))

@@ -77,6 +77,7 @@ for p in {places!r}:
    with open(n,'rb') as f:heads.append((n,f.read(24),os.stat(n)[6]))
 left=[n for n in names('') if n[-8:]=='.tvp.new' or n[-9:]=='.tvlm.new' or n=='main.py.new']
 left+=[{package!r}+'/'+n for n in names({package!r}) if n[-4:]=='.new']
+left+=[{lib!r}+'/'+n for n in names({lib!r}) if n in ('_tinyvlm.mpy.new','_tinyvlm_new.mpy')]
 rom=[]
 def walk(p):
  for n in names(p):
@@ -243,9 +244,9 @@ class Target:
 
     def _look(self) -> Facts:
         facts = Facts(**self.link.value(_PROBE))
-        package = f"{facts.lib or 'lib'}/{PACKAGE}"
+        lib = facts.lib or "lib"
         heads, facts.leftovers, facts.rom_files = self.link.value(
-            _LIST.format(places=_PLACES, package=package)
+            _LIST.format(places=_PLACES, package=f"{lib}/{PACKAGE}", lib=lib)
         )
         for path, head, size in heads:
             if len(head) == 24 and head[:4] == b"TVLM":
