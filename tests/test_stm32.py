@@ -66,7 +66,7 @@ def linked(micropython, tmp_path_factory) -> Path:
     objects = []
     for source in [build / "main.c", *sorted((TOP / "native").glob("tv_*.c"))]:
         objects.append(build / f"{source.stem}.o")
-        # what native/micropython.mk and board.mk add for the engine's files
+        # what native/micropython.mk adds for the engine's files
         flags = f"-I{TOP / 'native'} -O2 -Wextra -fno-math-errno"
         gcc(micropython, board["CFLAGS"], flags, "-c", source, "-o", objects[-1])
     # without -lm: the port has a libm of its own, and not all of it
