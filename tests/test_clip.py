@@ -1,6 +1,8 @@
 # SPDX-License-Identifier: MIT
 """The open_clip path on a small random model: nothing is downloaded."""
 
+import sys
+
 import numpy as np
 import pytest
 
@@ -78,3 +80,24 @@ def test_unknown_tags_are_named(open_clip):
         OpenClipText.create("ViT-B-32", "nonsense")
     with pytest.raises(ValueError, match="no such model"):
         OpenClipText.create("nonsense", "openai")
+
+
+@pytest.mark.parametrize(
+    "error", [OSError("no route to host"), RuntimeError("Failed to download")]
+)
+def test_without_a_network_one_sentence_says_so(open_clip, monkeypatch, error):
+    def create_model(*_, **__):
+        raise error
+
+    monkeypatch.setattr(open_clip, "create_model", create_model)
+    with pytest.raises(ValueError, match="ViT-B-32/openai could not be fetched; connect once"):
+        OpenClipText.create("ViT-B-32", "openai")
+
+
+def test_a_torchvision_for_another_torch_is_named(monkeypatch, tmp_path):
+    """Its import ends in a RuntimeError, and open_clip's with it."""
+    (tmp_path / "open_clip.py").write_text("raise RuntimeError('operator does not exist')\n")
+    monkeypatch.syspath_prepend(tmp_path)
+    monkeypatch.delitem(sys.modules, "open_clip", raising=False)
+    with pytest.raises(ValueError, match="cannot be imported .operator does not exist."):
+        OpenClipText.create("ViT-B-32", "openai")

@@ -32,7 +32,7 @@ class OpenClipText:
         """Load `model_name` with the weights `tag`. ValueError says what is missing."""
         try:
             import open_clip
-        except ImportError as error:
+        except (ImportError, RuntimeError) as error:  # the latter: torchvision for another torch
             raise ValueError(
                 f"open_clip cannot be imported ({error}); pip install 'tinyvlm[train]', "
                 "or use --text-encoder lexicon"
@@ -43,7 +43,13 @@ class OpenClipText:
                 f"open_clip has no {model_name}/{tag}; "
                 + (f"tags of {model_name}: {known}" if known else "no such model")
             )
-        model = open_clip.create_model(model_name, pretrained=tag).eval()
+        try:
+            model = open_clip.create_model(model_name, pretrained=tag).eval()
+        except (OSError, RuntimeError) as error:
+            raise ValueError(
+                f"the weights of {model_name}/{tag} could not be fetched; connect once, or use "
+                "--text-encoder lexicon"
+            ) from error
         return cls(
             model,
             open_clip.get_tokenizer(model_name),
