@@ -525,6 +525,78 @@ static mp_obj_t tinyvlm_top(size_t n_args, const mp_obj_t *args) {
 }
 static MP_DEFINE_CONST_FUN_OBJ_VAR_BETWEEN(tinyvlm_top_obj, 9, 9, tinyvlm_top);
 
+// An array('H') of row numbers.
+static const uint16_t *get_index(mp_obj_t obj, size_t count, size_t rows) {
+    const uint16_t *index = get_array(obj, MP_BUFFER_READ, "index", count, sizeof(uint16_t));
+    for (size_t i = 0; i < count; i++) {
+        if (index[i] >= rows) {
+            mp_raise_msg_varg(&mp_type_ValueError, MP_ERROR_TEXT("row %d of %d"), (int)index[i], (int)rows);
+        }
+    }
+    return index;
+}
+
+static size_t get_count(mp_obj_t obj, mp_int_t most, const char *name) {
+    mp_int_t count = mp_obj_get_int(obj);
+    if (count < 0 || count > most) {
+        mp_raise_msg_varg(&mp_type_ValueError, MP_ERROR_TEXT("%s %d is not in 0 ... %d"), name, (int)count, (int)most);
+    }
+    return (size_t)count;
+}
+
+// embedding, vectors, rows, stored_dim, bits, dim, index, count, out
+static mp_obj_t tinyvlm_score_at(size_t n_args, const mp_obj_t *args) {
+    (void)n_args;
+    vectors_t v;
+    get_vectors(&v, args + 1);
+    const int8_t *embedding = get_buffer(args[0], MP_BUFFER_READ, "the embedding", v.dim);
+    size_t count = get_count(args[7], UINT16_MAX, "count");
+    const uint16_t *index = get_index(args[6], count, v.rows);
+    float *out = get_array(args[8], MP_BUFFER_WRITE, "out", count, sizeof(float));
+    tv_score_at(embedding, v.data, v.stored_dim, v.bits, v.dim, index, count, out);
+    return mp_const_none;
+}
+static MP_DEFINE_CONST_FUN_OBJ_VAR_BETWEEN(tinyvlm_score_at_obj, 9, 9, tinyvlm_score_at);
+
+// cosines, index, count, factor: array('f') of 1. (A float as an argument is nothing for a native
+// .mpy: what passes it depends on whether the firmware uses floating point registers.)
+static mp_obj_t tinyvlm_weigh(size_t n_args, const mp_obj_t *args) {
+    (void)n_args;
+    mp_buffer_info_t buf;
+    mp_get_buffer_raise(args[0], &buf, MP_BUFFER_WRITE);
+    float *cosines = get_array(args[0], MP_BUFFER_WRITE, "cosines", 0, sizeof(float));
+    size_t count = get_count(args[2], UINT16_MAX, "count");
+    const uint16_t *index = get_index(args[1], count, buf.len / sizeof(float));
+    const float *factor = get_array(args[3], MP_BUFFER_READ, "factor", 1, sizeof(float));
+    tv_weigh(cosines, index, count, *factor);
+    return mp_const_none;
+}
+static MP_DEFINE_CONST_FUN_OBJ_VAR_BETWEEN(tinyvlm_weigh_obj, 4, 4, tinyvlm_weigh);
+
+// values, rows, count, index -> how many
+static mp_obj_t tinyvlm_largest(size_t n_args, const mp_obj_t *args) {
+    (void)n_args;
+    size_t rows = get_count(args[1], UINT16_MAX + 1, "rows"), count = get_count(args[2], UINT16_MAX, "count");
+    const float *values = get_array(args[0], MP_BUFFER_READ, "values", rows, sizeof(float));
+    uint16_t *index = get_array(args[3], MP_BUFFER_WRITE, "index", count, sizeof(uint16_t));
+    return MP_OBJ_NEW_SMALL_INT(tv_largest(values, rows, count, index));
+}
+static MP_DEFINE_CONST_FUN_OBJ_VAR_BETWEEN(tinyvlm_largest_obj, 4, 4, tinyvlm_largest);
+
+// cosines, labels, rows, array('f') of scale and threshold, scores, count, index -> how many
+static mp_obj_t tinyvlm_rank(size_t n_args, const mp_obj_t *args) {
+    (void)n_args;
+    size_t rows = get_count(args[2], UINT16_MAX * 2, "rows");
+    size_t labels = get_count(args[1], rows < UINT16_MAX ? (mp_int_t)rows : UINT16_MAX, "labels");
+    const float *how = get_array(args[3], MP_BUFFER_READ, "scale and threshold", 2, sizeof(float));
+    size_t count = get_count(args[5], UINT16_MAX, "count");
+    const float *cosines = get_array(args[0], MP_BUFFER_READ, "cosines", rows, sizeof(float));
+    float *scores = get_array(args[4], MP_BUFFER_WRITE, "scores", labels, sizeof(float));
+    uint16_t *index = get_array(args[6], MP_BUFFER_WRITE, "index", count, sizeof(uint16_t));
+    return MP_OBJ_NEW_SMALL_INT(tv_rank(cosines, labels, rows, how[0], how[1], scores, count, index));
+}
+static MP_DEFINE_CONST_FUN_OBJ_VAR_BETWEEN(tinyvlm_rank_obj, 7, 7, tinyvlm_rank);
+
 // map, cells, vectors, rows, stored_dim, bits, dim, cosines, peaks, levels
 static mp_obj_t tinyvlm_map_peaks(size_t n_args, const mp_obj_t *args) {
     (void)n_args;
@@ -572,6 +644,22 @@ static mp_obj_t tinyvlm_map_mean(size_t n_args, const mp_obj_t *args) {
 }
 static MP_DEFINE_CONST_FUN_OBJ_VAR_BETWEEN(tinyvlm_map_mean_obj, 4, 4, tinyvlm_map_mean);
 
+// heat, height, width, side, mask, box: array('H') of 4
+static mp_obj_t tinyvlm_map_region(size_t n_args, const mp_obj_t *args) {
+    (void)n_args;
+    size_t height = get_count(args[1], 255, "height"), width = get_count(args[2], 255, "width");
+    size_t side = get_count(args[3], UINT16_MAX, "side");
+    if (height == 0 || width == 0) {
+        mp_raise_msg(&mp_type_ValueError, MP_ERROR_TEXT("a map has cells"));
+    }
+    const float *heat = get_array(args[0], MP_BUFFER_READ, "heat", height * width, sizeof(float));
+    uint8_t *mask = get_buffer(args[4], MP_BUFFER_WRITE, "the mask", height * width);
+    uint16_t *box = get_array(args[5], MP_BUFFER_WRITE, "box", 4, sizeof(uint16_t));
+    tv_map_region(heat, height, width, (uint32_t)side, mask, box);
+    return mp_const_none;
+}
+static MP_DEFINE_CONST_FUN_OBJ_VAR_BETWEEN(tinyvlm_map_region_obj, 6, 6, tinyvlm_map_region);
+
 // data[, crc of what came before]
 static mp_obj_t tinyvlm_crc32(size_t n_args, const mp_obj_t *args) {
     mp_buffer_info_t buf;
@@ -611,9 +699,14 @@ static const mp_rom_map_elem_t tinyvlm_globals_table[] = {
     { MP_ROM_QSTR(MP_QSTR_Encoder), MP_ROM_PTR(&encoder_type) },
     { MP_ROM_QSTR(MP_QSTR_score), MP_ROM_PTR(&tinyvlm_score_obj) },
     { MP_ROM_QSTR(MP_QSTR_top), MP_ROM_PTR(&tinyvlm_top_obj) },
+    { MP_ROM_QSTR(MP_QSTR_score_at), MP_ROM_PTR(&tinyvlm_score_at_obj) },
+    { MP_ROM_QSTR(MP_QSTR_weigh), MP_ROM_PTR(&tinyvlm_weigh_obj) },
+    { MP_ROM_QSTR(MP_QSTR_largest), MP_ROM_PTR(&tinyvlm_largest_obj) },
+    { MP_ROM_QSTR(MP_QSTR_rank), MP_ROM_PTR(&tinyvlm_rank_obj) },
     { MP_ROM_QSTR(MP_QSTR_map_peaks), MP_ROM_PTR(&tinyvlm_map_peaks_obj) },
     { MP_ROM_QSTR(MP_QSTR_map_heat), MP_ROM_PTR(&tinyvlm_map_heat_obj) },
     { MP_ROM_QSTR(MP_QSTR_map_mean), MP_ROM_PTR(&tinyvlm_map_mean_obj) },
+    { MP_ROM_QSTR(MP_QSTR_map_region), MP_ROM_PTR(&tinyvlm_map_region_obj) },
     { MP_ROM_QSTR(MP_QSTR_crc32), MP_ROM_PTR(&tinyvlm_crc32_obj) },
     { MP_ROM_QSTR(MP_QSTR_backends), MP_ROM_PTR(&tinyvlm_backends_obj) },
     { MP_ROM_QSTR(MP_QSTR_heap), MP_ROM_PTR(&tinyvlm_heap_obj) },

@@ -202,6 +202,23 @@ int tv_selftest(const tv_model_t *model, void *arena, int8_t *embedding,
 void tv_score(const int8_t *embedding, const uint8_t *vectors, size_t rows,
     size_t stored_dim, int bits, size_t dim, float *cosines);
 
+// The same for the vectors whose numbers are in index[count], in that order.
+void tv_score_at(const int8_t *embedding, const uint8_t *vectors, size_t stored_dim, int bits,
+    size_t dim, const uint16_t *index, size_t count, float *cosines);
+
+// Cosines of the vectors in index[count] times `factor`.
+void tv_weigh(float *cosines, const uint16_t *index, size_t count, float factor);
+
+// The numbers of the `count` largest of `rows` (at most 65536) values, largest first; of equal ones
+// the first. Returns how many: count, or rows if that is less.
+size_t tv_largest(const float *values, size_t rows, size_t count, uint16_t *index);
+
+// The softmax of scale * cosine over `rows` cosines, of which the first `labels` (at most 65536) get
+// their scores[labels], and the numbers of the `count` nearest labels, nearest first. Returns how
+// many of these count: 0 if a row behind the labels is nearer, else those not below the threshold.
+size_t tv_rank(const float *cosines, size_t labels, size_t rows, float scale, float threshold,
+    float *scores, size_t count, uint16_t *index);
+
 // The `count` vectors of `rows` (at most 65536) with the highest cosines, best first, into
 // index[] and cosines[]; of equal ones the first. Returns how many: count, or rows if that is less.
 size_t tv_top(const int8_t *embedding, const uint8_t *vectors, size_t rows, size_t stored_dim,
@@ -220,6 +237,10 @@ void tv_map_heat(const int8_t *map, size_t cells, size_t map_dim, const uint8_t 
 // The embedding of the cells whose mask[] is not 0, as if the frame had only these: the direction
 // of their sum, the largest number 127.
 void tv_map_mean(const int8_t *map, size_t cells, size_t map_dim, const uint8_t *mask, int8_t *embedding);
+
+// The region of a label by its heat[height * width]: mask[height * width] is 1 in its cells, else 0,
+// and box[4] is its x, y, width and height in a square of side * side pixels. side: at most 65535.
+void tv_map_region(const float *heat, size_t height, size_t width, uint32_t side, uint8_t *mask, uint16_t *box);
 
 // Bytes of one stored vector.
 static inline size_t tv_vector_size(size_t stored_dim, int bits) {

@@ -76,9 +76,22 @@ def scores(out, dense, cells, dim):
         print(hexed(cosines))
     index, best = array("H", [0] * 5), array("f", [0] * 5)
     print(_tinyvlm.top(out, vectors, rows, dim, 8, dim, 5, index, best), list(index), hexed(best))
+    _tinyvlm.weigh(cosines, index, 5, array("f", [0.6]))
+    print(_tinyvlm.largest(cosines, rows, 5, index), list(index))
+    _tinyvlm.score_at(out, vectors, rows, dim, 8, dim, index, 5, best)
+    print(hexed(best))
+    near = array("f", [0] * rows)
+    how = array("f", [31.5, 0.01])
+    print(_tinyvlm.rank(cosines, rows - 3, rows, how, near, 5, index), list(index))
+    print(hexed(near))
     _tinyvlm.map_peaks(dense, cells, vectors, rows, dim, 8, dim, cosines, peaks, levels)
     _tinyvlm.map_heat(dense, cells, vectors, 3, dim, 8, dim, levels, heat)
     print(hexed(peaks), hexed(levels), hexed(heat))
+    mask, box, high = bytearray(cells), array("H", [0] * 4), 1
+    while cells % (high + 1) == 0 and high < 4:
+        high += 1
+    _tinyvlm.map_region(heat, high, cells // high, 119, mask, box)
+    print(hexed(mask), list(box))
     mean = bytearray(dim)
     _tinyvlm.map_mean(dense, cells, bytes([i % 2 for i in range(cells)]), mean)
     print(hexed(mean), _tinyvlm.crc32(vectors), _tinyvlm.crc32(b"6789", _tinyvlm.crc32(b"12345")))

@@ -46,6 +46,28 @@ def top(
     index: Any,
     cosines: Any,
 ) -> int: ...
+def score_at(
+    embedding: Any,
+    vectors: Any,
+    rows: int,
+    stored_dim: int,
+    bits: int,
+    dim: int,
+    index: Any,
+    count: int,
+    out: Any,
+) -> None: ...
+def weigh(cosines: Any, index: Any, count: int, factor: Any) -> None: ...
+def largest(values: Any, rows: int, count: int, index: Any) -> int: ...
+def rank(
+    cosines: Any,
+    labels: int,
+    rows: int,
+    how: Any,
+    scores: Any,
+    count: int,
+    index: Any,
+) -> int: ...
 def map_peaks(
     map: Any,
     cells: int,
@@ -70,6 +92,9 @@ def map_heat(
     heat: Any,
 ) -> None: ...
 def map_mean(map: Any, cells: int, mask: Any, out: Any) -> None: ...
+def map_region(
+    heat: Any, height: int, width: int, side: int, mask: Any, box: Any
+) -> None: ...
 def crc32(buf: Any, crc: int = 0) -> int: ...
 
 # On MicroPython only; `heap` says (free, largest block) in bytes.

@@ -411,6 +411,101 @@ static PyObject *top(PyObject *Py_UNUSED(module), PyObject *args) {
     return ok ? PyLong_FromSize_t(found) : NULL;
 }
 
+// An array('H') of row numbers.
+static int check_index(const Py_buffer *buf, size_t count, size_t rows) {
+    if (check_array("index", buf, count, sizeof(uint16_t)) < 0) {
+        return -1;
+    }
+    const uint16_t *index = buf->buf;
+    for (size_t i = 0; i < count; i++) {
+        if (index[i] >= rows) {
+            PyErr_Format(PyExc_ValueError, "row %d of %zu", (int)index[i], rows);
+            return -1;
+        }
+    }
+    return 0;
+}
+
+static int check_count(const char *name, Py_ssize_t count, Py_ssize_t most) {
+    if (count < 0 || count > most) {
+        PyErr_Format(PyExc_ValueError, "%s %zd is not in 0 ... %zd", name, count, most);
+        return -1;
+    }
+    return 0;
+}
+
+static PyObject *score_at(PyObject *Py_UNUSED(module), PyObject *args) {
+    Py_buffer b[4]; // embedding, vectors, index, out
+    vectors_t v;
+    Py_ssize_t count;
+    if (!PyArg_ParseTuple(args, "y*y*nnnny*nw*:score_at", &b[0], &b[1], &v.rows, &v.stored_dim,
+        &v.bits, &v.dim, &b[2], &count, &b[3])) {
+        return NULL;
+    }
+    bool ok = check_vectors(&v, &b[1]) == 0
+        && check_size("the embedding", &b[0], (size_t)v.dim) == 0
+        && check_count("count", count, UINT16_MAX) == 0
+        && check_index(&b[2], (size_t)count, (size_t)v.rows) == 0
+        && check_array("out", &b[3], (size_t)count, sizeof(float)) == 0;
+    if (ok) {
+        tv_score_at(b[0].buf, b[1].buf, (size_t)v.stored_dim, (int)v.bits, (size_t)v.dim, b[2].buf,
+            (size_t)count, b[3].buf);
+    }
+    release(b, 4);
+    return ok ? Py_NewRef(Py_None) : NULL;
+}
+
+static PyObject *weigh(PyObject *Py_UNUSED(module), PyObject *args) {
+    Py_buffer b[3]; // cosines, index, factor
+    Py_ssize_t count;
+    if (!PyArg_ParseTuple(args, "w*y*ny*:weigh", &b[0], &b[1], &count, &b[2])) {
+        return NULL;
+    }
+    bool ok = check_array("cosines", &b[0], 0, sizeof(float)) == 0
+        && check_count("count", count, UINT16_MAX) == 0
+        && check_index(&b[1], (size_t)count, (size_t)b[0].len / sizeof(float)) == 0
+        && check_array("factor", &b[2], 1, sizeof(float)) == 0;
+    if (ok) {
+        tv_weigh(b[0].buf, b[1].buf, (size_t)count, *(const float *)b[2].buf);
+    }
+    release(b, 3);
+    return ok ? Py_NewRef(Py_None) : NULL;
+}
+
+static PyObject *largest(PyObject *Py_UNUSED(module), PyObject *args) {
+    Py_buffer b[2]; // values, index
+    Py_ssize_t rows, count;
+    if (!PyArg_ParseTuple(args, "y*nnw*:largest", &b[0], &rows, &count, &b[1])) {
+        return NULL;
+    }
+    bool ok = check_count("rows", rows, UINT16_MAX + 1) == 0 && check_count("count", count, UINT16_MAX) == 0
+        && check_array("values", &b[0], (size_t)rows, sizeof(float)) == 0
+        && check_array("index", &b[1], (size_t)count, sizeof(uint16_t)) == 0;
+    size_t found = ok ? tv_largest(b[0].buf, (size_t)rows, (size_t)count, b[1].buf) : 0;
+    release(b, 2);
+    return ok ? PyLong_FromSize_t(found) : NULL;
+}
+
+static PyObject *rank(PyObject *Py_UNUSED(module), PyObject *args) {
+    Py_buffer b[4]; // cosines, scores, index, scale and threshold
+    Py_ssize_t labels, rows, count;
+    if (!PyArg_ParseTuple(args, "y*nny*w*nw*:rank", &b[0], &labels, &rows, &b[3], &b[1], &count, &b[2])) {
+        return NULL;
+    }
+    bool ok = check_count("rows", rows, UINT16_MAX * 2) == 0
+        && check_count("labels", labels, rows < UINT16_MAX ? rows : UINT16_MAX) == 0
+        && check_count("count", count, UINT16_MAX) == 0
+        && check_array("cosines", &b[0], (size_t)rows, sizeof(float)) == 0
+        && check_array("scores", &b[1], (size_t)labels, sizeof(float)) == 0
+        && check_array("index", &b[2], (size_t)count, sizeof(uint16_t)) == 0
+        && check_array("scale and threshold", &b[3], 2, sizeof(float)) == 0;
+    const float *how = b[3].buf;
+    size_t found = ok ? tv_rank(b[0].buf, (size_t)labels, (size_t)rows, how[0], how[1], b[1].buf,
+        (size_t)count, b[2].buf) : 0;
+    release(b, 4);
+    return ok ? PyLong_FromSize_t(found) : NULL;
+}
+
 static PyObject *map_peaks(PyObject *Py_UNUSED(module), PyObject *args) {
     Py_buffer b[5]; // map, vectors, cosines, peaks, levels
     vectors_t v;
@@ -476,6 +571,28 @@ static PyObject *map_mean(PyObject *Py_UNUSED(module), PyObject *args) {
     return ok ? Py_NewRef(Py_None) : NULL;
 }
 
+static PyObject *map_region(PyObject *Py_UNUSED(module), PyObject *args) {
+    Py_buffer b[3]; // heat, mask, box
+    Py_ssize_t height, width, side;
+    if (!PyArg_ParseTuple(args, "y*nnnw*w*:map_region", &b[0], &height, &width, &side, &b[1], &b[2])) {
+        return NULL;
+    }
+    bool ok = check_count("height", height, 255) == 0 && check_count("width", width, 255) == 0
+        && check_count("side", side, UINT16_MAX) == 0;
+    if (ok && (height == 0 || width == 0)) {
+        PyErr_SetString(PyExc_ValueError, "a map has cells");
+        ok = false;
+    }
+    ok = ok && check_array("heat", &b[0], (size_t)(height * width), sizeof(float)) == 0
+        && check_size("the mask", &b[1], (size_t)(height * width)) == 0
+        && check_array("box", &b[2], 4, sizeof(uint16_t)) == 0;
+    if (ok) {
+        tv_map_region(b[0].buf, (size_t)height, (size_t)width, (uint32_t)side, b[1].buf, b[2].buf);
+    }
+    release(b, 3);
+    return ok ? Py_NewRef(Py_None) : NULL;
+}
+
 static PyObject *crc32(PyObject *Py_UNUSED(module), PyObject *args) {
     Py_buffer buf;
     unsigned long crc = 0;
@@ -493,6 +610,17 @@ static PyMethodDef module_methods[] = {
     { "top", top, METH_VARARGS,
       "top(embedding, vectors, rows, stored_dim, bits, dim, count, index, cosines) -> how many: "
       "the best rows in order, into an array('H') and an array('f')" },
+    { "score_at", score_at, METH_VARARGS,
+      "score_at(embedding, vectors, rows, stored_dim, bits, dim, index, count, out): cosines of the "
+      "rows in an array('H')" },
+    { "weigh", weigh, METH_VARARGS,
+      "weigh(cosines, index, count, factor): multiply the cosines of the rows in an array('H'); "
+      "factor: array('f') of 1" },
+    { "largest", largest, METH_VARARGS,
+      "largest(values, rows, count, index) -> how many: the rows of the largest values in order" },
+    { "rank", rank, METH_VARARGS,
+      "rank(cosines, labels, rows, how, scores, count, index) -> how many labels count: how: array('f') "
+      "of scale and threshold; the softmax, into an array('f'), and the nearest labels in order, into an array('H')" },
     { "map_peaks", map_peaks, METH_VARARGS,
       "map_peaks(map, cells, vectors, rows, stored_dim, bits, dim, cosines, peaks, levels): "
       "every row's highest heat in a dense map; levels is for map_heat" },
@@ -500,6 +628,9 @@ static PyMethodDef module_methods[] = {
       "map_heat(map, cells, vectors, row, stored_dim, bits, dim, levels, heat): one row's heat" },
     { "map_mean", map_mean, METH_VARARGS,
       "map_mean(map, cells, mask, out): the embedding of the cells whose mask is not 0" },
+    { "map_region", map_region, METH_VARARGS,
+      "map_region(heat, height, width, side, mask, box): the cells around the warmest one and "
+      "their box, x, y, width, height, an array('H')" },
     { "crc32", crc32, METH_VARARGS, "crc32(buf, crc=0) -> int, as zlib's" },
     { NULL },
 };
