@@ -12,7 +12,7 @@ firmware has it, by OpenMV's ml, or in plain Python with the same results.
 """
 
 from .about import info, profile, selftest
-from .encoder import Encoder, classify, embed, load
+from .encoder import Encoder, classify, classify_into, embed, load
 from .frame import BGR888, GRAY8, RGB565_BE, RGB565_LE, RGB888, YUYV, Frame
 from .locate import Heatmap, detect, heatmap
 from .smoother import Smoother
@@ -32,6 +32,7 @@ __all__ = (
     "Smoother",
     "Vocab",
     "classify",
+    "classify_into",
     "detect",
     "embed",
     "heatmap",

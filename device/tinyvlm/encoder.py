@@ -113,8 +113,7 @@ def loaded():
 
 def embed(frame):
     """The embedding of a frame: a new array('b') of `dim` numbers. Any prefix of it is one too."""
-    encoder = loaded()
-    return encoder.embed_into(frame, array("b", bytes(encoder.dim)))
+    return loaded().embed(frame)[:]
 
 
 def classify(frame, vocab, top=3):
@@ -122,9 +121,21 @@ def classify(frame, vocab, top=3):
 
     frame: a tinyvlm.Frame, or a buffer of exactly the encoder's size in RGB888 or GRAY8.
     Scores are probabilities. Labels under vocab.threshold are left out; [("unknown", p)] if none
-    is left or "none of them" is nearest.
+    is left or "none of them" is nearest. Allocates the list and nothing else.
     """
     return loaded().classify(frame, vocab, top)
+
+
+def classify_into(frame, vocab, scores):
+    """As classify(), for loops that must not allocate: returns the best label's number, or -1.
+
+    scores: array('f') of len(vocab), made once; every label's probability is written into it. -1
+    stands for "unknown". With the engine and a tinyvlm.Frame made once, nothing is allocated. All
+    labels are compared with all numbers, however many labels there are.
+    """
+    encoder = loaded()
+    encoder.check(vocab)
+    return vocab.match_into(encoder.embed(frame), scores)
 
 
 def _find():

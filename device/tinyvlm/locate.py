@@ -10,7 +10,7 @@ from array import array
 
 from .encoder import loaded
 from .frame import as_frame
-from .score import map_heat, map_mean, map_peaks
+from .score import largest, map_heat, map_mean, map_peaks, map_region
 
 _CANDIDATES = 8  # labels looked at, by their warmest cell
 _SHADES = " .:-=+*#%@"
@@ -30,7 +30,7 @@ class Heatmap:
         self.box = box
         self.height = height
         self.width = width
-        self.values = array("f", values)
+        self.values = values if isinstance(values, array) else array("f", values)
 
     def __len__(self):
         return self.height
@@ -73,13 +73,16 @@ class _Work:
         self.levels = array("f", bytes(8 * cells))
         self.heat = array("f", bytes(4 * cells))
         self.mask = bytearray(cells)
+        self.corners = array("H", bytes(8))
         self.cosines = array("f", bytes(4 * rows))
         self.peaks = array("f", bytes(4 * rows))
-        self.key = (encoder, rows)
+        self.candidates = array("H", bytes(2 * _CANDIDATES))
+        self.encoder = encoder
+        self.rows = rows
 
-    def run(self, encoder, frame, vocab):
+    def run(self, frame, vocab):
         """Fill the map, the levels and every prototype's warmest cell."""
-        encoder._engine.embed_map(
+        self.encoder._engine.embed_map(
             frame.buffer,
             frame.width,
             frame.height,
@@ -109,61 +112,16 @@ class _Work:
         map_heat(self.map, self.cells, vectors, index, stored_dim, bits, dim, self.levels, heat)
         return heat
 
-    def region(self):
-        """Mark the connected cells around the warmest one that are warmer than the average."""
-        heat, mask, width, cells = self.heat, self.mask, self.width, self.cells
-        level = sum(heat) / cells
-        best = max(heat)
-        for cell in range(cells):
-            value = heat[cell]
-            mask[cell] = 1 if value == best else 2 if value > level else 0  # 2: if connected
-            if value == best:
-                best = 1e9  # one cell is the warmest
-        grown = True
-        while grown:  # integers only: this makes no garbage
-            grown = False
-            for cell in range(cells):
-                if mask[cell] == 2 and (
-                    (cell % width and mask[cell - 1] == 1)
-                    or (cell % width < width - 1 and mask[cell + 1] == 1)
-                    or (cell >= width and mask[cell - width] == 1)
-                    or (cell < cells - width and mask[cell + width] == 1)
-                ):
-                    mask[cell] = 1
-                    grown = True
-        for cell in range(cells):
-            mask[cell] &= 1
-        return level
+    def region(self, frame):
+        """Mark the warm cells around the warmest one, and leave their box for box()."""
+        side = min(frame.width, frame.height)
+        map_region(self.heat, self.height, self.width, side, self.mask, self.corners)
 
-    def box(self, level, square):
-        """(x, y, width, height) of the marked region in the frame.
-
-        Its middle is the region's centre of warmth. The map says little about a thing's size: the
-        sides are the mean of the region's and of half the square.
-        """
-        heat, columns = self.heat, self.width
-        left, top, side, _ = square
-        weight = x = y = 0.0
-        x0, x1, y0, y1 = columns, 0, self.height, 0
-        for cell in range(self.cells):
-            if self.mask[cell]:
-                row, column = cell // columns, cell % columns
-                warmth = max(heat[cell] - level, 1e-6)
-                weight += warmth
-                x += warmth * (column + 0.5)
-                y += warmth * (row + 0.5)
-                x0, x1 = min(x0, column), max(x1, column + 1)
-                y0, y1 = min(y0, row), max(y1, row + 1)
-        width = ((x1 - x0) / columns + 0.5) / 2
-        height = ((y1 - y0) / self.height + 0.5) / 2
-        x = min(max(x / weight / columns - width / 2, 0), 1 - width)
-        y = min(max(y / weight / self.height - height / 2, 0), 1 - height)
-        return (
-            left + int(x * side + 0.5),
-            top + int(y * side + 0.5),
-            int(width * side + 0.5),
-            int(height * side + 0.5),
-        )
+    def box(self, frame):
+        """(x, y, width, height) of the marked region in the frame."""
+        side = min(frame.width, frame.height)
+        x, y, width, height = self.corners
+        return (frame.width - side) // 2 + x, (frame.height - side) // 2 + y, width, height
 
 
 def detect(frame, vocab, threshold=None):
@@ -171,47 +129,52 @@ def detect(frame, vocab, threshold=None):
 
     Best first; boxes in pixels of the frame, inside its centred square. A label is found where it
     wins against all others and the background, with at least `threshold` (None: the vocabulary's).
-    An empty list: nothing is. Costs one run of the encoder and a little more.
+    An empty list: nothing is. Costs one run of the encoder and a little more. Allocates the list
+    and nothing else.
     """
-    encoder, frame, work = _begin(frame, vocab)
-    work.run(encoder, frame, vocab)
+    work = _begin(vocab)
+    frame = as_frame(frame, work.encoder.size)
+    work.run(frame, vocab)
     if threshold is None:
         threshold = vocab.threshold
-    square = _square(frame)
-    peaks = list(work.peaks)[: len(vocab)]
-    found = []
-    for _ in range(min(_CANDIDATES, len(peaks))):
-        index = peaks.index(max(peaks))
-        peaks[index] = -1e9
+    ranking, scale, dim = vocab.ranking(), vocab.logit_scale, vocab.dim
+    embedding, found = work.embedding, []
+    for i in range(largest(work.peaks, len(vocab), _CANDIDATES, work.candidates)):
+        index = work.candidates[i]
         work.heat_of(vocab, index)
-        level = work.region()
-        map_mean(work.map, work.cells, work.mask, work.embedding)
-        best, _ = vocab.ranked(work.embedding, 1, threshold)
-        if best and best[0][0] == index:
-            found.append((vocab.labels[index], best[0][1], work.box(level, square)))
-    found.sort(key=lambda item: -item[1])
+        work.region(frame)
+        map_mean(work.map, work.cells, work.mask, embedding)
+        if ranking.best(embedding, dim, scale, threshold, 1) and ranking.number(0) == index:
+            score = ranking.score(0)
+            place = len(found)
+            while place and found[place - 1][1] < score:
+                place -= 1
+            found.insert(place, (vocab.labels[index], score, work.box(frame)))
     return found
 
 
 def heatmap(frame, label, vocab):
-    """How much of a label is where: a Heatmap, `h[row][column]`. label: its name or number."""
+    """How much of a label is where: a Heatmap, `h[row][column]`. label: its name or number.
+
+    Allocates the Heatmap and nothing else.
+    """
     index = vocab.index(label)
-    encoder, frame, work = _begin(frame, vocab)
-    work.run(encoder, frame, vocab)
-    heat = work.heat_of(vocab, index)
+    work = _begin(vocab)
+    frame = as_frame(frame, work.encoder.size)
+    work.run(frame, vocab)
+    heat = work.heat_of(vocab, index)[:]
     return Heatmap(vocab.labels[index], _square(frame), work.height, work.width, heat)
 
 
-def _begin(frame, vocab):
+def _begin(vocab):
     global _work
     encoder = loaded()
     encoder.check(vocab)
-    frame = as_frame(frame, encoder.size)
     rows = vocab.prototypes()[1]
-    if _work is None or _work.key != (encoder, rows):
+    if _work is None or _work.encoder is not encoder or _work.rows != rows:
         _work = None  # the old buffers are free before the new ones are taken
         _work = _Work(encoder, rows)
-    return encoder, frame, _work
+    return _work
 
 
 def _square(frame):

@@ -6,7 +6,7 @@ its answers: embeddings and maps are int8 buffers, vectors rows of 8 or 4 bits, 
 arrays given.
 """
 
-from math import sqrt
+from math import exp, sqrt
 
 from .rows import nibble, row_size, signed
 
@@ -47,6 +47,48 @@ def top(embedding, vectors, rows, stored_dim, bits, dim, count, index, cosines):
     for i, row in enumerate(order):
         index[i], cosines[i] = row, all_of_them[row]
     return len(order)
+
+
+def score_at(embedding, vectors, rows, stored_dim, bits, dim, index, count, out):
+    """Cosines of the rows that index lists."""
+    size, one = row_size(stored_dim, bits), [0.0]
+    for i in range(count):
+        vector = vectors[index[i] * size : (index[i] + 1) * size]
+        score(embedding, vector, 1, stored_dim, bits, dim, one)
+        out[i] = one[0]
+
+
+def weigh(cosines, index, count, factor):
+    """Cosines of the rows that index lists, times factor[0]."""
+    for i in range(count):
+        cosines[index[i]] *= factor[0]
+
+
+def largest(values, rows, count, index):
+    """The rows of the largest values, in order; returns how many."""
+    order = sorted(range(rows), key=lambda row: -values[row])[:count]
+    for i, row in enumerate(order):
+        index[i] = row
+    return len(order)
+
+
+def rank(cosines, labels, rows, how, scores, count, index):
+    """The softmax and the nearest labels in order; returns how many of them count.
+
+    how: scale and threshold.
+    """
+    scale, threshold = how
+    count = largest(cosines, labels, count, index)
+    nearest = max([cosines[i] for i in range(rows)] or [0])
+    total = sum([exp(scale * (cosines[i] - nearest)) for i in range(rows)])
+    for i in range(labels):
+        scores[i] = exp(scale * (cosines[i] - nearest)) / total
+    if not count or cosines[index[0]] < nearest:
+        return 0
+    sure = 0
+    while sure < count and scores[index[sure]] >= threshold:
+        sure += 1
+    return sure
 
 
 def map_peaks(cells_of, cells, vectors, rows, stored_dim, bits, dim, cosines, peaks, levels):
@@ -91,3 +133,47 @@ def map_mean(cells_of, cells, mask, out):
     for i, x in enumerate(sums):
         x = (2 * 127 * abs(x) + most) // (2 * most) * (-1 if x < 0 else 1)
         out[i] = x & 255 if bytewise else x
+
+
+def map_region(heat, height, width, side, mask, box):
+    """The connected cells around the warmest one that are warmer than the average: mask, box."""
+    values = list(heat)
+    cells = height * width
+    level, most = sum(values) / cells, max(values)
+    for cell in range(cells):
+        mask[cell] = 2 if values[cell] > level else 0  # 2: if connected
+    grown = [values.index(most)]
+    weight = x = y = 0
+    rows, columns = [], []
+    mask[grown[0]] = 1
+    while grown:
+        cell = grown.pop()
+        row, column = cell // width, cell % width
+        rows.append(row)
+        columns.append(column)
+        # warmth as an integer, so all machines draw the same box
+        warmth = int((values[cell] - level) / (most - level) * 65535) + 1 if most > level else 1
+        weight += warmth
+        x += warmth * (2 * column + 1)
+        y += warmth * (2 * row + 1)
+        for near, inside in (
+            (cell - 1, column > 0),
+            (cell + 1, column < width - 1),
+            (cell - width, row > 0),
+            (cell + width, row < height - 1),
+        ):
+            if inside and mask[near] == 2:
+                mask[near] = 1
+                grown.append(near)
+    for cell in range(cells):
+        mask[cell] &= 1
+    box[0], box[2] = _extent(x, weight, columns, width, side)
+    box[1], box[3] = _extent(y, weight, rows, height, side)
+
+
+def _extent(moment, weight, places, count, side):
+    # One side of a box, as native/tv_region.c explains it.
+    whole = 8 * weight * count
+    own = 2 * weight * (2 * (max(places) + 1 - min(places)) + count)
+    left = min(max(4 * moment - own // 2, 0), whole - own)
+    return [(2 * part * side + whole) // (2 * whole) for part in (left, own)]

@@ -3,19 +3,14 @@
 
 import struct
 from array import array
-from math import exp
 
 from . import tvp
+from .ranking import Ranking
 from .rows import nibble, row_size, signed, unit
-from .score import NATIVE, score
-from .score import top as best_rows
 
 # A photo is closer to photos of the same thing than to its word. This factor on the cosines of
 # shown prototypes makes both comparable: docs/design.md says how it was measured.
 _GAIN = 0.6
-_MANY = 512  # labels; from here on match() looks at a prefix first
-_PREFIX = 32
-_FINALISTS = 64
 
 
 class Vocab:
@@ -37,6 +32,7 @@ class Vocab:
 
     def _parse(self, data):
         path = self.path
+        self._prototypes = self._ranking = None  # both are made of what follows, once
         fields = tvp.check(data, path)
         size, self.fingerprint, labels, self.background, dim, self.bits, flags = (
             fields[3:4] + (fields[5:11])
@@ -68,7 +64,6 @@ class Vocab:
                 if count:
                     self._shots[i] = count
         self._sums = {}  # label number -> sum of the unit embeddings shown, array('f')
-        self._cosines = self._best = None
         self._changed = False
 
     @property
@@ -84,6 +79,7 @@ class Vocab:
                 % (dim, self._stored_dim, dim)
             )
         self._dim = dim
+        self._prototypes = None
         _, self._scale, self._threshold = tvp.level_at(self._levels, dim)
 
     @property
@@ -131,21 +127,28 @@ class Vocab:
 
         Labels first, then the background. The array is reused by the next call.
         """
-        vectors, rows, stored_dim, bits, dim = self.prototypes()
-        if self._cosines is None or len(self._cosines) != rows:
-            self._cosines = array("f", bytes(4 * rows))
-        if len(embedding) < dim:
-            raise ValueError("the embedding has %d numbers, dim is %d" % (len(embedding), dim))
-        out = self._cosines
-        score(embedding, vectors, rows, stored_dim, bits, dim, out)
-        for index in self._shots:
-            out[index] *= self._gain
-        return out
+        return self.ranking().compare(embedding, self._dim)
 
     def prototypes(self):
         """(rows, their number, numbers stored in each, bits, numbers in use), for the engine."""
-        rows = len(self.labels) + self.background
-        return self._vectors, rows, self._stored_dim, self.bits, self._dim
+        if self._prototypes is None:
+            rows = len(self.labels) + self.background
+            self._prototypes = self._vectors, rows, self._stored_dim, self.bits, self._dim
+        return self._prototypes
+
+    def ranking(self):
+        """What compares, with its buffers; another one once the prototypes have changed."""
+        if self._ranking is None:
+            self._ranking = Ranking(
+                self._vectors,
+                len(self.labels),
+                self.background,
+                self._stored_dim,
+                self.bits,
+                self._shots,
+                self._gain,
+            )
+        return self._ranking
 
     def match(self, embedding, top=3, coarse=None):
         """The best labels for an embedding: list of (label, score), best first, at most `top`.
@@ -153,71 +156,30 @@ class Vocab:
         The score is a probability: the softmax of logit_scale * cosine over all labels and the
         background. Labels under the threshold are left out. If that leaves none, or a background
         prototype is nearer than every label, the answer is [("unknown", p)]: p is 1 - the best
-        label's score.
+        label's score. Allocates the list and nothing else.
 
         coarse: with many labels all are compared at this prefix, and the 64 best once more at
         `dim`; the softmax is over these. None: a prefix of 32 from 512 labels on. 0: never.
         """
-        found, best = self.ranked(embedding, top, self.threshold, coarse)
-        if top < 1 or found:
-            return [(self.labels[index], score) for index, score in found]
-        return [("unknown", 1 - best)]
-
-    def ranked(self, embedding, top, threshold, coarse=None):
-        """What match() is made of: ([(label number, score), ...], the best label's score)."""
-        if coarse is None:
-            coarse = _PREFIX if NATIVE and len(self.labels) >= _MANY else 0
-        if coarse and len(self.labels) > _FINALISTS:
-            numbers, cosines = self._finalists(embedding, min(coarse, self._dim))
-        else:
-            # max() and index() run in C, and a list does not make a new float at every look
-            numbers, cosines = None, list(self.cosines(embedding))
-        nearest = max(cosines)
-        scale = self._scale
-        total = 0.0
-        for cosine in cosines:
-            total += exp(scale * (cosine - nearest))
-        labels = len(cosines) - self.background
-        best = max(cosines[:labels])
         found = []
-        if best == nearest:
-            del cosines[labels:]
-            for _ in range(min(top, labels)):
-                cosine = max(cosines)
-                at = cosines.index(cosine)
-                score = exp(scale * (cosine - nearest)) / total
-                if score < threshold:
-                    break
-                cosines[at] = -2.0  # below every cosine
-                found.append((numbers[at] if numbers else at, score))
-        return found, exp(scale * (best - nearest)) / total
+        if top < 1:
+            return found
+        ranking, dim, scale = self.ranking(), self._dim, self.logit_scale
+        count = ranking.best(embedding, dim, scale, self.threshold, top, coarse)
+        for i in range(count):
+            found.append((self.labels[ranking.number(i)], ranking.score(i)))
+        if not found:
+            found.append(("unknown", 1 - ranking.score(0)))
+        return found
 
-    def _finalists(self, embedding, prefix):
-        """Label numbers, and their cosines at `dim`, followed by those of the background."""
-        count = _FINALISTS
-        if self._best is None:
-            cosines = array("f", bytes(4 * count))
-            self._best = array("H", bytes(2 * count)), cosines, array("f", [0])
-        index, cosines, one = self._best
-        labels, size = len(self.labels), self._row_bytes
-        count = best_rows(
-            embedding,
-            self._vectors,
-            labels,
-            self._stored_dim,
-            self.bits,
-            prefix,
-            count,
-            index,
-            cosines,
-        )
-        numbers = sorted(set(index[:count]) | set(self._shots))  # what was shown is never left out
-        found = []
-        for row in numbers + list(range(labels, labels + self.background)):
-            vector = self._vectors[row * size : (row + 1) * size]
-            score(embedding, vector, 1, self._stored_dim, self.bits, self._dim, one)
-            found.append(one[0] * (self._gain if row in self._shots else 1))
-        return numbers, found
+    def match_into(self, embedding, scores):
+        """Every label's score into `scores`, array('f') of len(vocab), without allocating.
+
+        Returns the number of the best label, -1 where match() would say "unknown". All labels are
+        compared with all `dim` numbers.
+        """
+        ranking, dim, scale = self.ranking(), self._dim, self.logit_scale
+        return ranking.all(embedding, dim, scale, self.threshold, scores)
 
     # -- learning by showing ----------------------------------------------------------------
 
@@ -257,6 +219,7 @@ class Vocab:
         for i in range(dim):
             total[i] += shown[i]
         self._set_row(number, total)
+        self._ranking = None
         self._shots[number] = min(self._shots.get(number, 0) + 1, 65535)
         return self._shots[number]
 
@@ -269,6 +232,7 @@ class Vocab:
         size = self._row_bytes
         self._own = self._own[: number * size] + self._own[(number + 1) * size :]
         self._vectors = memoryview(self._own)
+        self._prototypes = self._ranking = None
         del self.labels[number]
         for table in (self._shots, self._sums):
             kept = [(i - (i > number), table[i]) for i in table if i != number]
@@ -321,6 +285,7 @@ class Vocab:
                 ) from None
             self._own, self.labels, self._changed = own, labels, True
             self._vectors = memoryview(own)
+            self._prototypes = self._ranking = None
 
     def _insert(self, label):
         if len(self.labels) == 65535:
@@ -331,6 +296,7 @@ class Vocab:
         own[:at] = self._vectors[:at]
         own[at + self._row_bytes :] = self._vectors[at:]
         self._own, self._vectors = own, memoryview(own)
+        self._prototypes = self._ranking = None
         self.labels.append(label)
         return len(self.labels) - 1
 

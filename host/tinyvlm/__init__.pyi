@@ -6,6 +6,7 @@ __all__: list[str]
 Encoder = api.Encoder
 Vocab = api.Vocab
 classify = api.classify
+classify_into = api.classify_into
 detect = api.detect
 embed = api.embed
 heatmap = api.heatmap

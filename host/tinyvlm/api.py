@@ -24,6 +24,7 @@ __all__ = [
     "Encoder",
     "Vocab",
     "classify",
+    "classify_into",
     "detect",
     "embed",
     "heatmap",
@@ -68,6 +69,12 @@ def classify(picture: Picture, vocab: Vocab, top: int = 3) -> list[tuple[str, fl
     exactly the encoder's size. Uses the centred square, as the boards do.
     """
     return _loaded().classify(to_frame(picture), vocab, top)
+
+
+def classify_into(picture: Picture, vocab: Vocab, scores: array) -> int:
+    """Every label's probability into `scores`; returns the best one's number, -1 for unknown."""
+    _loaded()
+    return device.classify_into(to_frame(picture), vocab, scores)
 
 
 def detect(

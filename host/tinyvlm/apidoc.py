@@ -21,7 +21,7 @@ DEVICE = ROOT / "device" / "tinyvlm"
 HOST = ROOT / "host" / "tinyvlm"
 # Sections: title, module, its public names in the order of the page.
 SECTIONS = (
-    ("Asking", "encoder", ("load", "classify", "embed")),
+    ("Asking", "encoder", ("load", "classify", "classify_into", "embed")),
     ("Where is it?", "locate", ("detect", "heatmap", "Heatmap")),
     ("Frames", "frame", ("Frame",)),
     ("Vocabularies", "vocab", ("Vocab",)),
@@ -29,7 +29,7 @@ SECTIONS = (
     ("What runs here", "about", ("info", "profile", "selftest", "Info", "Profile")),
     ("Encoders", "encoder", ("Encoder",)),
 )
-HIDDEN = {"prototypes", "ranked"}  # methods that the package's own modules call
+HIDDEN = {"prototypes", "ranking"}  # methods that the package's own modules call
 HEAD = """# API
 
 <!-- Made from docstrings and stubs by `python -m tinyvlm.apidoc docs/api.md`; change those. -->

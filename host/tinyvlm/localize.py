@@ -142,12 +142,12 @@ def by_detect(case: Case, vocab: Vocab) -> tuple[tuple[float, float], Rect, bool
     """(warmest cell's centre, box, found) of the true label, as detect() makes them."""
     index = vocab.index(case.name)
     frame = to_frame(case.image)
-    encoder, frame, work = locate._begin(frame, vocab)
-    work.run(encoder, frame, vocab)
-    square = locate._square(frame)
-    heat = work.heat_of(vocab, index)
-    grid = locate.Heatmap(case.name, square, work.height, work.width, heat)
-    box = work.box(work.region(), square)
+    work = locate._begin(vocab)
+    work.run(frame, vocab)
+    heat = work.heat_of(vocab, index)[:]
+    grid = locate.Heatmap(case.name, locate._square(frame), work.height, work.width, heat)
+    work.region(frame)
+    box = work.box(frame)
     found = any(label == case.name for label, _, _ in locate.detect(frame, vocab))
     return grid.peak(), box, found
 
