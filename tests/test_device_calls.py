@@ -395,17 +395,19 @@ def test_smoother(machines):
     )
 
 
-CALLS = ["embed(f)", "classify(f, v)", "detect(f, v)", "heatmap(f, 'motorcycle', v)", "profile(f)"]
+CALLS = ["embed(f)", "classify(f, v)", "classify_into(f, v, scores)", "detect(f, v)"]
+CALLS += ["heatmap(f, 'motorcycle', v)", "profile(f)"]
 
 
 def test_nothing_grows_and_what_a_call_costs(machines):
     board = machines[0]
     board.exec("import gc, virt\nv = tinyvlm.Vocab(ROM + '/words.tvp')\nf = picture('motorcycle')")
+    board.exec("from array import array\nscores = array('f', bytes(4 * len(v)))")
     print("\ncall                              instructions   bytes a frame")
     for call in CALLS:
         board.exec(
             f"def call():\n    tinyvlm.{call}\n"
-            "a = b = c = n = 0\n"  # the table of names has them now
+            "a = b = c = n = _ = 0\n"  # the table of names has them now
             "call(); call(); gc.collect()\na = gc.mem_alloc()\n"
             "call()\nb = gc.mem_alloc()\n"
             "for _ in range(5): call()\n"
