@@ -28,9 +28,11 @@ DEMO = "test_readme.py::test_the_demo_prints_what_is_shown"
 PROMPT = "test_readme.py::test_the_prompt"
 CLAIMED = {
     "make demo": DEMO,
-    "host/tinyvlm-pack --vocab device/examples/things.txt -o build/demo/things.tvp --no-unknown": (
-        DEMO
-    ),
+    (
+        "host/tinyvlm-pack --vocab device/examples/things.txt -o build/demo/things.tvp --dim 256"
+        " --no-unknown"
+    ): DEMO,
+    "--dim 256": DEMO,
     "mpremote connect PORT cp build/demo/things.tvp :": DEMO,
     "mpremote connect PORT run device/examples/detect.py": DEMO,
     ". .venv/bin/activate": "test_readme_commands.py::test_commands_on_the_path",
@@ -57,6 +59,7 @@ CLAIMED = {
     "tinyvlm-export base --tflite base.tflite": "test_readme_commands.py::test_export",
     "make max78000": "test_max78000_board.py::test_embeddings_are_the_pc_s",
     "host/tinyvlm-deploy pets.tvp": "test_readme.py::test_deploy_prints_what_is_shown",
+    "tinyvlm-deploy --engine": "test_deploy_engine.py::test_the_engine_is_copied_and_runs",
     "--port": "test_readme.py::test_deploy_prints_what_is_shown",
     "mpremote cp pets.tvp :": "test_readme.py::test_a_new_vocabulary_is_copied",
     ".venv/bin/python -m tinyvlm.board --romfs build/demo/rom.romfs": PROMPT,
