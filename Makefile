@@ -37,7 +37,7 @@ board: $(FIRMWARE) ## Build the virtual board's firmware (MPY_DIR=... for a Micr
 build/micropython.path: FORCE | packages
 	@MPY_DIR=$(MPY_DIR) boards/micropython.sh $@
 
-FIRMWARE_SOURCES := $(shell find $(BOARD_DIR) native/*.* native/max78000 device -type f)
+FIRMWARE_SOURCES := $(shell find $(BOARD_DIR) boards/qemu native/*.* native/max78000 device -type f)
 
 # Another MicroPython than last time starts from scratch.
 $(BOARD_BUILD)/%.path: build/micropython.path
@@ -63,7 +63,7 @@ MAX78000_BUILD := build/max78000
 
 max78000: $(MAX78000_BUILD)/qemu.bin ## Build the firmware of a MAX78000FTHR, build/max78000/firmware.bin
 
-$(MAX78000_BUILD)/qemu.bin: build/micropython.path $(shell find boards/MAX78000FTHR native/*.* native/max78000 device -type f)
+$(MAX78000_BUILD)/qemu.bin: build/micropython.path $(shell find boards/MAX78000FTHR boards/qemu native/*.* native/max78000 device -type f)
 	$(MAKE) -j$(JOBS) -C $$(cat $<)/mpy-cross PYTHON=$(PYTHON)
 	mpy=$$(cat $<) && $(MAKE) -j$(JOBS) -C $$mpy/ports/qemu BOARD=MAX78000FTHR \
 		BOARD_DIR=$(CURDIR)/boards/MAX78000FTHR BUILD=$(abspath $(MAX78000_BUILD)) \

@@ -67,6 +67,10 @@ void console_putc(uint8_t c);
 // pin.c: function 0 is GPIO. Port 0 ... 2.
 void pin_function(uint32_t port, uint32_t pin, uint32_t function);
 
+// What C code below MicroPython's last stack check may need: littlefs, printing, interrupts.
+#define STACK_MARGIN (3072)
+
+// ../qemu/main.c
 int board_main(void);
 
 #endif // BOARD_H

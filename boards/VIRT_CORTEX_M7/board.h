@@ -29,6 +29,10 @@ void flash_init(void);
 // startup.c: the value of "name=..." on QEMU's semihosting command line, or NULL.
 const char *board_option(const char *name);
 
+// What C code below MicroPython's last stack check may need: littlefs, printing, the console's interrupt.
+#define STACK_MARGIN (4096)
+
+// ../qemu/main.c
 int board_main(void);
 
 #endif // BOARD_H

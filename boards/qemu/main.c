@@ -29,9 +29,6 @@ static void run_repl(void) {
     }
 }
 
-// What C code below the last stack check may need: littlefs, printing, the console's interrupt.
-#define STACK_MARGIN (4096)
-
 int board_main(void) {
     mp_cstack_init_with_top(_estack, (size_t)(_estack - _sstack) - STACK_MARGIN);
     for (;;) {
