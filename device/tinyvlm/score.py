@@ -2,49 +2,22 @@
 """Comparing embeddings with prototypes: by the engine, or in plain Python where there is none."""
 
 try:
-    from _tinyvlm import (
-        crc32,
-        largest,
-        map_heat,
-        map_mean,
-        map_peaks,
-        map_region,
-        rank,
-        score,
-        score_at,
-        top,
-        weigh,
-    )
+    import _tinyvlm as _engine
 
-    NATIVE = True
-except ImportError:  # stock firmware, CircuitPython: slower, the same answers
-    from .slow import (
-        crc32,
-        largest,
-        map_heat,
-        map_mean,
-        map_peaks,
-        map_region,
-        rank,
-        score,
-        score_at,
-        top,
-        weigh,
-    )
-
+    NATIVE = hasattr(_engine, "rank")  # an engine older than this package has not all of it
+except ImportError:  # stock firmware, CircuitPython
     NATIVE = False
+if not NATIVE:
+    from . import slow as _engine  # slower, the same answers
 
-__all__ = (
-    "NATIVE",
-    "crc32",
-    "largest",
-    "map_heat",
-    "map_mean",
-    "map_peaks",
-    "map_region",
-    "rank",
-    "score",
-    "score_at",
-    "top",
-    "weigh",
-)
+crc32 = _engine.crc32
+largest = _engine.largest
+map_heat = _engine.map_heat
+map_mean = _engine.map_mean
+map_peaks = _engine.map_peaks
+map_region = _engine.map_region
+rank = _engine.rank
+score = _engine.score
+score_at = _engine.score_at
+top = _engine.top
+weigh = _engine.weigh

@@ -43,10 +43,10 @@ def top(embedding, vectors, rows, stored_dim, bits, dim, count, index, cosines):
     """The best rows, in order; returns how many."""
     all_of_them = [0.0] * rows
     score(embedding, vectors, rows, stored_dim, bits, dim, all_of_them)
-    order = sorted(range(rows), key=lambda row: -all_of_them[row])[:count]
-    for i, row in enumerate(order):
-        index[i], cosines[i] = row, all_of_them[row]
-    return len(order)
+    found = largest(all_of_them, rows, count, index)
+    for i in range(found):
+        cosines[i] = all_of_them[index[i]]
+    return found
 
 
 def score_at(embedding, vectors, rows, stored_dim, bits, dim, index, count, out):
