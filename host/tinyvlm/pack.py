@@ -107,8 +107,7 @@ def build(
 def logit_scale(info: dict, dim: int) -> float:
     """The factor on cosines that training found for `dim` numbers, or between two it tried."""
     known = {int(key): value for key, value in info.get("logit_scale", {}).items()} or {64: 20.0}
-    dims = sorted(known)
-    return float(np.interp(np.log(dim), np.log(dims), [known[d] for d in dims]))
+    return background.interpolate(known, dim)
 
 
 def main(argv: list[str] | None = None) -> int:

@@ -27,9 +27,9 @@ from PIL import Image
 from tqdm import tqdm
 
 from tinyvlm.train import augment, labels, shards
+from tinyvlm.train.teacher import SHORTEST
 
-SIDE = 112  # pixels; also the short side of the photos that these views are of
-SHORTEST = 100  # smaller photos (short side) have no views
+SIDE = 112  # pixels: a view must not be too small for the teacher
 AREA = (0.5, 1.0)  # part of a photo that a crop shows
 MIXED = 0.5  # share of views that are mixtures ...
 PART = (0.25, 0.75)  # ... of which the second photo is so much
