@@ -5,7 +5,6 @@ import io
 import json
 import subprocess
 import sys
-import tarfile
 from array import array
 from collections import Counter
 from xml.etree import ElementTree
@@ -13,6 +12,7 @@ from xml.etree import ElementTree
 import numpy as np
 import pytest
 from PIL import Image
+from tars import write
 
 from tinyvlm import eval as evaluation
 from tinyvlm import intake, labelled, reference, tvlm
@@ -62,15 +62,6 @@ def png(pixels):
     return file.getvalue()
 
 
-def write_shard(path, files):
-    with tarfile.open(path, "w:gz" if path.suffix == ".gz" else "w") as tar:
-        for name, content in files:
-            info = tarfile.TarInfo(name)
-            info.size = len(content)
-            tar.addfile(info, io.BytesIO(content))
-    return path
-
-
 def files_of(samples):
     for key, name, pixels, box in samples:
         yield f"{key}.png", png(pixels)
@@ -83,8 +74,8 @@ def files_of(samples):
 def shards(tmp_path_factory, samples):
     """A folder with the photos in pets-000.tar.gz and pets-001.tar."""
     folder = tmp_path_factory.mktemp("shards")
-    write_shard(folder / "pets-000.tar.gz", files_of(samples[:10]))
-    write_shard(folder / "pets-001.tar", files_of(samples[10:]))
+    write(folder / "pets-000.tar.gz", files_of(samples[:10]))
+    write(folder / "pets-001.tar", files_of(samples[10:]))
     return folder
 
 
@@ -267,7 +258,7 @@ def test_the_table(report, shards, model, capsys):
 def test_words_for_class_names(samples, model, tmp_path, capsys):
     files = [("a.png", png(samples[0][2])), ("a.txt", b"Meerschwein")]
     files += [("b.png", png(samples[1][2])), ("b.json", b'{"label": "cat"}')]
-    shard = write_shard(tmp_path / "two.tar", files)
+    shard = write(tmp_path / "two.tar", files)
     argv = ["--data", str(shard), "--model", str(model), "--json"]
     assert evaluation.main(argv) == 2
     err = capsys.readouterr().err
@@ -284,19 +275,19 @@ def test_words_for_class_names(samples, model, tmp_path, capsys):
 def test_photos_that_cannot_be_read_are_left_out(samples, model, tmp_path, capsys):
     files = [("a.png", png(samples[0][2])), ("a.txt", b"cat")]
     files += [("b.png", b"broken"), ("b.txt", b"dog"), ("c.png", png(samples[1][2]))]
-    shard = write_shard(tmp_path / "bad.tar", files)
+    shard = write(tmp_path / "bad.tar", files)
     argv = ["--data", str(shard), "--model", str(model), "--json"]
     assert evaluation.main(argv) == 0
     out, err = capsys.readouterr()
     assert f"bad: 2 photos left out; {shard}: b: cannot identify image" in err
     assert json.loads(out)["reports"][0]["skipped"] == 2
-    write_shard(shard, files[2:4])
+    write(shard, files[2:4])
     assert evaluation.main(argv) == 2
     assert "bad: no photo in it can be read; the first: " in capsys.readouterr().err
 
 
 def truncated(folder, samples):
-    file = write_shard(folder / "cut.tar.gz", files_of(samples))
+    file = write(folder / "cut.tar.gz", files_of(samples))
     raw = file.read_bytes()
     file.write_bytes(raw[: len(raw) // 2])
 

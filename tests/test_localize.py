@@ -3,11 +3,11 @@
 
 import io
 import json
-import tarfile
 
 import numpy as np
 import pytest
 from PIL import Image
+from tars import write
 
 from tinyvlm import fewshot, localize
 from tinyvlm.photos import photos
@@ -15,18 +15,15 @@ from tinyvlm.photos import photos
 
 def shard(path, samples):
     """A shard with (image, name, box) samples."""
-    with tarfile.open(path, "w:gz") as tar:
-        for number, (image, name, box) in enumerate(samples):
-            picture = io.BytesIO()
-            image.save(picture, "PNG")
-            files = {"png": picture.getvalue(), "txt": name.encode()}
-            if box:
-                files["json"] = json.dumps({"box_xyxy": box}).encode()
-            for kind, content in files.items():
-                member = tarfile.TarInfo(f"{number:03d}.{kind}")
-                member.size = len(content)
-                tar.addfile(member, io.BytesIO(content))
-    return path
+    files = []
+    for number, (image, name, box) in enumerate(samples):
+        picture = io.BytesIO()
+        image.save(picture, "PNG")
+        files.append((f"{number:03d}.png", picture.getvalue()))
+        files.append((f"{number:03d}.txt", name.encode()))
+        if box:
+            files.append((f"{number:03d}.json", json.dumps({"box_xyxy": box}).encode()))
+    return write(path, files)
 
 
 def test_overlap_of_boxes():

@@ -3,7 +3,6 @@
 
 import io
 import json
-import tarfile
 
 import nets
 import numpy as np
@@ -13,6 +12,7 @@ torch = pytest.importorskip("torch", reason="torch is not installed (extra `trai
 
 import _tinyvlm  # noqa: E402
 from PIL import Image  # noqa: E402
+from tars import write  # noqa: E402
 
 from tinyvlm import reference, samples, tvlm  # noqa: E402
 from tinyvlm.graph import Conv, Quant  # noqa: E402
@@ -210,16 +210,15 @@ def run(tmp_path_factory):
     """The folder of a run of a few steps on striped pictures, with shards and text vectors."""
     folder = tmp_path_factory.mktemp("quantize")
     rng = np.random.default_rng(0)
-    with tarfile.open(folder / "stripes-000.tar", "w") as tar:
-        for i in range(240):
-            pixels = rng.integers(0, 90, (40 + i % 9, 60, 3)).astype(np.uint8)
-            pixels[:: 2 + i % 4, :, i % 3] += 150
-            image = io.BytesIO()
-            Image.fromarray(pixels).save(image, "WEBP")
-            for name, content in (("webp", image.getvalue()), ("txt", CLASSES[i % 4].encode())):
-                info = tarfile.TarInfo(f"{i:05}.{name}")
-                info.size = len(content)
-                tar.addfile(info, io.BytesIO(content))
+    files = []
+    for i in range(240):
+        pixels = rng.integers(0, 90, (40 + i % 9, 60, 3)).astype(np.uint8)
+        pixels[:: 2 + i % 4, :, i % 3] += 150
+        image = io.BytesIO()
+        Image.fromarray(pixels).save(image, "WEBP")
+        files.append((f"{i:05}.webp", image.getvalue()))
+        files.append((f"{i:05}.txt", CLASSES[i % 4].encode()))
+    write(folder / "stripes-000.tar", files)
     names = sorted({*CLASSES, *labels.ABOVE, *labels.held_out_names()})
     names += [f"thing {i}" for i in range(600 - len(names))]
     vectors = rng.normal(size=(606, 512)) + 2

@@ -4,7 +4,6 @@
 import gzip
 import io
 import json
-import tarfile
 from collections import Counter
 from pathlib import Path
 
@@ -13,6 +12,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from PIL import Image
+from tars import write
 
 torch = pytest.importorskip("torch", reason="torch is not installed (extra `train`)")
 pytest.importorskip("webdataset", reason="webdataset is not installed (extra `train`)")
@@ -30,16 +30,6 @@ def picture(number, kind="WEBP", side=20):
     file = io.BytesIO()
     Image.fromarray(pixels).save(file, kind)
     return file.getvalue()
-
-
-def write(path, files):
-    """A shard of (name, bytes); compressed if its name says so."""
-    with tarfile.open(path, "w:gz" if path.name.endswith(".gz") else "w") as tar:
-        for name, content in files:
-            info = tarfile.TarInfo(name)
-            info.size = len(content)
-            tar.addfile(info, io.BytesIO(content))
-    return path
 
 
 def samples(n, first=0):

@@ -5,11 +5,11 @@ import importlib
 import io
 import json
 import logging
-import tarfile
 
 import numpy as np
 import pytest
 from PIL import Image
+from tars import write
 
 torch = pytest.importorskip("torch", reason="torch is not installed (extra `train`)")
 pytest.importorskip("safetensors", reason="safetensors is not installed (extra `train`)")
@@ -31,14 +31,6 @@ def picture(number, side=40, kind="WEBP"):
     file = io.BytesIO()
     Image.fromarray(rng.integers(0, 256, (side, side + 9, 3), np.uint8)).save(file, kind)
     return file.getvalue()
-
-
-def write(path, files):
-    with tarfile.open(path, "w:gz" if path.name.endswith(".gz") else "w") as tar:
-        for name, content in files:
-            info = tarfile.TarInfo(name)
-            info.size = len(content)
-            tar.addfile(info, io.BytesIO(content))
 
 
 @pytest.fixture(scope="module")

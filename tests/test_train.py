@@ -8,13 +8,13 @@ import signal
 import socket
 import subprocess
 import sys
-import tarfile
 import time
 from pathlib import Path
 
 import numpy as np
 import pytest
 from PIL import Image
+from tars import write
 
 torch = pytest.importorskip("torch", reason="torch is not installed (extra `train`)")
 
@@ -25,12 +25,6 @@ from tinyvlm.train.place import Place  # noqa: E402
 HOST = Path(__file__).parents[1] / "host"
 CLASSES = ("cat", "rocket", "coin", "umbrella")  # the last is one that training sets aside
 ALONE = os.environ | {"OMP_NUM_THREADS": "1", "PYTHONPATH": str(HOST)}
-
-
-def add(tar, name, content):
-    info = tarfile.TarInfo(name)
-    info.size = len(content)
-    tar.addfile(info, io.BytesIO(content))
 
 
 def picture(i, rng):
@@ -48,10 +42,11 @@ def folder(tmp_path_factory):
     folder = tmp_path_factory.mktemp("data")
     rng = np.random.default_rng(0)
     for shard in range(2):
-        with tarfile.open(folder / f"stripes-{shard:03}.tar.gz", "w:gz") as tar:
-            for i in range(120):
-                add(tar, f"{i:05}.webp", picture(i, rng))
-                add(tar, f"{i:05}.txt", CLASSES[i % 4].encode())
+        files = []
+        for i in range(120):
+            files.append((f"{i:05}.webp", picture(i, rng)))
+            files.append((f"{i:05}.txt", CLASSES[i % 4].encode()))
+        write(folder / f"stripes-{shard:03}.tar.gz", files)
     names = sorted({*CLASSES, *labels.ABOVE, *labels.held_out_names()})
     names += [f"thing {i}" for i in range(600 - len(names))]
     vectors = rng.normal(size=(606, 512)) + 2
@@ -184,11 +179,12 @@ def test_bad_shards_and_images_are_counted(folder, tmp_path):
     whole = (folder / "stripes-001.tar.gz").read_bytes()
     (tmp_path / "cut-000.tar.gz").write_bytes(whole[: len(whole) // 2])
     rng = np.random.default_rng(1)
-    with tarfile.open(tmp_path / "odd-000.tar", "w") as tar:
-        for i in range(40):
-            add(tar, f"{i}.jpg", b"no picture" if i % 8 == 0 else picture(i, rng))
-            add(tar, f"{i}.txt", CLASSES[i % 4].encode())
-        add(tar, "lonely.webp", picture(1, rng))
+    files = []
+    for i in range(40):
+        files.append((f"{i}.jpg", b"no picture" if i % 8 == 0 else picture(i, rng)))
+        files.append((f"{i}.txt", CLASSES[i % 4].encode()))
+    files.append(("lonely.webp", picture(1, rng)))
+    write(tmp_path / "odd-000.tar", files)
     data = f"{folder}/stripes-000.tar.gz::{tmp_path}/*-000.tar*"
     arguments = options(folder, tmp_path, "bad", "--train-data", data, "--epochs", "1")
     assert main.main(arguments) == 0
@@ -200,10 +196,11 @@ def test_captions_and_a_teacher(folder, tmp_path):
     """No class names at all: embeddings of a teacher, and its vectors of the captions."""
     rng = np.random.default_rng(2)
     points = rng.normal(size=(4, 300)).astype(np.float16)  # one a class
-    with tarfile.open(tmp_path / "web-000.tar", "w") as tar:
-        for i in range(320):
-            add(tar, f"{i}.jpg", picture(i, rng))
-            add(tar, f"{i}.json", json.dumps({"caption": f"stripes, number {i}"}).encode())
+    files = []
+    for i in range(320):
+        files.append((f"{i}.jpg", picture(i, rng)))
+        files.append((f"{i}.json", json.dumps({"caption": f"stripes, number {i}"}).encode()))
+    write(tmp_path / "web-000.tar", files)
     rows = [i % 4 for i in range(320)]
     noise = rng.normal(size=(2, 320, 300)).astype(np.float16)
     vectors = {k: points[rows] + noise[j] / 4 for j, k in enumerate(("image", "text"))}

@@ -2,12 +2,12 @@
 """Views of photos for a teacher: shards with crops and mixtures, none of what is set aside."""
 
 import io
-import tarfile
 from collections import Counter
 
 import numpy as np
 import pytest
 from PIL import Image
+from tars import write
 
 pytest.importorskip("torch", reason="torch is not installed (extra `train`)")
 
@@ -17,25 +17,18 @@ CLASSES = ("cat", "rocket", "umbrella")  # the last is one that training sets as
 COLOURS = ((200, 0, 0), (0, 200, 0), (0, 0, 200))
 
 
-def add(tar, name, content):
-    info = tarfile.TarInfo(name)
-    info.size = len(content)
-    tar.addfile(info, io.BytesIO(content))
-
-
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory):
     """60 photos of one colour a class, every sixth of them too small, and one broken file."""
     folder = tmp_path_factory.mktemp("photos")
-    with tarfile.open(folder / "photos-000.tar", "w") as tar:
-        for i in range(60):
-            size = (90, 140) if i % 6 == 5 else (130, 110)
-            file = io.BytesIO()
-            Image.new("RGB", size, COLOURS[i % 3]).save(file, "JPEG")
-            add(tar, f"{i:03}.jpg", file.getvalue())
-            add(tar, f"{i:03}.txt", CLASSES[i % 3].encode())
-        add(tar, "broken.jpg", b"no picture")
-        add(tar, "broken.txt", b"cat")
+    files = [("broken.jpg", b"no picture"), ("broken.txt", b"cat")]
+    for i in range(60):
+        size = (90, 140) if i % 6 == 5 else (130, 110)
+        file = io.BytesIO()
+        Image.new("RGB", size, COLOURS[i % 3]).save(file, "JPEG")
+        files.append((f"{i:03}.jpg", file.getvalue()))
+        files.append((f"{i:03}.txt", CLASSES[i % 3].encode()))
+    write(folder / "photos-000.tar", files)
     return folder
 
 
