@@ -13,7 +13,7 @@ from mpremote.transport_serial import SerialTransport
 from tinyvlm.board import Board
 
 TOP = Path(__file__).resolve().parents[1]
-LIMIT = 120  # seconds for one test that uses the board
+LIMIT = 300  # seconds for one test that uses the board: ends a hang, however slow the machine
 
 
 def pytest_addoption(parser):
@@ -27,11 +27,11 @@ class BoardUnderTest(Board):
 
     transport = None
 
-    def exec(self, code: str, timeout: float = 30) -> str:
+    def exec(self, code: str, timeout: float = 60) -> str:
         """Runs code on the board, in this process; returns what it printed."""
         if self.transport is None:
             self.transport = SerialTransport(self.port)
-            self.transport.enter_raw_repl(soft_reset=False)
+            self.transport.enter_raw_repl(soft_reset=False, timeout_overall=60)
         out, err = self.transport.exec_raw(code, timeout=timeout)
         if err:
             raise AssertionError(f"on the board:\n{err.decode()}")
@@ -41,6 +41,24 @@ class BoardUnderTest(Board):
         """The value of an expression on the board."""
         return eval(self.exec(f"print(repr(({expression})))"))
 
+    def begin(self, code: str) -> None:
+        """Runs code on the board and returns once it runs, not when it ends: see `interrupt`.
+
+        The board says "OK" before it compiles, and a Ctrl-C that comes that early interrupts
+        nothing: so the code's first words are awaited.
+        """
+        if self.transport is None:
+            self.exec("")
+        self.transport.exec_raw_no_follow(f"print('begun')\n{code}")
+        said = self.transport.read_until(1, b"begun\r\n", timeout=60)
+        assert said == b"begun\r\n", said
+
+    def interrupt(self) -> None:
+        """Sends Ctrl-C to what `begin` started, which must end by it."""
+        self.transport.serial.write(b"\x03")
+        _, error = self.transport.follow(timeout=60)
+        assert b"KeyboardInterrupt" in error
+
     def disconnect(self) -> None:
         """Leaves the port to others."""
         if self.transport is not None:
@@ -48,7 +66,7 @@ class BoardUnderTest(Board):
             self.transport.close()
             self.transport = None
 
-    def mpremote(self, *arguments, timeout: float = 30, check: bool = True) -> str:
+    def mpremote(self, *arguments, timeout: float = 100, check: bool = True) -> str:
         """Runs `mpremote connect PORT arguments...`; returns its output."""
         self.disconnect()
         command = [sys.executable, "-m", "mpremote", "connect", self.port, *map(str, arguments)]

@@ -74,11 +74,9 @@ def test_romfs_image_at_start(start_board, tmp_path):
 @pytest.mark.parametrize("code", ["while True: pass", "import time; time.sleep(600)"])
 def test_ctrl_c_returns_to_the_repl(board, code):
     board.exec("kept = 1")
-    board.transport.exec_raw_no_follow(code)
+    board.begin(code)
     time.sleep(0.2)
-    board.transport.serial.write(b"\x03")
-    out, err = board.transport.follow(timeout=5)
-    assert b"KeyboardInterrupt" in err
+    board.interrupt()
     assert board.exec("print(kept)") == "1"
 
 
@@ -92,7 +90,7 @@ def test_soft_reset(board):
 def test_hard_reset(board):
     board.exec("variable = 1; open('kept', 'w').close()")
     board.mpremote("reset")
-    time.sleep(0.3)
+    time.sleep(2)  # it resets after 0.1 s; a Ctrl-C before that would keep it from doing so
     assert board.eval("'variable' in globals()") is False
     assert board.exec("import os; print(os.listdir())") == "['kept']"
 
@@ -132,9 +130,9 @@ def test_recursion_is_an_exception(board):
     ],
 )
 def test_a_fault_ends_the_board_and_says_why(board, code, register):
-    output = board.mpremote("exec", "import machine; " + code, check=False, timeout=10)
+    output = board.mpremote("exec", "import machine; " + code, check=False)
     assert "Error" in output or "rror:" in output
-    assert board.wait(timeout=5) == 1
+    assert board.wait(timeout=60) == 1
     assert register in board.stderr()
 
 
@@ -167,11 +165,13 @@ def test_plug_pulled_while_writing(start_board, tmp_path):
         "while True:\n"
         "    n += 1\n"
         "    with open('counter', 'w') as f: f.write(str(n))\n"
+        "    print('.', end='')\n"
     )
     last = 0
     for turn in range(8):
-        board.transport.exec_raw_no_follow(write)
-        time.sleep(0.05 + 0.013 * turn)
+        board.begin(write)
+        assert board.transport.read_until(1, b".") == b"."
+        time.sleep(0.013 * turn)
         board.close()
         board = start_board(flash=flash)
         now = board.eval("int(open('counter').read())")
@@ -221,10 +221,9 @@ def test_ticks_cpu_are_instructions(start_board):
 def test_ctrl_c_while_counting(start_board):
     board = start_board(icount=True)
     board.exec("import virt\ndef forever():\n while True: pass")
-    board.transport.exec_raw_no_follow("virt.count(forever)")
+    board.begin("virt.count(forever)")
     time.sleep(0.2)
-    board.transport.serial.write(b"\x03")
-    assert b"KeyboardInterrupt" in board.transport.follow(timeout=5)[1]
+    board.interrupt()
 
 
 def test_no_count_without_icount(board):
@@ -247,10 +246,10 @@ def test_command_prints_the_port_and_cleans_up(firmware, tmp_path):
     try:
         assert process.stdout.readline() == f"mpremote connect {link}\n"
         mpremote = [sys.executable, "-m", "mpremote", "connect", link, "exec", "print(1)"]
-        assert subprocess.run(mpremote, capture_output=True, timeout=30).stdout == b"1\r\n"
+        assert subprocess.run(mpremote, capture_output=True, timeout=60).stdout == b"1\r\n"
     finally:
         process.send_signal(signal.SIGTERM)
-        assert process.wait(timeout=10) == 0
+        assert process.wait(timeout=60) == 0
     assert not os.path.lexists(link)
 
 
@@ -266,7 +265,7 @@ def test_command_prints_the_port_and_cleans_up(firmware, tmp_path):
 def test_what_is_missing_is_one_sentence(firmware, tmp_path, arguments, sentence):
     (tmp_path / "small").write_text("small")
     done = subprocess.run(
-        [*COMMAND, *arguments], cwd=tmp_path, capture_output=True, text=True, timeout=20
+        [*COMMAND, *arguments], cwd=tmp_path, capture_output=True, text=True, timeout=60
     )
     assert done.returncode == 2
     assert sentence in done.stderr and done.stderr.count("\n") == 1

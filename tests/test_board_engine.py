@@ -186,11 +186,9 @@ def forever():
         e.embed(frame, 96, 96, 0, 0, out)
 """)
     for delay in (0.05, 0.1, 0.17):
-        board.transport.exec_raw_no_follow("forever()")
+        board.begin("forever()")
         time.sleep(delay)
-        board.transport.serial.write(b"\x03")
-        _, err = board.transport.follow(timeout=5)
-        assert b"KeyboardInterrupt" in err
+        board.interrupt()
         assert board.eval("e.selftest()") is True
     board.mpremote("soft-reset")
     board.exec("import _tinyvlm; e = _tinyvlm.Encoder(memoryview(open('/rom/b.tvlm', 'rb')))")

@@ -94,7 +94,7 @@ def test_examples_and_main_run(board, pets, tmp_path):
     assert files(board) == ["detect.py", "main.py", "pets.tvp"]
     assert "Vocab(2 labels" in board.mpremote("exec", "import detect")
     board.mpremote("reset")
-    time.sleep(0.5)
+    time.sleep(2)
     board.exec("pass")  # its output was read by mpremote or lost; the file is what counts
     assert board.exec("import main") == "main runs"
 

@@ -164,6 +164,6 @@ def test_command_is_cut_off(powered, tmp_path, backend):
         assert line, process.stderr.read()
     time.sleep(0.03)
     board.kill()
-    _, err = process.communicate(timeout=30)
+    _, err = process.communicate(timeout=100)
     assert process.returncode == 2 and err.count("\n") == 1 and "unplugged?" in err, err
     assert after_reboot(powered)[0] in (OLD, NEW)

@@ -172,11 +172,9 @@ def test_ctrl_c_soft_reset_and_a_second_load(start_board, rom):
     board = start_board(romfs=rom)
     load_photo(board, "rocket")
     first = board.eval("list(tinyvlm.embed(frame))[:8]")
-    board.transport.exec_raw_no_follow("while True: tinyvlm.embed(frame)")
+    board.begin("while True: tinyvlm.embed(frame)")
     time.sleep(0.3)
-    board.transport.serial.write(b"\x03")
-    _, error = board.transport.follow(timeout=10)
-    assert b"KeyboardInterrupt" in error
+    board.interrupt()
     assert board.eval("list(tinyvlm.embed(frame))[:8]") == first
     board.mpremote("soft-reset")
     load_photo(board, "rocket")

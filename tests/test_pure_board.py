@@ -64,7 +64,7 @@ def test_the_board_without_our_c(start_board, rom):
     for name, expected in want.items():
         board.exec(f"e = tinyvlm.load('/rom/{name}.tvlm'); gc.collect()")
         assert board.eval("e._engine.backend") == "python" and board.eval("e.in_place")
-        board.exec("n = virt.instructions(); out = tinyvlm.embed(frame)", timeout=110)
+        board.exec("n = virt.instructions(); out = tinyvlm.embed(frame)", timeout=200)
         spent = board.eval("virt.instructions() - n")
         got = board.eval("list(out)")
         bad = sum(a != b for a, b in zip(got, expected, strict=True))

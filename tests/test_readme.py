@@ -97,7 +97,7 @@ def typed_at_the_prompt(port, commands):
         os.close(slave)
 
         def answer():
-            out, end = b"", time.monotonic() + 20
+            out, end = b"", time.monotonic() + 60
             while not out.endswith(PROMPT.encode()):
                 assert time.monotonic() < end, f"no prompt after {out!r}"
                 if select.select([master], [], [], 0.1)[0]:
@@ -108,7 +108,7 @@ def typed_at_the_prompt(port, commands):
             while b"exit this shell" not in os.read(master, 65536):
                 pass
             # It greets before it makes the terminal raw, which drops what was typed till then.
-            end = time.monotonic() + 20
+            end = time.monotonic() + 60
             while termios.tcgetattr(master)[3] & termios.ECHO:
                 assert time.monotonic() < end, "mpremote's terminal does not become raw"
                 time.sleep(0.01)

@@ -82,7 +82,7 @@ def results(run):
 def refusal(arguments):
     """(exit code, what it says) of a command that refuses."""
     process = start(arguments)
-    said, _ = process.communicate(timeout=100)
+    said, _ = process.communicate(timeout=300)
     return process.returncode, said
 
 
@@ -137,7 +137,7 @@ def test_a_killed_run_resumes_to_the_same_weights(folder, tmp_path):
     more = ("--train-num-samples", "500", "--learn-matrix", "--zeroshot-frequency", "0")
     whole = start(options(folder, tmp_path, "whole", *more))
     halved = start(options(folder, tmp_path, "halved", *more))
-    until = time.monotonic() + 100
+    until = time.monotonic() + 300
     while not (tmp_path / "halved" / "checkpoints" / "epoch_2.safetensors").exists():
         assert halved.poll() is None and time.monotonic() < until, halved.stdout.read()
         time.sleep(0.02)
@@ -146,9 +146,9 @@ def test_a_killed_run_resumes_to_the_same_weights(folder, tmp_path):
     assert halved.wait() == -signal.SIGKILL
     assert len(results(tmp_path / "halved")) < 4
     halved = start(options(folder, tmp_path, "halved", *more, "--resume", "latest"))
-    said, _ = halved.communicate(timeout=100)
+    said, _ = halved.communicate(timeout=300)
     assert halved.returncode == 0 and "going on after epoch" in said, said
-    whole.communicate(timeout=100)
+    whole.communicate(timeout=300)
     for file in ("epoch_latest", "optimizer_4"):
         a, b = (
             checkpoint.read(tmp_path / name / "checkpoints" / f"{file}.safetensors")[0]
