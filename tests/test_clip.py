@@ -1,12 +1,14 @@
 # SPDX-License-Identifier: MIT
 """The open_clip path on a small random model: nothing is downloaded."""
 
+import importlib
+import json
 import sys
 
 import numpy as np
 import pytest
 
-from tinyvlm.clip import OpenClipText
+from tinyvlm.clip import OpenClipText, create_model
 from tinyvlm.text import TextSpace
 
 torch = pytest.importorskip("torch", reason="torch is not installed (extra `train`)")
@@ -80,6 +82,27 @@ def test_unknown_tags_are_named(open_clip):
         OpenClipText.create("ViT-B-32", "nonsense")
     with pytest.raises(ValueError, match="no such model"):
         OpenClipText.create("nonsense", "openai")
+
+
+@pytest.mark.parametrize(
+    ("tag", "activation"), [("openai", "QuickGELU"), ("laion2b_s34b_b79k", "GELU")]
+)
+def test_weights_get_the_activation_they_were_trained_with(
+    open_clip, monkeypatch, tmp_path, tag, activation
+):
+    """open_clip itself takes GELU for both, and only warns."""
+    factory = importlib.import_module("open_clip.factory")
+    tiny = tmp_path / "tiny-of-clip.json"
+    tiny.write_text(json.dumps(TINY))
+    open_clip.add_model_config(tiny)
+    about = open_clip.get_pretrained_cfg("ViT-B-32", tag)
+    monkeypatch.setattr(open_clip, "get_pretrained_cfg", lambda *_: about)
+    monkeypatch.setattr(factory, "get_pretrained_cfg", lambda *_: about)
+    monkeypatch.setattr(factory, "download_pretrained", lambda *_, **__: "weights")
+    monkeypatch.setattr(factory, "load_checkpoint", lambda *_, **__: None)
+    model = create_model("tiny-of-clip", tag)
+    for tower in (model.visual.transformer, model.transformer):
+        assert type(tower.resblocks[0].mlp.gelu).__name__ == activation
 
 
 @pytest.mark.parametrize(

@@ -44,7 +44,7 @@ class OpenClipText:
                 + (f"tags of {model_name}: {known}" if known else "no such model")
             )
         try:
-            model = open_clip.create_model(model_name, pretrained=tag).eval()
+            model = create_model(model_name, tag).eval()
         except (OSError, RuntimeError) as error:
             raise ValueError(
                 f"the weights of {model_name}/{tag} could not be fetched; connect once, or use "
@@ -83,6 +83,18 @@ class OpenClipText:
             vectors = self.model.encode_text(tokens, normalize=True)
             vector = vectors.mean(dim=0)
             return (vector / vector.norm()).float().numpy()
+
+
+def create_model(model_name: str, tag: str) -> Any:
+    """open_clip's model with the weights `tag`, and with the activation they were trained with.
+
+    open_clip only warns that weights such as OpenAI's want QuickGELU, and takes GELU for a
+    ViT-B-32 all the same: its vectors would be others than CLIP's.
+    """
+    import open_clip
+
+    quick = bool(open_clip.get_pretrained_cfg(model_name, tag).get("quick_gelu"))
+    return open_clip.create_model(model_name, pretrained=tag, force_quick_gelu=quick)
 
 
 def default_text_space() -> TextSpace:

@@ -24,6 +24,8 @@ import torch
 from PIL import Image
 from torch import Tensor
 
+from tinyvlm.clip import create_model
+
 RANDOM = "random"  # the tag of a model as it is initialised
 LABELS = "imagenet_labels.txt"  # beside a classifier: a class a line, in the order of its outputs
 SIDE = 224  # pixels: what the classifier was made for ...
@@ -84,7 +86,7 @@ class OpenClip:
         """Load `model_name` with the weights `tag`."""
         try:
             import open_clip
-        except ImportError as error:
+        except (ImportError, RuntimeError) as error:  # the latter: torchvision for another torch
             raise ValueError(
                 f"open_clip cannot be imported ({error}); pip install 'tinyvlm[train]'"
             ) from error
@@ -98,7 +100,8 @@ class OpenClip:
             )
         torch.manual_seed(0)  # `random`: the same in every process, and when it is run again
         try:
-            model = open_clip.create_model(model_name, pretrained=None if tag == RANDOM else tag)
+            random = tag == RANDOM
+            model = open_clip.create_model(model_name) if random else create_model(model_name, tag)
         except Exception as error:  # hub, network and file errors have no common class
             reason = str(error).splitlines()[0]
             raise ValueError(f"the weights of {model_name}/{tag} do not load: {reason}") from error
