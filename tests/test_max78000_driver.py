@@ -9,7 +9,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from _tinyvlm_max78000 import JAM_DONE, JAM_LATE, JAM_POWER, Device, Simulator
+from _tinyvlm_max78000 import JAM_DONE, JAM_LATE, JAM_POWER, JAM_STUCK, Device, Simulator
 from max78000_nets import golden, network, random_graph, some_rescale
 
 from tinyvlm import reference, samples, tvlm
@@ -143,10 +143,25 @@ def test_stuck(graph, plans):
     assert sim.fault is None
 
 
+def test_stuck_at_done(plans):
+    """The done flag does not go away: no old numbers are passed off as results."""
+    device, sim = started(plans[0])
+    device.run()
+    sim.jam = JAM_STUCK
+    with pytest.raises(RuntimeError, match="stuck"):
+        device.run()
+    with pytest.raises(RuntimeError, match="stuck"):
+        device.selftest()
+    sim.jam = 0
+    device.selftest()
+    assert sim.fault is None
+
+
 def test_interrupted_wait(plans):
     device, sim = started(plans[0])
     sim.jam = JAM_LATE
     calls = []
+    device.run(0, None)
     device.run(0, lambda: calls.append(1))
     assert 900 < len(calls) < 1000
     with pytest.raises(RuntimeError, match="stopped"):
@@ -201,6 +216,10 @@ def test_weights_survive_off(graph, plans):
     embedding, dense = plans
     device, sim = started(embedding)
     device.off(True)
+    for step in (device.load, device.run):  # no store goes to what has neither power nor clock
+        with pytest.raises(RuntimeError, match="is off"):
+            step()
+    device.off(True)  # again: they are still there
     device.on()
     device.use(dense)
     device.load()  # has no weights of its own

@@ -121,7 +121,7 @@ static PyGetSetDef simulator_attributes[] = {
     { "runs", (getter)simulator_get, NULL, "finished runs", "r" },
     { "fault", (getter)simulator_get, NULL, "what was done wrong first, or None", "f" },
     { "faults", (getter)simulator_get, NULL, "how often something was done wrong", "n" },
-    { "jam", (getter)simulator_get, (setter)simulator_set_jam, "what is broken: JAM_DONE | JAM_POWER | JAM_LATE", "j" },
+    { "jam", (getter)simulator_get, (setter)simulator_set_jam, "what is broken: JAM_DONE | JAM_POWER | JAM_LATE | JAM_STUCK", "j" },
     { NULL, NULL, NULL, NULL, NULL },
 };
 
@@ -232,6 +232,7 @@ static PyObject *device_load(device_t *self, PyObject *args) {
     if (!PyArg_ParseTuple(args, "|O:load", &read)) {
         return NULL;
     }
+    read = read == Py_None ? NULL : read;
     return answer(tv_max78000_load(&self->dev, &self->plan, read ? read_weights : NULL, read));
 }
 
@@ -263,6 +264,7 @@ static PyObject *device_run(device_t *self, PyObject *args) {
     if (!PyArg_ParseTuple(args, "|IO:run", &polls, &wait)) {
         return NULL;
     }
+    wait = wait == Py_None ? NULL : wait;
     return answer(tv_max78000_run(&self->dev, &self->plan, polls, wait ? call_wait : NULL, wait));
 }
 
@@ -364,7 +366,8 @@ PyMODINIT_FUNC PyInit__tinyvlm_max78000(void) {
         || PyModule_AddObjectRef(module, "Device", device) < 0
         || PyModule_AddIntConstant(module, "JAM_DONE", TV_M78_JAM_DONE) < 0
         || PyModule_AddIntConstant(module, "JAM_POWER", TV_M78_JAM_POWER) < 0
-        || PyModule_AddIntConstant(module, "JAM_LATE", TV_M78_JAM_LATE) < 0) {
+        || PyModule_AddIntConstant(module, "JAM_LATE", TV_M78_JAM_LATE) < 0
+        || PyModule_AddIntConstant(module, "JAM_STUCK", TV_M78_JAM_STUCK) < 0) {
         Py_XDECREF(module);
         Py_XDECREF(simulator);
         Py_XDECREF(device);

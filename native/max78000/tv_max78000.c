@@ -43,7 +43,7 @@ int tv_max78000_on(tv_max78000_t *dev, const tv_max78000_plan_t *plan) {
     put(dev, TV_M78_PCLKDIV, (get(dev, TV_M78_PCLKDIV) & ~(uint32_t)TV_M78_PCLKDIV_MASK) | TV_M78_PCLKDIV_CNN);
     put(dev, TV_M78_PCLKDIS0, get(dev, TV_M78_PCLKDIS0) & ~TV_M78_PCLKDIS0_CNN);
     dev->loaded = false;
-    dev->kept = dev->kept && mask == dev->quadrants;
+    dev->kept = dev->kept && mask == dev->kept_quadrants;
     dev->quadrants = mask;
     put(dev, TV_M78_AOD_CTRL, 0);
     put_all(dev, mask, TV_M78_CTRL, TV_M78_CTRL_CLOCK | TV_M78_CTRL_PACKED);
@@ -60,12 +60,15 @@ void tv_max78000_off(tv_max78000_t *dev, bool keep) {
     put(dev, TV_M78_RESET, 0xf);
     put(dev, TV_M78_ISOLATION, get(dev, TV_M78_ISOLATION) | 0xf);
     put(dev, TV_M78_POWER, 0);
-    dev->kept = keep && (dev->loaded || (dev->kept && dev->quadrants));
+    if (dev->loaded) {
+        dev->kept_quadrants = dev->quadrants;
+    }
+    dev->kept = keep && (dev->loaded || dev->kept);
     if (!dev->kept) {
         put(dev, TV_M78_RAM_POWER, 0);
-        dev->quadrants = 0;
     }
     put(dev, TV_M78_RESET, 0);
+    dev->quadrants = 0;
     dev->loaded = false;
 }
 
@@ -185,9 +188,13 @@ int tv_max78000_start(tv_max78000_t *dev, const tv_max78000_plan_t *plan) {
         return err;
     }
     uint32_t ctrl = TV_M78_CTRL_CLOCK | TV_M78_CTRL_PACKED | (plan->round ? TV_M78_CTRL_ROUND : 0);
-    for (uint32_t q = 0; q < TV_M78_QUADRANTS; q++) { // all follow quadrant 0, which starts last
+    put(dev, TV_M78_QUADRANT(0), ctrl | TV_M78_CTRL_FOLLOW);
+    if (get(dev, TV_M78_QUADRANT(0)) & TV_M78_CTRL_DONE) {
+        return TV_MAX78000_ERR_STUCK; // it would pass off old numbers as results
+    }
+    for (uint32_t q = 1; q < TV_M78_QUADRANTS; q++) { // all follow quadrant 0, which starts last
         if (plan->quadrants >> q & 1) {
-            put(dev, TV_M78_QUADRANT(q), ctrl | TV_M78_CTRL_FOLLOW | (q ? TV_M78_CTRL_ENABLE : 0));
+            put(dev, TV_M78_QUADRANT(q), ctrl | TV_M78_CTRL_FOLLOW | TV_M78_CTRL_ENABLE);
         }
     }
     put(dev, TV_M78_QUADRANT(0), ctrl | TV_M78_CTRL_ENABLE);

@@ -47,6 +47,8 @@ enum {
     TV_MAX78000_ERR_TIMEOUT = -57,
     TV_MAX78000_ERR_STOPPED = -58,
     TV_MAX78000_ERR_TEST = -59,
+    // -60 is TV_MAX78000_ERR_OTHER (tv_max78000_file.h)
+    TV_MAX78000_ERR_STUCK = -61,
 };
 
 // One sentence part in lower case without a full stop, e.g. "the plan is truncated".
@@ -87,6 +89,7 @@ typedef struct {
     uint8_t quadrants;       // that have power
     bool loaded;             // a plan's registers, biases and weights are in
     bool kept;               // only weights are, over tv_max78000_off()
+    uint8_t kept_quadrants;  // and where
     uint32_t plan_crc;       // of the plan
     uint32_t weights_crc;    // of the weights
     uint8_t fingerprint[8];  // of the encoder

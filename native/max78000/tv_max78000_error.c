@@ -48,6 +48,8 @@ const char *tv_max78000_strerror(int err) {
             return "the run was stopped";
         case TV_MAX78000_ERR_TEST:
             return "the results of the test image differ from the plan's";
+        case TV_MAX78000_ERR_STUCK:
+            return "the accelerator's done flag is stuck: it is set before the start";
         default:
             return "unknown error";
     }

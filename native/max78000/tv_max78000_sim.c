@@ -142,7 +142,7 @@ static uint32_t read_ctrl(tv_max78000_sim_t *s, uint32_t quadrant) {
         s->group = 0;
         s->runs++;
     }
-    return s->quadrant[quadrant].ctrl;
+    return s->quadrant[quadrant].ctrl | (s->jam & TV_M78_JAM_STUCK ? TV_M78_CTRL_DONE : 0);
 }
 
 static void write_ctrl(tv_max78000_sim_t *s, uint32_t quadrant, uint32_t value) {
