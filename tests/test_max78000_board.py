@@ -22,6 +22,7 @@ from test_board_engine import pixels, romfs
 from tinyvlm import tvlm, tvp
 from tinyvlm.board import BoardError
 from tinyvlm.device import Encoder, Frame, Vocab
+from tinyvlm.max78000 import virtual
 from tinyvlm.max78000.virtual import VirtualMax78000, find_qemu
 
 TOP = Path(__file__).resolve().parents[1]
@@ -271,6 +272,30 @@ def test_through_mpremote(start):
         said = board.mpremote("exec", code, timeout=LIMIT)
         assert "kernels   max78000" in said
         assert "/rom/m.tvlm" in said
+
+
+def test_no_such_qemu_or_image(tmp_path, monkeypatch, capsys):
+    qemu, image = tmp_path / "qemu", tmp_path / "rom.img"
+    for words in (
+        "No such file",
+        "Permission denied",
+        "has no machine",
+        "no ROMFS image",
+        "245760",
+    ):
+        if words == "Permission denied":
+            qemu.write_text("#!/bin/sh\necho none of them")
+        elif words == "has no machine":
+            qemu.chmod(0o755)
+        elif words == "no ROMFS image":
+            qemu.write_text("#!/bin/sh\necho max78000fthr")
+        elif words == "245760":
+            image.write_bytes(bytes(240 * 1024 + 1))
+        monkeypatch.setenv("TINYVLM_QEMU", str(qemu))
+        # the firmware's content does not matter: all of this is found before anything starts
+        assert virtual.main(["--firmware", __file__, "--romfs", str(image)]) == 2
+        said = capsys.readouterr().err
+        assert words in said and said.count("\n") == 1, said
 
 
 def test_flash_budget():

@@ -22,7 +22,7 @@ from pathlib import Path
 
 from ..board import Board, BoardError, escape
 
-ROMFS_ADDRESS = 0x1003_C000  # boards/MAX78000FTHR/max78000fthr.ld
+ROMFS_ADDRESS, ROMFS_SIZE = 0x1003_C000, 240 << 10  # boards/MAX78000FTHR/max78000fthr.ld
 MACHINE = "max78000fthr"
 FIRMWARE = Path(__file__).resolve().parents[3] / "build" / "max78000" / "qemu.bin"
 
@@ -94,7 +94,10 @@ def find_qemu() -> str:
     qemu = os.environ.get("TINYVLM_QEMU") or shutil.which("qemu-system-arm")
     if qemu is None:
         raise BoardError("qemu-system-arm is not installed: run `make setup`")
-    done = subprocess.run([qemu, "-machine", "help"], capture_output=True, text=True)
+    try:
+        done = subprocess.run([qemu, "-machine", "help"], capture_output=True, text=True)
+    except OSError as error:
+        raise BoardError(f"{qemu}: {error.strerror}; see TINYVLM_QEMU") from None
     if MACHINE not in done.stdout:
         raise BoardError(
             f"{qemu} has no machine {MACHINE}: QEMU 10.1 or newer has; "
@@ -114,6 +117,8 @@ def qemu_command(firmware: str | os.PathLike, romfs: str | os.PathLike, bus: int
     if romfs:
         if not Path(romfs).is_file():
             raise BoardError(f"no ROMFS image at {romfs}")
+        if (size := Path(romfs).stat().st_size) > ROMFS_SIZE:
+            raise BoardError(f"{romfs} has {size} bytes, the board's ROMFS {ROMFS_SIZE}")
         arguments += ["-device", _loader(romfs, ROMFS_ADDRESS)]
     arguments += ["-chardev", "stdio,id=console,signal=off", "-serial", "chardev:console"]
     return [*arguments, "-chardev", f"socket,id=bus,fd={bus}", "-serial", "chardev:bus"]
