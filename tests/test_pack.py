@@ -63,6 +63,12 @@ def test_any_dim_is_a_prefix_of_a_larger_one(tmp_path):
         (b"cat\n", ["--text-encoder", "bert"], "use `lexicon` or `open_clip:MODEL/TAG`"),
         (b"cat\n", ["--model", "none.tvlm"], "none.tvlm: no such file"),
         (b"cat\n", ["--model", "v.txt"], "v.txt: not a tinyvlm encoder"),
+        (b"cat\nKatze\n", [], "the lexicon is English; `Katze: cat` shows Katze"),
+        (b"cat\n", ["-o", "v.txt"], "v.txt is the word list; give another name with -o"),
+        (b"cat\n", ["--report", "v.txt"], "v.txt is the word list; give another name with --rep"),
+        (b"cat\n", ["--report", "v.tvp"], "v.tvp is the packed file; give another name with --r"),
+        (b"cat\n", ["-o", "."], ".: a folder; give the name of a file"),
+        (b"cat\n", ["-o", "none/v.tvp"], "tinyvlm-pack: none: no such folder; make it first"),
     ],
 )
 def test_what_is_wrong_is_said_and_nothing_is_written(tmp_path, words, options, message):
@@ -240,3 +246,10 @@ def test_nothing_heavy_is_imported():
 def test_shipped_encoders_have_names(tmp_path):
     assert model_path("nano") == DEFAULT_MODEL.with_name("nano.tvlm")
     assert model_path("nano.tvlm") == Path("nano.tvlm") and model_path("mine") == Path("mine")
+
+
+def test_a_list_that_is_called_like_its_output_stays(tmp_path):
+    (tmp_path / "v.tvp").write_text("cat\n")
+    done = run("--vocab", "v.tvp", cwd=tmp_path)
+    assert "v.tvp is the word list; give another name with -o" in done.stderr
+    assert (tmp_path / "v.tvp").read_text() == "cat\n"

@@ -31,6 +31,8 @@ def test_byte_order_mark_and_line_ends(raw):
         (b"# only a comment\n", "no labels in it"),
         (b"cat\nCat\n", ":2: 'Cat' stands in line 1 already"),
         (b"cat\n\xff\xfe\n", ":2: not UTF-8"),
+        ("cat\n".encode("utf-16"), "pets.txt: not UTF-8"),
+        (b"TVPR\1\0\n\xff", "pets.txt: packed already"),
         (b": cat\n", ":1: no label before the colon"),
         (b"cat:\n", ":1: 'cat' has no phrase after the colon"),
         (b"cat: a: b\n", ":1: two colons"),

@@ -57,7 +57,8 @@ def encode(
         vectors.append(normalize(np.mean([e.vector for e in encoded], axis=0)))
         notes.append("; ".join(e.how for e in encoded))
     if problems:
-        raise ValueError("\n".join(problems))
+        hint = "the lexicon is English; `Katze: cat` shows Katze and looks up cat"
+        raise ValueError("\n".join([*problems, hint]))
     return np.stack(vectors), notes
 
 
@@ -132,9 +133,8 @@ def _run(args: argparse.Namespace) -> list[str]:
             raise ValueError(f'--prompt {prompt!r}: needs one {{}}, as in "a photo of a {{}}"')
     if prompts and args.text_encoder.startswith("lexicon"):
         _remark("the lexicon has its prompts built in; --prompt is not used")
-    if args.report and not args.report.parent.is_dir():  # before anything is written
-        folder = str(args.report.parent)
-        raise FileNotFoundError(errno.ENOENT, "no such folder; make it first", folder)
+    output = args.output or args.vocab.with_suffix(".tvp")
+    _check_outputs(args, output)
     entries, model = vocabulary.read(args.vocab), tvlm.load(args.model)
     most = model.graph.shapes()[model.graph.embedding][2]
     if not 1 <= args.dim <= most:
@@ -169,7 +169,6 @@ def _run(args: argparse.Namespace) -> list[str]:
         )
 
     prototypes = made(args.dim)
-    output = args.output or args.vocab.with_suffix(".tvp")
     size = tvp.write(prototypes, output)
     found = lint.examine(labels, vectors, args.dim)
     sizes = {}
@@ -189,6 +188,21 @@ def _run(args: argparse.Namespace) -> list[str]:
     return lines
 
 
+def _check_outputs(args: argparse.Namespace, output: Path) -> None:
+    """OSError or ValueError, before anything is written, if a file cannot be or must not be."""
+    taken = {args.vocab.resolve(): "the word list", args.model.resolve(): "the encoder"}
+    for option, path in (("-o", output), ("--report", args.report)):
+        if path is None:
+            continue
+        if not path.parent.is_dir():
+            raise FileNotFoundError(errno.ENOENT, "no such folder; make it first", path.parent)
+        if path.is_dir():
+            raise IsADirectoryError(errno.EISDIR, "a folder; give the name of a file", path)
+        if what := taken.get(path.resolve()):
+            raise ValueError(f"{path} is {what}; give another name with {option}")
+        taken[path.resolve()] = "the packed file"
+
+
 def _said(
     args: argparse.Namespace,
     output: Path,
@@ -202,7 +216,7 @@ def _said(
         if not set(note.split("; ")) <= {"exact", "ensemble"}
     ]
     if len(odd) > MOST and not args.explain:
-        odd[MOST:] = [f"  ... and {len(odd) - MOST} more that are not exact; --explain lists them"]
+        odd[MOST:] = [f"  ... and {len(odd) - MOST} more; --explain lists them"]
     labels = ", ".join(prototypes.labels[:20]) + (", ..." if len(prototypes.labels) > 20 else "")
     if prototypes.background:
         labels += f"; unknown if no score reaches {prototypes.threshold:.2f}"

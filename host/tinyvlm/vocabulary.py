@@ -14,7 +14,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
-from .tvp import MAX_TEXT
+from .tvp import MAGIC, MAX_TEXT
 
 
 @dataclass(frozen=True)
@@ -32,6 +32,10 @@ class VocabularyError(ValueError):
 
 def parse(raw: bytes, name: str = "vocabulary") -> list[Entry]:
     """Parse the bytes of a word list. VocabularyError lists every bad line with its number."""
+    if raw.startswith(MAGIC):
+        raise VocabularyError(f"{name}: packed already; give the word list it was made from")
+    if b"\0" in raw:  # UTF-16, or no text at all
+        raise VocabularyError(f"{name}: not UTF-8; save the list as UTF-8 text")
     entries: list[Entry] = []
     problems: list[str] = []
     seen: dict[str, int] = {}
