@@ -159,6 +159,23 @@ def test_detect_finds_it_where_it_is(machines):
     assert left < 60 < right and right - left >= 20
 
 
+def test_load_frees_what_detect_used(machines):
+    """The old encoder and detect()'s buffers must make room before a new one is opened."""
+    board = machines[0]
+    board.exec(
+        "import gc\nv, f = tinyvlm.Vocab(ROM + '/words.tvp'), picture('rocket')\n"
+        "def used():\n"
+        "    tinyvlm.load(ROM + '/base.tvlm')\n"
+        "    gc.collect()\n"
+        "    return gc.mem_alloc()\n"
+        "a = b = c = 0\n"
+        "a = used()\ntinyvlm.detect(f, v)\ngc.collect()\nb = gc.mem_alloc()\nc = used()"
+    )
+    buffers, left = board.eval("b - a, c - a")
+    print(f"detect() holds {buffers} bytes, {left} after load()")
+    assert buffers > 8000 and left < 1000  # the vocabulary keeps its own
+
+
 def test_heatmap_prints_and_indexes(machines):
     there, here = both(
         machines,

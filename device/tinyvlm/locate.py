@@ -15,8 +15,6 @@ from .score import largest, map_heat, map_mean, map_peaks, map_region
 _CANDIDATES = 8  # labels looked at, by their warmest cell
 _SHADES = " .:-=+*#%@"
 
-_work = None
-
 
 class Heatmap:
     """A small grid of numbers: `h[row][column]`, the higher the more it is there.
@@ -61,7 +59,10 @@ class Heatmap:
 
 
 class _Work:
-    """The buffers of one encoder and vocabulary, kept for the next frame."""
+    """The buffers of one encoder and vocabulary, kept for the next frame.
+
+    The encoder keeps them, so that load() frees them together with it.
+    """
 
     def __init__(self, encoder, rows):
         if not getattr(encoder._engine, "map", None):
@@ -167,14 +168,14 @@ def heatmap(frame, label, vocab):
 
 
 def _begin(vocab):
-    global _work
     encoder = loaded()
     encoder.check(vocab)
     rows = vocab.prototypes()[1]
-    if _work is None or _work.encoder is not encoder or _work.rows != rows:
-        _work = None  # the old buffers are free before the new ones are taken
-        _work = _Work(encoder, rows)
-    return _work
+    work = getattr(encoder, "_work", None)
+    if work is None or work.rows != rows:
+        encoder._work = work = None  # the old buffers are free before the new ones are taken
+        encoder._work = work = _Work(encoder, rows)
+    return work
 
 
 def _square(frame):
