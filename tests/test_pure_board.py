@@ -73,3 +73,14 @@ def test_the_board_without_our_c(start_board, rom):
               f"{macs / 1e6:.2f} M MAC, {spent / 1e6:.0f} M instructions, "
               f"{spent / macs:.0f} a MAC, arena {arena} bytes")  # fmt: skip
         assert bad == 0
+
+
+def test_of_equal_ones_the_first(board):
+    """As in the engine; sorted() would put them into another order on MicroPython."""
+    board.exec(
+        HIDE + "from array import array\nfrom tinyvlm import slow\n"
+        "values, index = array('f', [1] * 9 + [2] * 9 + [1] * 9), array('H', bytes(24))"
+    )
+    assert board.eval("(slow.largest(values, 27, 12, index), list(index))") == (
+        (12, [*range(9, 18), 0, 1, 2])
+    )

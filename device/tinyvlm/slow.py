@@ -66,10 +66,18 @@ def weigh(cosines, index, count, factor):
 
 def largest(values, rows, count, index):
     """The rows of the largest values, in order; returns how many."""
-    order = sorted(range(rows), key=lambda row: -values[row])[:count]
-    for i, row in enumerate(order):
-        index[i] = row
-    return len(order)
+    found = 0  # not sorted(), which on MicroPython leaves equal ones in any order
+    for row in range(rows):
+        value = values[row]
+        if found == count and (not count or value <= values[index[count - 1]]):
+            continue
+        found = min(found + 1, count)
+        at = found - 1
+        while at and values[index[at - 1]] < value:
+            index[at] = index[at - 1]
+            at -= 1
+        index[at] = row
+    return found
 
 
 def rank(cosines, labels, rows, how, scores, count, index):
