@@ -221,3 +221,24 @@ def test_write_is_atomic(tmp_path, monkeypatch):
         tvp.write(sample(3), path)
     assert path.read_bytes() == before
     assert [p.name for p in tmp_path.iterdir()] == ["pets.tvp"]
+
+
+def test_a_full_disk_keeps_the_old_file_and_no_half_of_the_new(tmp_path, monkeypatch):
+    vocab = device_vocab.Vocab(tvp.to_bytes(sample(2)))
+    vocab.save(str(tmp_path / "mine.tvp"))
+    before = (tmp_path / "mine.tvp").read_bytes()
+    vocab.learn("more", bytes(range(16)))
+    whole, calls = vocab._parts, []
+
+    def full():
+        calls.append(1)
+        for part in whole():
+            yield part
+            if len(calls) == 2:  # the first is for the size
+                raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(vocab, "_parts", full)
+    with pytest.raises(OSError, match="No space"):
+        vocab.save(str(tmp_path / "mine.tvp"))
+    assert [path.name for path in tmp_path.iterdir()] == ["mine.tvp"]
+    assert (tmp_path / "mine.tvp").read_bytes() == before

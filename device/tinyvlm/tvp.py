@@ -166,13 +166,20 @@ def write(path, header, parts):
     for _, part in parts():
         crc = crc32(part, crc)
     struct.pack_into("<I", raw, 12, crc)
-    with open(path + ".new", "wb") as file:
-        file.write(raw)
-        for _, part in parts():
-            file.write(part)
-        file.flush()
-        if hasattr(os, "fsync"):  # a PC
-            os.fsync(file.fileno())
+    try:
+        with open(path + ".new", "wb") as file:
+            file.write(raw)
+            for _, part in parts():
+                file.write(part)
+            file.flush()
+            if hasattr(os, "fsync"):  # a PC
+                os.fsync(file.fileno())
+    except OSError:  # the flash is full: half a file would keep it so
+        try:
+            os.remove(path + ".new")
+        except OSError:
+            pass
+        raise
     if hasattr(os, "sync"):
         os.sync()
     try:
