@@ -57,6 +57,24 @@ def test_without_pins_the_news_are_printed(board):
     assert on_board(board, EXAMPLES / "blink.py", "outputs()(True)") == "cat seen"
 
 
+BROKEN = """
+import asyncio
+def broken():
+    yield frames[0]
+    raise ValueError('unplugged')
+try:
+    asyncio.run(asyncio.wait_for(main(broken(), v), 100))
+except ValueError as e:
+    print(e)
+"""
+
+
+def test_a_broken_camera_ends_the_program(board, rom):  # noqa: F811
+    """Who waits for news must not wait for ever."""
+    assert on_board(board, EXAMPLES / "watch.py", BROKEN) == "unplugged"
+    assert on_pc(EXAMPLES / "watch.py", BROKEN, rom) == "unplugged"
+
+
 def test_others_run_while_frames_are_watched(board, rom):  # noqa: F811
     there = on_board(board, EXAMPLES / "watch.py", WATCH)
     here = on_pc(EXAMPLES / "watch.py", WATCH, rom)

@@ -28,16 +28,18 @@ class Watcher:
 
     async def run(self):
         """Look at every frame, until they end."""
-        for frame in self.frames:
-            found = tinyvlm.detect(frame, self.vocab)
-            steady = [label for label, _ in self.smooth(found)]
-            if self.smooth.changed:
-                self._found = [item for item in found if item[0] in steady]
-                self._event.set()
-            await asyncio.sleep(self.pause)
-        self.ended = True
-        self._found = []  # who waits learns of the end
-        self._event.set()
+        try:
+            for frame in self.frames:
+                found = tinyvlm.detect(frame, self.vocab)
+                steady = [label for label, _ in self.smooth(found)]
+                if self.smooth.changed:
+                    self._found = [item for item in found if item[0] in steady]
+                    self._event.set()
+                await asyncio.sleep(self.pause)
+        finally:  # who waits learns of the end, whatever it was
+            self.ended = True
+            self._found = []
+            self._event.set()
 
     async def news(self):
         """Wait until other labels are seen than before."""
