@@ -20,7 +20,7 @@ torch = pytest.importorskip("torch", reason="torch is not installed (extra `trai
 
 from tinyvlm.text import create_text_encoder  # noqa: E402
 from tinyvlm.train import checkpoint, config, labels, main, space, student, teacher, text  # noqa: E402
-from tinyvlm.train.place import Place  # noqa: E402
+from tinyvlm.train.place import Place, join  # noqa: E402
 
 HOST = Path(__file__).parents[1] / "host"
 CLASSES = ("cat", "rocket", "coin", "umbrella")  # the last is one that training sets aside
@@ -252,6 +252,12 @@ def test_without_text_vectors_the_student_learns_the_lexicons_space(folder, tmp_
         assert cosine > 0.999
     with pytest.raises(SystemExit, match="class 'xyzzyx': .* is not in the lexicon"):
         space.from_lexicon(["cat", "xyzzyx"])
+
+
+def test_a_torch_for_cuda_trains_without_a_gpu(monkeypatch):
+    monkeypatch.setattr(torch.accelerator, "current_accelerator", lambda: torch.device("cuda"))
+    monkeypatch.setattr(torch.accelerator, "is_available", lambda: False)
+    assert join("auto").device.type == "cpu"
 
 
 def test_estimated_vectors_are_made_once(folder, tmp_path, monkeypatch):

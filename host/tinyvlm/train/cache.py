@@ -27,6 +27,7 @@ from torch.utils.data import DataLoader, Dataset
 from tqdm import tqdm
 
 from tinyvlm.train import shards
+from tinyvlm.train.place import default_device
 from tinyvlm.train.teacher import Cached, Teacher, create_teacher, file, name_in, write
 
 LARGEST = 384  # pixels that teachers look at; JPEGs are decoded to no more than they need
@@ -188,7 +189,7 @@ def main(argv: list[str] | None = None) -> int:
 def device(name: str) -> str:
     """The device of this process; `torchrun` gives each its own GPU."""
     if name == "auto":
-        name = str(torch.accelerator.current_accelerator() or "cpu")
+        name = default_device()
     if name == "cuda":
         name = f"cuda:{os.environ.get('LOCAL_RANK', 0)}"
     try:

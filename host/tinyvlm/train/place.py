@@ -5,10 +5,15 @@ from __future__ import annotations
 
 import os
 from dataclasses import dataclass
+from datetime import timedelta
 
 import torch
 import torch.distributed as dist
 from torch import Tensor
+
+# Process 0 counts the images of all shards while the others wait: minutes for millions of images,
+# and more from slow disks. NCCL would give up after 10.
+PATIENCE = timedelta(hours=3)
 
 
 @dataclass
@@ -34,11 +39,17 @@ class Place:
             dist.barrier()
 
 
+def default_device() -> str:
+    """The accelerator that is in this machine, or cpu. A torch built for CUDA names one anyway."""
+    there = torch.accelerator.is_available()
+    return str(torch.accelerator.current_accelerator()) if there else "cpu"
+
+
 def join(device: str) -> Place:
     """This process's place; the processes of `torchrun` find each other here."""
     rank, world = int(os.environ.get("RANK", 0)), int(os.environ.get("WORLD_SIZE", 1))
     if device == "auto":
-        device = str(torch.accelerator.current_accelerator() or "cpu")
+        device = default_device()
     if device == "cuda" and world > 1:
         device = f"cuda:{os.environ['LOCAL_RANK']}"
     try:
@@ -48,7 +59,8 @@ def join(device: str) -> Place:
     if place.type == "cuda":
         torch.cuda.set_device(place)
     if world > 1 and not dist.is_initialized():
-        dist.init_process_group("nccl" if place.type == "cuda" else "gloo")
+        backend = "nccl" if place.type == "cuda" else "gloo"
+        dist.init_process_group(backend, timeout=PATIENCE)
     return Place(rank, world, place)
 
 
