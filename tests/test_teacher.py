@@ -210,6 +210,12 @@ def test_mistakes_get_a_sentence(open_clip, data, tmp_path, capsys, more, says):
     assert says in capsys.readouterr().err
 
 
+def test_a_row_does_not_hold_its_whole_shard():
+    rows = np.arange(12, dtype=np.float16).reshape(4, 3)
+    row = teacher.Cached(list("abcd"), rows, None).row("image", 2)
+    assert (row == rows[2]).all() and row.base is None
+
+
 def test_a_damaged_file_is_named(tmp_path):
     teacher.file(tmp_path, "a").write_bytes(b"\x00" * 20)
     with pytest.raises(ValueError, match="a.safetensors is not a file of teacher's vectors"):

@@ -234,7 +234,8 @@ class Cached:
         rows = getattr(self, key)
         if rows is None:
             return None
-        return np.zeros(rows.shape[1], rows.dtype) if number is None else rows[number]
+        # A view would keep all vectors of its shard in memory as long as the sample is.
+        return np.zeros(rows.shape[1], rows.dtype) if number is None else rows[number].copy()
 
 
 def file(folder: Path, shard: str) -> Path:
