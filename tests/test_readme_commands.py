@@ -200,18 +200,19 @@ def test_the_real_clip(pets, monkeypatch, capsys):
     class OpenClip:
         asked = []
         list_pretrained_tags_by_model = staticmethod(lambda model: ["openai"])
+        get_pretrained_cfg = staticmethod(lambda model, tag: {"quick_gelu": True})
         get_tokenizer = staticmethod(lambda model: lambda texts: torch.zeros(len(texts), 77))
 
         @classmethod
-        def create_model(cls, model, pretrained):
-            cls.asked.append((model, pretrained))
+        def create_model(cls, model, pretrained, force_quick_gelu):
+            cls.asked.append((model, pretrained, force_quick_gelu))
             return Model()
 
     [option] = re.findall(r"`(--text-encoder \S+)`", TEXT)
     arguments = ["--vocab", "pets.txt", *option.split()]
     monkeypatch.setitem(sys.modules, "open_clip", OpenClip)
     assert pack.main(arguments) == 0
-    assert OpenClip.asked == [("ViT-B-32", "openai")]
+    assert OpenClip.asked == [("ViT-B-32", "openai", True)]
     words = tvp.from_bytes(Path("pets.tvp").read_bytes())
     assert words.text_encoder == option.split()[1] and np.any(words.vectors)
     Path("pets.tvp").unlink()
