@@ -3,7 +3,8 @@
 // An encoder on the accelerator of a MAX78000, as a MicroPython module: `_tinyvlm_max78000`. Its
 // Encoder has the names and errors of `_tinyvlm.Encoder` (modtinyvlm.c); device/tinyvlm takes it
 // for files that have a plan (native/max78000/tv_max78000_file.h). There is no arena: images go
-// into the accelerator's memories a few rows at a time.
+// into the accelerator's memories a few rows at a time. Weights come from a buffer, which may be
+// flash, or out of an open file, 256 bytes at a time.
 //
 // A board that has the accelerator defines TINYVLM_MAX78000 and brings the functions of
 // tv_max78000_bus.h and tv_max78000_board.h. TINYVLM_MAX78000=sim (native/micropython.mk) puts
@@ -14,6 +15,7 @@
 #include "py/mphal.h"
 #include "py/objstr.h"
 #include "py/runtime.h"
+#include "py/stream.h"
 
 #include "tv.h"
 #include "tv_kernels.h"
@@ -32,7 +34,10 @@
 
 typedef struct {
     mp_obj_base_t base;
-    mp_obj_t data;              // keeps the caller's buffer where it is
+    mp_obj_t data;              // keeps the caller's buffer where it is, or is the open file
+    bool streamed;
+    uint8_t *head;              // of a streamed file: all but the weights
+    tv_max78000_parts_t parts;
     tv_max78000_file_t file;
     int8_t *rows;               // file.embedding.fold rows of the image
     uint32_t *scratch;          // 12 bytes a pixel of a row, for the intake
@@ -55,20 +60,57 @@ static void check(int err) {
     }
 }
 
+// Bytes of a file-like object.
+typedef struct {
+    mp_obj_t file;
+    uint32_t begin;
+} source_t;
+
+static int read_file(void *ctx, uint8_t *buffer, uint32_t offset, uint32_t size) {
+    const source_t *source = ctx;
+    int error;
+    return mp_stream_seek(source->file, (mp_off_t)(source->begin + offset), MP_SEEK_SET, &error) == (mp_off_t)-1
+           || mp_stream_rw(source->file, buffer, size, &error, MP_STREAM_RW_READ) != size;
+}
+
+static source_t source_of(mp_obj_t file, uint32_t begin) {
+    mp_get_stream_raise(file, MP_STREAM_OP_READ | MP_STREAM_OP_IOCTL);
+    return (source_t) { file, begin };
+}
+
 static mp_obj_t encoder_make_new(const mp_obj_type_t *type, size_t n_args, size_t n_kw, const mp_obj_t *args) {
     mp_arg_check_num(n_args, n_kw, 1, 1, false);
     mp_buffer_info_t data;
-    mp_get_buffer_raise(args[0], &data, MP_BUFFER_READ);
     encoder_t *self = mp_obj_malloc(encoder_t, type);
     self->data = args[0];
-    check(tv_max78000_file_open(&self->file, data.buf, data.len));
+    self->streamed = !mp_get_buffer(args[0], &data, MP_BUFFER_READ);
+    self->head = NULL;
+    self->parts.need = 0;
+    if (self->streamed) {
+        source_t source = source_of(self->data, 0);
+        check(tv_max78000_file_parts(&self->parts, read_file, &source));
+        self->head = m_new(uint8_t, self->parts.need);
+        check(tv_max78000_file_stream(&self->file, &self->parts, self->head, read_file, &source));
+    } else {
+        check(tv_max78000_file_open(&self->file, data.buf, data.len));
+    }
     self->rows = m_new(int8_t, self->file.embedding.fold * self->file.image * 3);
     self->scratch = m_new(uint32_t, 3 * self->file.image);
     return MP_OBJ_FROM_PTR(self);
 }
 
+// May raise what a file's read() raises: nothing counts as loaded then.
+static int load(const encoder_t *self, const tv_max78000_plan_t *plan) {
+    if (!self->streamed) {
+        return tv_max78000_load(&chip, plan, NULL, NULL);
+    }
+    bool map = plan == &self->file.map;
+    source_t source = source_of(self->data, map ? self->file.map_weights_at : self->file.weights_at);
+    return tv_max78000_load(&chip, plan, read_file, &source);
+}
+
 // Power, clock, weights and registers, as far as they are missing.
-static int prepare(const tv_max78000_plan_t *plan, const tv_max78000_plan_t *weights) {
+static int prepare(const encoder_t *self, const tv_max78000_plan_t *plan) {
     if (!begun) {
         chip.bus = tv_max78000_board_begin();
         begun = true;
@@ -78,10 +120,10 @@ static int prepare(const tv_max78000_plan_t *plan, const tv_max78000_plan_t *wei
         err = tv_max78000_on(&chip, plan);
     }
     if (!err && !(chip.loaded && chip.plan_crc == plan->crc)) {
-        err = tv_max78000_load(&chip, plan, NULL, NULL);
+        err = load(self, plan);
         if (err == TV_MAX78000_ERR_LOADED) { // it shares the other plan's weights
-            err = tv_max78000_load(&chip, weights, NULL, NULL);
-            err = err ? err : tv_max78000_load(&chip, plan, NULL, NULL);
+            err = load(self, &self->file.embedding);
+            err = err ? err : load(self, plan);
         }
     }
     return err;
@@ -102,8 +144,13 @@ static int wait(void *ctx) {
     return patience->late;
 }
 
+// After a run that did not end the next one begins with the power switch.
 static int in_time(int err, const patience_t *patience) {
-    return err == TV_MAX78000_ERR_STOPPED && patience->late ? TV_MAX78000_ERR_TIMEOUT : err;
+    err = err == TV_MAX78000_ERR_STOPPED && patience->late ? TV_MAX78000_ERR_TIMEOUT : err;
+    if (err == TV_MAX78000_ERR_TIMEOUT || err == TV_MAX78000_ERR_STUCK) {
+        tv_max78000_off(&chip, false);
+    }
+    return err;
 }
 
 static uint32_t lap(uint32_t *times, unsigned index, uint32_t begin) {
@@ -117,7 +164,7 @@ static uint32_t lap(uint32_t *times, unsigned index, uint32_t begin) {
 // times: intake, accelerator, results; or NULL
 static void run(encoder_t *self, const tv_max78000_plan_t *plan, tv_frame_t *frame, int8_t *out, uint32_t *times) {
     const tv_max78000_file_t *file = &self->file;
-    check(prepare(plan, &file->embedding));
+    check(prepare(self, plan));
     uint32_t begin = (uint32_t)mp_hal_ticks_cpu();
     for (uint32_t y = 0; y < file->image; y += plan->fold) {
         for (uint32_t i = 0; i < plan->fold; i++) {
@@ -217,7 +264,7 @@ static mp_obj_t encoder_selftest(mp_obj_t self_in) {
     const tv_max78000_plan_t *plans[2] = { &self->file.embedding, &self->file.map };
     for (int i = 0; i < 2; i++) {
         if (plans[i]->out_h) {
-            check(prepare(plans[i], plans[0]));
+            check(prepare(self, plans[i]));
             patience_t patience = { 0, false, false };
             check(in_time(tv_max78000_selftest(&chip, plans[i], self->rows, 0, wait, &patience), &patience));
         }
@@ -267,7 +314,8 @@ static void encoder_attr(mp_obj_t self_in, qstr attr, mp_obj_t *dest) {
             break;
         }
         case MP_QSTR_arena: // what the constructor took
-            dest[0] = MP_OBJ_NEW_SMALL_INT((file->embedding.fold + 4) * file->image * 3);
+            dest[0] = MP_OBJ_NEW_SMALL_INT((file->embedding.fold + 4) * file->image * 3
+                + ((encoder_t *)MP_OBJ_TO_PTR(self_in))->parts.need);
             break;
         case MP_QSTR_macs:
             dest[0] = mp_obj_new_int_from_uint(file->macs);
@@ -312,10 +360,15 @@ static MP_DEFINE_CONST_OBJ_TYPE(
     locals_dict, &encoder_locals_dict
     );
 
-// has_plan(data): can Encoder open this file?
+// has_plan(data): is this buffer, or open file, one for Encoder?
 static mp_obj_t max78000_has_plan(mp_obj_t obj) {
     mp_buffer_info_t data;
-    mp_get_buffer_raise(obj, &data, MP_BUFFER_READ);
+    if (!mp_get_buffer(obj, &data, MP_BUFFER_READ)) {
+        tv_max78000_parts_t parts;
+        source_t source = source_of(obj, 0);
+        tv_max78000_file_parts(&parts, read_file, &source);
+        return mp_obj_new_bool(parts.plan.size);
+    }
     return mp_obj_new_bool(tv_max78000_file_has_plan(data.buf, data.len));
 }
 static MP_DEFINE_CONST_FUN_OBJ_1(max78000_has_plan_obj, max78000_has_plan);

@@ -26,7 +26,7 @@ from tinyvlm.max78000 import virtual
 from tinyvlm.max78000.virtual import VirtualMax78000, find_qemu
 
 TOP = Path(__file__).resolve().parents[1]
-JAM_DONE, JAM_POWER = 1, 2
+JAM_DONE, JAM_POWER, JAM_STUCK = 1, 2, 8
 SIZE = (40, 30, 3)  # RGB888
 
 
@@ -208,6 +208,102 @@ def test_bad_files(board, damaged):
     assert board.eval("tinyvlm.selftest()") is True  # the good one is still loaded
 
 
+FILE_LIKE = """
+import io, _tinyvlm_max78000 as chip
+from machine import mem32
+class File(io.IOBase):  # in Python, as mpremote's are
+    def __init__(self, raw):
+        self.raw, self.at, self.broken, self.most = raw, 0, False, 0
+    def readinto(self, buf):
+        if self.broken:
+            raise OSError(5)
+        part = self.raw[self.at : self.at + len(buf)]
+        buf[: len(part)] = part
+        self.at += len(part)
+        self.most = max(self.most, len(buf))
+        return len(part)
+    def ioctl(self, request, arg):
+        if request == 2:  # seek
+            self.at = mem32[arg]
+        return 0
+def numbers(e):
+    o, m = bytearray(e.dim), bytearray(e.map[0] * e.map[1] * e.dim)
+    e.embed_map(f.buffer, f.width, f.height, f.format, f.stride, o, m)
+    return bytes(o), bytes(m)
+raw = bytearray(open("/rom/m.tvlm", "rb").read())
+"""
+
+
+def test_weights_out_of_an_open_file(board):
+    """For a model that no flash has room for: 256 bytes at a time, whenever they are needed."""
+    board.exec(CATCH + FILE_LIKE)
+    frame_on(board)
+    board.exec("want = numbers(e._engine); file = File(raw); chip.off()")
+    assert board.eval("chip.has_plan(file)") is True
+    board.exec("s = chip.Encoder(file); b = chip.Encoder(io.BytesIO(raw))")
+    assert board.eval("numbers(s) == want") and board.eval("file.most") == 256
+    assert board.eval("s.info == e._engine.info and s.selftest()")
+    board.exec("chip.off(); file.broken = True")
+    assert "EIO" in board.eval("error(numbers, s)")
+    board.exec("file.broken = False")
+    assert board.eval("numbers(s) == want")
+    board.exec("chip.off()")
+    assert board.eval("numbers(b) == want")
+    board.exec("at = len(raw) // 2; raw[at] ^= 1; chip.off()")  # the weights are most of it
+    assert "checksum of the weights" in board.eval("error(numbers, s)")
+    assert board.eval("numbers(e._engine) == want")
+    assert board.fault() is None
+
+
+def test_bad_open_files(board, damaged):
+    board.exec(CATCH + FILE_LIKE)
+    for name, (_, words) in damaged.items():
+        if name not in ("cut.tvlm", "flip.tvlm"):  # those show when the weights are loaded
+            said = board.eval(f"error(chip.Encoder, File(open('/rom/{name}', 'rb').read()))")
+            assert said.startswith("ValueError: ") and words in said, (name, said)
+    board.exec("""
+said = set()
+head = raw.find(b"TVMX") + 4000
+for n in list(range(200)) + list(range(200, head, 41)):
+    try:
+        chip.has_plan(io.BytesIO(raw[:n]))
+        chip.Encoder(io.BytesIO(raw[:n]))
+        said.add("accepted %d" % n)
+    except ValueError as e:
+        said.add(str(e))
+""")
+    assert board.eval("said") == {"the file is truncated"}
+    assert "OSError" in board.eval("error(chip.Encoder, 5)")
+    assert board.eval("tinyvlm.selftest()") is True
+
+
+def test_an_encoder_on_the_file_system(board):
+    board.exec("""
+import vfs
+class Disk:
+    def __init__(self):
+        self.data = bytearray(64 * 512)
+    def readblocks(self, block, buf, offset=0):
+        at = 512 * block + offset
+        buf[:] = self.data[at : at + len(buf)]
+    def writeblocks(self, block, buf, offset=0):
+        at = 512 * block + offset
+        self.data[at : at + len(buf)] = buf
+    def ioctl(self, op, arg):
+        return {4: 64, 5: 512}.get(op, 0)
+disk = Disk()
+vfs.VfsLfs2.mkfs(disk)
+vfs.mount(disk, "/ram")
+with open("/ram/m.tvlm", "wb") as to, open("/rom/m.tvlm", "rb") as file:
+    to.write(file.read())
+""")
+    frame_on(board)
+    board.exec("want = bytes(tinyvlm.embed(f)); tinyvlm.load('/ram/m.tvlm')")
+    assert board.eval("tinyvlm.info().backend") == "max78000"
+    board.exec("__import__('_tinyvlm_max78000').off()")
+    assert board.eval("bytes(tinyvlm.embed(f)) == want and tinyvlm.selftest()")
+
+
 def test_truncated_anywhere(board):
     """Plans and sections that are cut off: an error at every length, and the board lives on."""
     board.exec("""
@@ -240,6 +336,8 @@ def test_done_never_comes(board):
     assert "did not finish in time" in board.eval("error(tinyvlm.embed, f)")
     assert board.eval("__import__('time').ticks_ms()") - began < 10_000
     assert "RuntimeError" in board.eval("error(tinyvlm.selftest)")
+    board.jam(JAM_STUCK)
+    assert "done flag is stuck" in board.eval("error(tinyvlm.embed, f)")
     board.jam(0)
     assert board.eval("tinyvlm.selftest()") is True
 

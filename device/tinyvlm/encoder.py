@@ -169,11 +169,27 @@ def _engine(path):
 
             engine = Engine(path)
             return engine, engine.file_size, engine.in_place
+        if _has_plan is not None:
+            streamed = _stream(path)
+            if streamed is not None:
+                return streamed
         data, in_place = _open(path)
         planned = _has_plan is not None and _has_plan(data)
         return (_Accelerated if planned else _tinyvlm.Encoder)(data), len(data), in_place
     except ValueError as error:
         raise ValueError("%s: %s" % (path, error)) from None
+
+
+def _stream(path):
+    """As _engine, if the accelerator can take the weights out of the open file; else None."""
+    file = open(path, "rb")  # noqa: SIM115
+    try:
+        memoryview(file)  # in ROMFS: nothing needs to be copied
+    except TypeError:
+        if _has_plan(file):
+            return _Accelerated(file), file.seek(0, 2), False
+    file.close()
+    return None
 
 
 def _open(path):

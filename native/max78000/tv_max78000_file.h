@@ -13,6 +13,7 @@ typedef struct {
     const uint8_t *fingerprint;         // 8 bytes
     const uint8_t *info;                // JSON, not terminated; or NULL
     uint32_t info_size;
+    uint32_t weights_at, map_weights_at; // of a streamed file: where they begin
     uint32_t macs;
     uint16_t image;                     // the encoder sees image x image pixels, RGB
     uint16_t dim;
@@ -25,5 +26,24 @@ bool tv_max78000_file_has_plan(const void *data, size_t size);
 // TV_MAX78000_ERR_OTHER: the plans are not those of this encoder.
 int tv_max78000_file_open(tv_max78000_file_t *file, const void *data, size_t size);
 #define TV_MAX78000_ERR_OTHER (-60)
+
+// The same for a file that is not in memory: what it has but weights is read at once; they are read
+// when they are loaded, by tv_max78000_load(), from weights_at on.
+typedef struct {
+    uint32_t at, size;          // in the file; size 0: there is none
+} tv_max78000_part_t;
+
+typedef struct {
+    uint8_t header[72];
+    tv_max78000_part_t plan, map, info; // of plans only what comes before the weights
+    uint32_t need;              // bytes that tv_max78000_file_stream() wants
+} tv_max78000_parts_t;
+
+// Where things are in a file; `read` counts from its beginning. Errors as above.
+int tv_max78000_file_parts(tv_max78000_parts_t *parts, tv_max78000_read_t read, void *ctx);
+
+// head: parts->need bytes. It and `parts` must stay, `file` points into them.
+int tv_max78000_file_stream(tv_max78000_file_t *file, const tv_max78000_parts_t *parts, uint8_t *head,
+    tv_max78000_read_t read, void *ctx);
 
 #endif // TV_MAX78000_FILE_H
