@@ -254,6 +254,43 @@ def test_without_text_vectors_the_student_learns_the_lexicons_space(folder, tmp_
         space.from_lexicon(["cat", "xyzzyx"])
 
 
+@pytest.fixture
+def web(folder, tmp_path):
+    """A function from a teacher's name to the loss and the classes of a run on captions."""
+    files = [(f"{i}.{kind}", b"a photo") for i in range(400) for kind in ("jpg", "txt")]
+    write(tmp_path / "web-000.tar", files)
+    rng = np.random.default_rng(2)
+
+    def make(name, *more, width=512):
+        vectors = rng.normal(size=(2, 400, width)).astype(np.float16)
+        cached = teacher.Cached([f"web-000/{i}" for i in range(400)], *vectors)
+        (tmp_path / "cache").mkdir(exist_ok=True)
+        teacher.write(tmp_path / "cache", "web-000", cached, name)
+        data = ["--train-data", f"{tmp_path}/web-000.tar", "--teacher", f"{tmp_path}/cache"]
+        options = config.parse([*data, *more])
+        index = {"samples": 400, "texts": {str(i): [1, 1] for i in range(400)}}
+        paths = [tmp_path / "web-000.tar"]
+        return space.make_loss(options, index, paths, Place(0, 1, torch.device("cpu")))
+
+    return make
+
+
+@pytest.mark.parametrize("name", ["open_clip:ViT-B-32/openai", "tflite:classifier.tflite"])
+def test_a_teacher_of_the_lexicons_clip_keeps_the_lexicons_space(web, name):
+    """So that the lexicon's words, and CLIP's, work with what it teaches."""
+    loss, classes = web(name)
+    found = text.TextSpace(loss.centre.numpy(), loss.matrix.numpy()).rounded()
+    assert found.name == create_text_encoder("lexicon").space
+    assert classes is None  # captions such as "7" are no names
+
+
+def test_another_clip_brings_its_own_space(web, folder):
+    loss, classes = web("open_clip:ViT-L-14/openai", width=768)
+    assert loss.matrix.shape == (256, 768) and classes is None
+    with pytest.raises(SystemExit, match="vectors of 768 numbers, --text-vectors of 512: both"):
+        web("open_clip:ViT-L-14/openai", "--text-vectors", f"{folder}/names.npz", width=768)
+
+
 def test_a_torch_for_cuda_trains_without_a_gpu(monkeypatch):
     monkeypatch.setattr(torch.accelerator, "current_accelerator", lambda: torch.device("cuda"))
     monkeypatch.setattr(torch.accelerator, "is_available", lambda: False)

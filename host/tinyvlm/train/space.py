@@ -2,8 +2,8 @@
 """The space that a run's student maps images to: where it comes from, and its loss.
 
 With --text-vectors it is a whitened PCA of the table's names; without, that of the lexicon which
-tinyvlm ships, so that the lexicon can be used with the new student.  A teacher without
---text-vectors brings its own: the PCA of its cached text vectors, or else of its image vectors.
+tinyvlm ships, so that the lexicon can be used with the new student.  A teacher that is not of the
+lexicon's CLIP brings its own: the PCA of its cached text vectors, or else of its image vectors.
 """
 
 from __future__ import annotations
@@ -35,16 +35,20 @@ def make_loss(
 ) -> tuple[MatryoshkaLoss, labels.Classes | None]:
     """The loss with its space, and the class names, if the data have any."""
     cached = sample(config, paths)
+    name = str(teacher.name_in(folder(config))) if cached else ""
     if config.text_vectors:
         if not Path(config.text_vectors).exists():
             raise SystemExit(f"--text-vectors {config.text_vectors}: there is no such file")
         table = text.load_table(Path(config.text_vectors))
+        fit(cached, table, config)
         if not captions(index, config):
             estimate(table, index["texts"], config.run / "estimates.npz", place)
     elif cached:
         table = as_table(cached.get("text", cached["image"]))
-    if config.text_vectors or cached:
+    if config.text_vectors or (cached and not of_the_lexicon(name)):
         space = text.whitened_pca(table, config.student.dim, config.alpha)
+    elif cached:
+        space = lexicon_space()
     else:
         captions(index, config)
         table, space = from_lexicon(index["texts"])
@@ -55,10 +59,31 @@ def make_loss(
         )
     classes = labels.find_classes(index["texts"], table)
     images = cached["image"].mean(0) if "image" in cached else space.centre
-    if cached and str(teacher.name_in(folder(config))).startswith("tflite:"):
+    if name.startswith("tflite:"):
         images = np.zeros_like(images)  # a classifier's points are centred as the names are
     centres = torch.tensor(space.centre), torch.tensor(images)
     return MatryoshkaLoss(config, torch.tensor(space.matrix), *centres, classes), classes
+
+
+def of_the_lexicon(name: str) -> bool:
+    """Are this teacher's vectors in the space of the CLIP that the lexicon was made with?"""
+    return name.startswith("tflite:") or name.replace("-quickgelu/", "/") == text.TEXT_ENCODER
+
+
+def lexicon_space() -> text.TextSpace:
+    """The map that the shipped lexicon and the shipped encoders have."""
+    found = create_text_encoder("lexicon").text_space
+    return text.TextSpace(found.centre, np.ascontiguousarray(found.projection.T))
+
+
+def fit(cached: dict[str, np.ndarray], table: text.TextTable, config: TrainConfig) -> None:
+    """Refuse a teacher and text vectors of different CLIPs, as far as their lengths tell."""
+    for vectors in cached.values():
+        if vectors.shape[1] != len(table.centre):
+            raise SystemExit(
+                f"--teacher {config.teacher} has vectors of {vectors.shape[1]} numbers,"
+                f" --text-vectors of {len(table.centre)}: both must be of the same CLIP"
+            )
 
 
 def captions(index: dict, config: TrainConfig) -> bool:
@@ -103,8 +128,8 @@ def from_lexicon(texts: Iterable[str]) -> tuple[text.TextTable, text.TextSpace]:
     It has vectors of the student's space: they are mapped back to CLIP's, to the nearest point
     that the map takes to them.
     """
-    book = create_text_encoder("lexicon")
-    centre, matrix = book.text_space.centre, book.text_space.projection.T
+    book, space = create_text_encoder("lexicon"), lexicon_space()
+    centre, matrix = space.centre, space.matrix
     back = np.linalg.pinv(matrix)
     table = text.TextTable({}, {}, centre)
     plain = {labels.text_name(t) for t in texts if t != labels.UNLABELLED}
@@ -117,7 +142,7 @@ def from_lexicon(texts: Iterable[str]) -> tuple[text.TextTable, text.TextSpace]:
             continue
         table.vector[name] = (centre + back @ vector).astype(np.float32)
         table.kind[name] = "estimated"
-    return table, text.TextSpace(centre, np.ascontiguousarray(matrix))
+    return table, space
 
 
 def sample(config: TrainConfig, paths: list[Path]) -> dict[str, np.ndarray]:
@@ -143,7 +168,7 @@ def sample(config: TrainConfig, paths: list[Path]) -> dict[str, np.ndarray]:
 
 def as_table(vectors: np.ndarray) -> text.TextTable:
     """Vectors without names, as the PCA wants them."""
-    names = [str(i) for i in range(len(vectors))]
+    names = [f"#{i}" for i in range(len(vectors))]  # that no class is called
     centre = vectors.mean(0).astype(np.float32)
     return text.TextTable(
         dict(zip(names, vectors, strict=True)), dict.fromkeys(names, "clip"), centre
