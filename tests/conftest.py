@@ -2,18 +2,26 @@
 """What tests that run on the virtual board share. They talk to it through mpremote only."""
 
 import os
+import select
 import signal
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
+from hypothesis import HealthCheck, settings
 from mpremote.transport_serial import SerialTransport
 
 from tinyvlm.board import Board
 
 TOP = Path(__file__).resolve().parents[1]
 LIMIT = 300  # seconds for one test that uses the board: ends a hang, however slow the machine
+
+# hypothesis: no limit of time, which a busy machine exceeds, and the same examples in every run
+settings.register_profile(
+    "any machine", deadline=None, derandomize=True, suppress_health_check=[HealthCheck.too_slow]
+)
+settings.load_profile("any machine")
 
 
 def pytest_addoption(parser):
@@ -58,6 +66,16 @@ class BoardUnderTest(Board):
         self.transport.serial.write(b"\x03")
         _, error = self.transport.follow(timeout=60)
         assert b"KeyboardInterrupt" in error
+
+    def await_reset(self) -> None:
+        """Returns once a board that was told to reset greets again.
+
+        A Ctrl-C that comes earlier, as mpremote sends it first of all, keeps it from resetting.
+        """
+        said = b""
+        while b"MicroPython v" not in said:
+            assert select.select([self._slave], [], [], 60)[0], said
+            said += os.read(self._slave, 1024)
 
     def disconnect(self) -> None:
         """Leaves the port to others."""

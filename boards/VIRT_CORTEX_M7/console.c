@@ -78,6 +78,15 @@ int mp_hal_stdin_rx_chr(void) {
     }
 }
 
+// The report of a fault is written in its handler, where no interrupt would end the sleep.
+static void sleep_until_interrupt(void) {
+    uint32_t handler;
+    __asm volatile ("mrs %0, ipsr" : "=r" (handler));
+    if (handler == 0) {
+        __asm volatile ("wfi");
+    }
+}
+
 mp_uint_t mp_hal_stdout_tx_strn(const char *str, size_t len) {
     if (fd_out < 0) {
         fd_out = semihost_open(":tt", SEMIHOST_MODE_W);
@@ -93,7 +102,7 @@ mp_uint_t mp_hal_stdout_tx_strn(const char *str, size_t len) {
             str += n;
             len -= n;
         } else {
-            __asm volatile ("wfi");
+            sleep_until_interrupt();
         }
     }
     stalled = stalled || len > 0;
