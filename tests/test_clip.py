@@ -105,6 +105,12 @@ def test_weights_get_the_activation_they_were_trained_with(
         assert type(tower.resblocks[0].mlp.gelu).__name__ == activation
 
 
+def test_another_text_tower_of_the_same_size_is_refused(open_clip):
+    """512 numbers, too, but others: every word would be nonsense."""
+    with pytest.raises(ValueError, match="another text tower .* use open_clip:ViT-B-32/openai"):
+        OpenClipText.create("ViT-B-16", "openai")
+
+
 @pytest.mark.parametrize(
     "error", [OSError("no route to host"), RuntimeError("Failed to download")]
 )

@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 
 from tinyvlm.lexicon import Lexicon
-from tinyvlm.text import DATA, TextSpace, UnknownPhrase, create_text_encoder
+from tinyvlm.text import DATA, TextSpace, UnknownPhrase, create_text_encoder, space_of
 
 
 @pytest.fixture(scope="module")
@@ -110,3 +110,17 @@ def test_projection_is_a_centred_linear_map():
     want = (vectors - space.centre) @ space.projection
     want /= np.linalg.norm(want, axis=1, keepdims=True)
     assert np.allclose(space.project(vectors), want, atol=1e-6)
+
+
+@pytest.mark.parametrize(
+    ("spec", "begin"),
+    [
+        ("open_clip:ViT-B-32/openai", "clip-vit-b-32-openai/"),
+        ("open_clip:ViT-B-32-quickgelu/openai", "clip-vit-b-32-openai/"),
+        ("open_clip:ViT-B-16/folder/weights.pt", "clip-vit-b-16-weights.pt/"),
+    ],
+)
+def test_a_text_space_is_named_after_its_text_tower(spec, begin):
+    assert space_of(spec) == begin
+    lexicons = create_text_encoder("lexicon").space
+    assert lexicons.startswith(begin) == ("ViT-B-32" in spec)

@@ -284,9 +284,11 @@ def test_a_teacher_of_the_lexicons_clip_keeps_the_lexicons_space(web, name):
     assert classes is None  # captions such as "7" are no names
 
 
-def test_another_clip_brings_its_own_space(web, folder):
+def test_another_clip_brings_its_own_space(web, folder, tmp_path):
     loss, classes = web("open_clip:ViT-L-14/openai", width=768)
     assert loss.matrix.shape == (256, 768) and classes is None
+    options = config.parse(["--train-data", "x", "--teacher", str(tmp_path / "cache")])
+    assert space.text_encoder(options) == "open_clip:ViT-L-14/openai"
     with pytest.raises(SystemExit, match="vectors of 768 numbers, --text-vectors of 512: both"):
         web("open_clip:ViT-L-14/openai", "--text-vectors", f"{folder}/names.npz", width=768)
 

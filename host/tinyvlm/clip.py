@@ -13,7 +13,7 @@ from typing import Any
 
 import numpy as np
 
-from .text import DATA, Encoded, TextSpace
+from .text import DATA, Encoded, TextSpace, space_of
 
 DEFAULT_PROMPTS = ("a photo of a {}.",)
 
@@ -37,11 +37,17 @@ class OpenClipText:
                 f"open_clip cannot be imported ({error}); pip install 'tinyvlm[train]', "
                 "or use --text-encoder lexicon"
             ) from error
+        name, space = f"open_clip:{model_name}/{tag}", default_text_space()
         if tag not in open_clip.list_pretrained_tags_by_model(model_name):
             known = ", ".join(open_clip.list_pretrained_tags_by_model(model_name))
             raise ValueError(
                 f"open_clip has no {model_name}/{tag}; "
                 + (f"tags of {model_name}: {known}" if known else "no such model")
+            )
+        if not space.name.startswith(space_of(name)):
+            raise ValueError(
+                f"{name} is another text tower than the one that the encoders were aligned to "
+                f"({space.name}); use open_clip:ViT-B-32/openai"
             )
         try:
             model = create_model(model_name, tag).eval()
@@ -53,8 +59,8 @@ class OpenClipText:
         return cls(
             model,
             open_clip.get_tokenizer(model_name),
-            default_text_space(),
-            f"open_clip:{model_name}/{tag}",
+            space,
+            name,
         )
 
     @property

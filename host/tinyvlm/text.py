@@ -68,6 +68,13 @@ def normalize(vectors: np.ndarray) -> np.ndarray:
     return vectors / np.maximum(np.linalg.norm(vectors, axis=-1, keepdims=True), 1e-12)
 
 
+def space_of(text_encoder: str) -> str:
+    """Begin of the name of every text space that "open_clip:MODEL/TAG" speaks; a hash of its map
+    follows. A model's -quickgelu twin has the same weights."""
+    model, _, tag = text_encoder.removeprefix("open_clip:").partition("/")
+    return f"clip-{model.removesuffix('-quickgelu')}-{Path(tag).name}".lower() + "/"
+
+
 def create_text_encoder(spec: str) -> TextEncoder:
     """`lexicon`, `lexicon:FILE.npz` or `open_clip:MODEL/TAG`. ValueError for anything else."""
     kind, _, rest = spec.partition(":")

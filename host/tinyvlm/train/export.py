@@ -83,10 +83,9 @@ class Data:
         return report
 
 
-def text_space(point: checkpoint.Checkpoint) -> text.TextSpace:
+def text_space(point: checkpoint.Checkpoint, config: TrainConfig) -> text.TextSpace:
     """The map from CLIP's text space to the student's, in the float16 that a lexicon stores."""
-    parts = (part.astype(np.float16).astype(np.float32) for part in (point.centre, point.matrix))
-    return text.TextSpace(*parts)
+    return text.TextSpace(point.centre, point.matrix, space.text_encoder(config)).rounded()
 
 
 def load_data(point: checkpoint.Checkpoint, config: TrainConfig) -> Data:
@@ -99,7 +98,7 @@ def load_data(point: checkpoint.Checkpoint, config: TrainConfig) -> Data:
     index = task.make_index(config, paths, place)
     loss, classes = space.make_loss(config, index, paths, place)
     tensors, _ = checkpoint.read(point.path)
-    rounded = text_space(point)
+    rounded = text_space(point, config)
     tensors |= {"matrix": torch.tensor(rounded.matrix), "centre": torch.tensor(rounded.centre)}
     with torch.no_grad():
         for key, own in loss.space().items():
@@ -246,10 +245,11 @@ def make(args: argparse.Namespace) -> dict:
     if not images:
         raise SystemExit("--train-data has no image to calibrate with")
     scales = dict(zip(DIMS, (round(s, 2) for s in data.loss.scales().tolist()), strict=True))
+    words = text_space(point, config)
     info = {
         "name": args.name or args.out.stem,
-        "text_space": text_space(point).name,
-        "text_encoder": text.TEXT_ENCODER,
+        "text_space": words.name,
+        "text_encoder": words.encoder,
         "logit_scale": {str(dim): scale for dim, scale in scales.items()},
         **({"scheme": config.student.scheme} if config.student.scheme != "tflite" else {}),
     }

@@ -70,6 +70,13 @@ def of_the_lexicon(name: str) -> bool:
     return name.startswith("tflite:") or name.replace("-quickgelu/", "/") == text.TEXT_ENCODER
 
 
+def text_encoder(config: TrainConfig) -> str:
+    """The text tower whose vectors a run's map takes."""
+    name = "" if config.text_vectors or not folder(config) else teacher.name_in(folder(config))
+    clip = str(name).startswith("open_clip:") and not of_the_lexicon(name)
+    return name if clip else text.TEXT_ENCODER
+
+
 def lexicon_space() -> text.TextSpace:
     """The map that the shipped lexicon and the shipped encoders have."""
     found = create_text_encoder("lexicon").text_space

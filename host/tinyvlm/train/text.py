@@ -21,6 +21,7 @@ from pathlib import Path
 import numpy as np
 
 from tinyvlm.lexicon import normalise, singulars
+from tinyvlm.text import space_of
 
 TEXT_ENCODER = "open_clip:ViT-B-32/openai"
 RANK = ("lvis(detic)", "oid(detic)", "o365(detic)", "cifar100(nayer)", "cifar10(nayer)")
@@ -145,6 +146,7 @@ class TextSpace:
 
     centre: np.ndarray  # (512,) float32
     matrix: np.ndarray  # (256, 512) float32
+    encoder: str = TEXT_ENCODER  # whose vectors it maps
 
     def project(self, vectors: np.ndarray, dim: int | None = None) -> np.ndarray:
         """(n, 512) CLIP vectors -> (n, dim) unit vectors."""
@@ -152,14 +154,15 @@ class TextSpace:
 
     def rounded(self) -> TextSpace:
         """The map in float16, as encoders and lexicons have it."""
-        return TextSpace(*(a.astype(np.float16).astype(np.float32) for a in vars(self).values()))
+        parts = (a.astype(np.float16).astype(np.float32) for a in (self.centre, self.matrix))
+        return TextSpace(*parts, self.encoder)
 
     @property
     def name(self) -> str:
         """Text space and a hash of its map: what an encoder and a lexicon must agree on."""
         data = np.ascontiguousarray(self.centre, "<f4").tobytes()
         data += np.ascontiguousarray(self.matrix, "<f4").tobytes()
-        return f"clip-vit-b-32-openai/{hashlib.sha256(data).hexdigest()[:16]}"
+        return f"{space_of(self.encoder)}{hashlib.sha256(data).hexdigest()[:16]}"
 
 
 def whitened_pca(table: TextTable, dim: int, alpha: float) -> TextSpace:
