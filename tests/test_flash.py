@@ -289,9 +289,10 @@ def test_daplink(file, daplink, monkeypatch, kind):
     assert (drive / path.name).read_bytes() == data
 
 
-def test_daplink_reports_a_failure(file, daplink):
+def test_daplink_reports_a_failure(file, daplink, monkeypatch):
     """The drive goes away while DAPLink programs, and comes back with its verdict."""
     drive = daplink()
+    monkeypatch.setattr(flashers, "QUIET", 20)
     away = drive.with_name("away")
 
     def program():
@@ -316,7 +317,13 @@ def test_daplink_that_does_not_come_back(file, daplink, tmp_path, capsys):
 
     drive = daplink()
     image = read_image(file("firmware.bin", MAX78000))
-    thread = threading.Timer(0.1, lambda: drive.rename(tmp_path / "gone"))
+
+    def go():
+        while not (drive / "firmware.bin").exists():
+            time.sleep(0.01)
+        drive.rename(tmp_path / "gone")
+
+    thread = threading.Thread(target=go)
     thread.start()
     flashers.flash_daplink(image, str(drive), seconds=0.5)
     thread.join()

@@ -177,8 +177,11 @@ def test_a_net_is_fast():
     graph = nets.base_like()
     image = nets.random_image(graph)
     reference.embed(graph, image)
-    start = time.perf_counter()
-    reference.embed(graph, image)
-    seconds = time.perf_counter() - start
+    tries = []
+    for _ in range(5):  # one of them runs without waiting for others
+        start = time.perf_counter()
+        reference.embed(graph, image)
+        tries.append(time.perf_counter() - start)
+    seconds = min(tries)
     print(f"{sum(graph.macs().values()) / 1e6:.1f} M MAC in {seconds * 1e3:.0f} ms")
     assert seconds < 2  # 40 ms when the machine is idle
