@@ -24,12 +24,18 @@ class Camera:
     """Pictures of side x side pixels from the middle of the sensor; OSError if it is absent."""
 
     def __init__(self, side=96):
+        if not 1 <= side <= 480:
+            raise ValueError("a side of 1 to 480 pixels, not %r" % side)
         self.side = side
         self._buffer = bytearray(2 * side * side)
         self._power()
         self._pins()
-        self._bus = SoftI2C(scl=Pin("P0.30"), sda=Pin("P0.31"), freq=100000)
-        self._setup()
+        scl, sda = (Pin(name, Pin.OPEN_DRAIN, Pin.PULL_UP) for name in ("P0.30", "P0.31"))
+        self._bus = SoftI2C(scl=scl, sda=sda, freq=100000)
+        try:
+            self._setup()
+        except OSError as error:
+            raise OSError("the camera: %s" % error) from None
 
     def capture(self):
         """The next picture as a tinyvlm.Frame. Its buffer is used again by the next call."""
@@ -38,10 +44,14 @@ class Camera:
 
     def _power(self):
         pmic = SoftI2C(scl=Pin("P0.16"), sda=Pin("P0.17"), freq=100000)
-        for register, value in ((0x0F, 0x01), (0x10, 0x13), (0x17, 0x42)):  # LDO2, 2.8 V
-            pmic.writeto_mem(_PMIC, register, bytes((value,)))
-        time.sleep_ms(10)
-        if pmic.readfrom_mem(_PMIC, 0x18, 1) != b"\x42":
+        try:
+            for register, value in ((0x0F, 0x01), (0x10, 0x13), (0x17, 0x42)):  # LDO2, 2.8 V
+                pmic.writeto_mem(_PMIC, register, bytes((value,)))
+            time.sleep_ms(11)  # more than 10 ms
+            up = pmic.readfrom_mem(_PMIC, 0x18, 1) == b"\x42"
+        except OSError as error:
+            raise OSError("the PMIC, which supplies the camera: %s" % error) from None
+        if not up:
             raise OSError("the camera's supply (LDO2 of the PMIC) does not come up")
 
     def _pins(self):
@@ -62,14 +72,19 @@ class Camera:
         for register, value in pairs:
             self._bus.writeto_mem(_SENSOR, register, bytes((value,)))
 
+    def _read(self, register):
+        # SCCB wants a stop between the two, which readfrom_mem() does not make.
+        self._bus.writeto(_SENSOR, bytes((register,)))
+        return self._bus.readfrom(_SENSOR, 1)[0]
+
     def _setup(self):
         self._write((0x12, 0x80))
         for _ in range(100):
             time.sleep_ms(1)
-            if not self._bus.readfrom_mem(_SENSOR, 0x12, 1)[0] & 0x80:
+            if not self._read(0x12) & 0x80:
                 break
         else:
-            raise OSError("the camera stays in reset")
+            raise OSError("stays in reset")
         lines = self.side + (self.side <= 68)
         self._write(
             (0x0E, 0x00),  # run

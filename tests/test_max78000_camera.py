@@ -1,0 +1,148 @@
+# SPDX-License-Identifier: MIT
+"""The MAX78000FTHR's camera module with a PMIC, an OV7692 and pins that are played here: what it
+tells them, in which order, and what it says when one of them does not play along."""
+
+import importlib.util
+import sys
+from pathlib import Path
+from types import ModuleType, SimpleNamespace
+
+import pytest
+
+MODULE = Path(__file__).parents[1] / "boards" / "MAX78000FTHR" / "modules" / "camera.py"
+PMIC, SENSOR = 0x28, 0x3C
+
+
+class Pin:
+    OPEN_DRAIN, AF1, AF2, PULL_UP = "open drain", "AF1", "AF2", "pull-up"
+    used: dict = {}
+
+    def __init__(self, name, *how):
+        self.name = name
+        self.used[name] = how
+
+
+class Memory(dict):
+    def __missing__(self, address):
+        return 0
+
+
+class Stage:
+    """The chips on both buses, and a log of (bus, register, value)."""
+
+    def __init__(self):
+        self.log, self.absent, self.supply, self.resets = [], set(), 0x42, 3
+        self.registers = {PMIC: {}, SENSOR: {}}
+        self.memory = Memory()
+
+    def bus(self, scl, sda, freq):
+        return Bus(self, (scl.name, sda.name))
+
+    def write(self, chip, register, value):
+        if chip in self.absent:
+            raise OSError(19, "ENODEV")
+        self.log.append((chip, register, value))
+        self.registers[chip][register] = value
+
+    def read(self, chip, register):
+        if chip in self.absent:
+            raise OSError(19, "ENODEV")
+        if (chip, register) == (PMIC, 0x18):
+            return self.supply
+        if (chip, register) == (SENSOR, 0x12):
+            self.resets -= 1
+            return 0x80 if self.resets > 0 else 0
+        return self.registers[chip][register]
+
+
+class Bus:
+    WIRES = {PMIC: ("P0.16", "P0.17"), SENSOR: ("P0.30", "P0.31")}
+
+    def __init__(self, stage, wires):
+        self.stage, self.wires, self.register = stage, wires, None
+
+    def writeto_mem(self, chip, register, data):
+        assert self.wires == self.WIRES[chip]
+        self.stage.write(chip, register, data[0])
+
+    def readfrom_mem(self, chip, register, count):
+        assert chip != SENSOR, "SCCB knows no repeated start"
+        return bytes([self.stage.read(chip, register)])
+
+    def writeto(self, chip, data):
+        (self.register,) = data
+
+    def readfrom(self, chip, count):
+        return bytes([self.stage.read(chip, self.register)])
+
+
+@pytest.fixture
+def stage():
+    return Stage()
+
+
+@pytest.fixture
+def camera(stage, monkeypatch):
+    def module(name, **content):
+        new = ModuleType(name)
+        vars(new).update(content)
+        monkeypatch.setitem(sys.modules, name, new)
+
+    monkeypatch.setattr(Pin, "used", {})
+    module("machine", Pin=Pin, SoftI2C=stage.bus, mem32=stage.memory)
+    module("board", capture=lambda buffer: buffer.__setitem__(slice(0, 2), b"\x12\x34"))
+    module("tinyvlm", RGB565_BE=7, Frame=lambda *fields: SimpleNamespace(fields=fields))
+    module("time", sleep_ms=lambda ms: stage.log.append(("wait", ms, None)))
+    spec = importlib.util.spec_from_file_location("fthr_camera", MODULE)
+    loaded = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(loaded)
+    return loaded
+
+
+def test_start_up(camera, stage):
+    cam = camera.Camera(64)
+    # supply first, then the clock and 300 ms, then the sensor
+    assert stage.log[:3] == [(PMIC, 0x0F, 1), (PMIC, 0x10, 0x13), (PMIC, 0x17, 0x42)]
+    waits = [ms for what, ms, _ in stage.log if what == "wait"]
+    assert waits[0] > 10 and waits[1] >= 300
+    assert stage.log.index((SENSOR, 0x12, 0x80)) > stage.log.index(("wait", waits[1], None))
+    assert stage.memory[0x4003C020] == 1 << 27 | 3 and stage.memory[0x4003C000] & 1
+    sensor = stage.registers[SENSOR]
+    assert sensor[0x12] == 0x06 and sensor[0x0E] == 0  # RGB565, runs
+    window = [sensor[r] << 8 | sensor[r + 1] for r in (0xC8, 0xCA, 0xCC, 0xCE)]
+    assert window == [
+        480,
+        480,
+        64,
+        65,
+    ]  # of the sensor; of the picture, one line more if it is small
+    data = [f"P0.{pin}" for pin in range(20, 28)] + ["P0.15"]
+    assert all(Pin.used[name] == ("AF2",) for name in data)
+    assert all(Pin.used[name] == ("AF1",) for name in ("P1.8", "P1.9", "P0.18"))
+    frame = cam.capture()
+    assert frame.fields[1:] == (64, 64, 7) and len(frame.fields[0]) == 64 * 64 * 2
+    assert frame.fields[0][:2] == b"\x12\x34"
+
+
+@pytest.mark.parametrize("what", ["pmic", "supply", "sensor", "reset"])
+def test_what_does_not_play_along(camera, stage, what):
+    if what == "supply":
+        stage.supply = 0
+    elif what == "reset":
+        stage.resets = 1 << 30
+    else:
+        stage.absent.add(PMIC if what == "pmic" else SENSOR)
+    words = {
+        "pmic": "^the PMIC, which supplies the camera: .*ENODEV",
+        "supply": "LDO2 of the PMIC. does not come up",
+        "sensor": "^the camera: .*ENODEV",
+        "reset": "^the camera: stays in reset",
+    }
+    with pytest.raises(OSError, match=words[what]):
+        camera.Camera()
+
+
+@pytest.mark.parametrize("side", [0, 481, -96])
+def test_sides(camera, side):
+    with pytest.raises(ValueError, match="1 to 480 pixels"):
+        camera.Camera(side)
