@@ -363,6 +363,34 @@ def test_off_keeps_weights(board):
     assert board.fault() is None
 
 
+def test_pins_flash_and_camera(board):
+    """As far as QEMU goes, whose pins, flash controller and camera interface are not there."""
+    if not isinstance(board, Fthr):
+        pytest.skip("the virtual Cortex-M7 board has none of them")
+    board.exec(CATCH + "import board, camera\nfrom machine import Pin")
+    assert board.eval("str(Pin('SW2', Pin.IN, Pin.PULL_UP))") == "Pin('P1.7')"
+    board.exec("led = Pin('LED_RED', Pin.OUT, value=0); led.on(); led.off(); led.toggle(); led(1)")
+    for arguments, words in (
+        ("'P3.1'", "no pin P3.1"),
+        ("'P0.32'", "no pin P0.32"),
+        ("'LED_RED', 9", "mode: IN, OUT"),
+        ("'SW1', Pin.IN, 7", "pull: None, PULL_UP or PULL_DOWN"),
+    ):
+        assert words in board.eval(f"error(Pin, {arguments})")
+    board.exec("flash = board.Flash()")
+    for call in (
+        "readblocks(4, bytearray(16))",
+        "readblocks(0x80000, bytearray(16), 0)",  # 2**32 bytes, as an address 0
+        "writeblocks(0x80000, bytes(16), 0)",
+        "writeblocks(0, bytes(16), 8)",
+        "ioctl(6, 0x80000)",
+    ):
+        assert board.eval(f"flash.{call}") == -22, call
+    assert board.eval("flash.ioctl(6, 0)") == -5  # nothing can be erased
+    assert "the camera sent 0 of 8 bytes" in board.eval("error(board.capture, bytearray(8))")
+    assert "the PMIC, which supplies the camera" in board.eval("error(camera.Camera)")
+
+
 def test_through_mpremote(start):
     """As a user does it: a new process for every command."""
     with start() as board:

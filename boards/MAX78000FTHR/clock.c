@@ -58,8 +58,8 @@ uint64_t mp_hal_time_ns(void) {
 }
 
 void mp_hal_delay_us(mp_uint_t us) {
-    uint64_t end = cycles() + (uint64_t)us * (CPU_HZ / 1000000);
-    while (cycles() < end) {
+    uint64_t begin = cycles(), wanted = (uint64_t)us * (CPU_HZ / 1000000);
+    while (cycles() - begin < wanted) { // ends early, not never, when milliseconds wrap around
     }
 }
 

@@ -44,6 +44,12 @@ static bool command(uint32_t address, uint32_t what, const uint32_t *data) {
     if ((FLC_CLKDIV & 0xff) != CPU_HZ / 1000000) {
         return false; // an emulator without a controller
     }
+    uint32_t turns = TURNS;
+    while (FLC_CTRL & CTRL_BUSY && --turns) { // one that took too long before
+    }
+    if (turns == 0) {
+        return false;
+    }
     FLC_INTR = 0;
     FLC_CTRL = (FLC_CTRL & ~CTRL_LOCK) | CTRL_UNLOCK;
     FLC_ADDR = address;
@@ -55,7 +61,7 @@ static bool command(uint32_t address, uint32_t what, const uint32_t *data) {
         FLC_CTRL = (FLC_CTRL & ~(0xffu << 8)) | CTRL_CODE;
     }
     FLC_CTRL |= what;
-    uint32_t turns = TURNS;
+    turns = TURNS;
     while ((FLC_CTRL & (CTRL_BUSY | what) || !(FLC_INTR & INTR_DONE)) && --turns) {
     }
     bool done = turns != 0 && !(FLC_INTR & INTR_FAIL);
@@ -101,7 +107,11 @@ static mp_obj_t flash_make_new(const mp_obj_type_t *type, size_t n_args, size_t 
 }
 
 static uint8_t *disk_at(size_t n_args, const mp_obj_t *args, size_t size) {
-    size_t offset = (size_t)mp_obj_get_int(args[1]) * PAGE_SIZE + (n_args > 3 ? (size_t)mp_obj_get_int(args[3]) : 0);
+    size_t block = (size_t)mp_obj_get_int(args[1]), offset = n_args > 3 ? (size_t)mp_obj_get_int(args[3]) : 0;
+    if (block >= DISK_SIZE / PAGE_SIZE || offset > DISK_SIZE) {
+        return NULL; // also what would wrap around below
+    }
+    offset += block * PAGE_SIZE;
     return offset <= DISK_SIZE && size <= DISK_SIZE - offset ? _disk_start + offset : NULL;
 }
 
@@ -140,8 +150,8 @@ static mp_obj_t flash_ioctl(mp_obj_t self, mp_obj_t op, mp_obj_t arg) {
         case MP_BLOCKDEV_IOCTL_BLOCK_SIZE:
             return MP_OBJ_NEW_SMALL_INT(PAGE_SIZE);
         case MP_BLOCKDEV_IOCTL_BLOCK_ERASE: {
-            size_t offset = (size_t)mp_obj_get_int(arg) * PAGE_SIZE;
-            return MP_OBJ_NEW_SMALL_INT(offset < DISK_SIZE ? flash_erase(_disk_start + offset) : -MP_EINVAL);
+            size_t block = (size_t)mp_obj_get_int(arg);
+            return MP_OBJ_NEW_SMALL_INT(block < DISK_SIZE / PAGE_SIZE ? flash_erase(_disk_start + block * PAGE_SIZE) : -MP_EINVAL);
         }
         default:
             return MP_OBJ_NEW_SMALL_INT(0);

@@ -92,6 +92,10 @@ static void pin_init(machine_pin_obj_t *self, size_t n_args, const mp_obj_t *arg
     };
     mp_arg_val_t a[MP_ARRAY_SIZE(allowed)];
     mp_arg_parse_all(n_args, args, kw, MP_ARRAY_SIZE(allowed), allowed, a);
+    mp_int_t pull = a[ARG_pull].u_obj == mp_const_none ? PULL_NONE : mp_obj_get_int(a[ARG_pull].u_obj);
+    if (pull < PULL_NONE || pull > PULL_DOWN) {
+        mp_raise_ValueError(MP_ERROR_TEXT("pull: None, PULL_UP or PULL_DOWN"));
+    }
     if (a[ARG_mode].u_obj != mp_const_none) {
         mp_int_t mode = mp_obj_get_int(a[ARG_mode].u_obj);
         if (mode < MODE_IN || mode > MODE_AF2) {
@@ -107,10 +111,14 @@ static void pin_init(machine_pin_obj_t *self, size_t n_args, const mp_obj_t *arg
         if (mode != MODE_OPEN_DRAIN) {
             machine_pin_output(self, mode == MODE_OUT);
         }
-        set_pull(self, PULL_NONE);
-    }
-    if (a[ARG_pull].u_obj != mp_const_none) {
-        set_pull(self, mp_obj_get_int(a[ARG_pull].u_obj));
+        set_pull(self, pull);
+    } else {
+        if (a[ARG_pull].u_obj != mp_const_none) {
+            set_pull(self, pull);
+        }
+        if (a[ARG_value].u_obj != mp_const_none) {
+            machine_pin_set(self, mp_obj_is_true(a[ARG_value].u_obj));
+        }
     }
 }
 
@@ -177,6 +185,18 @@ static mp_obj_t pin_value(size_t n_args, const mp_obj_t *args) {
 }
 static MP_DEFINE_CONST_FUN_OBJ_VAR_BETWEEN(pin_value_obj, 1, 2, pin_value);
 
+static mp_obj_t pin_on(mp_obj_t self_in) {
+    machine_pin_set(MP_OBJ_TO_PTR(self_in), 1);
+    return mp_const_none;
+}
+static MP_DEFINE_CONST_FUN_OBJ_1(pin_on_obj, pin_on);
+
+static mp_obj_t pin_off(mp_obj_t self_in) {
+    machine_pin_set(MP_OBJ_TO_PTR(self_in), 0);
+    return mp_const_none;
+}
+static MP_DEFINE_CONST_FUN_OBJ_1(pin_off_obj, pin_off);
+
 static mp_obj_t pin_toggle(mp_obj_t self_in) {
     machine_pin_obj_t *self = MP_OBJ_TO_PTR(self_in);
     machine_pin_set(self, !(*reg(self, 0x18) >> self->pin & 1)); // what it puts out, not what comes in
@@ -187,6 +207,8 @@ static MP_DEFINE_CONST_FUN_OBJ_1(pin_toggle_obj, pin_toggle);
 static const mp_rom_map_elem_t pin_locals_table[] = {
     { MP_ROM_QSTR(MP_QSTR_init), MP_ROM_PTR(&pin_init_obj) },
     { MP_ROM_QSTR(MP_QSTR_value), MP_ROM_PTR(&pin_value_obj) },
+    { MP_ROM_QSTR(MP_QSTR_on), MP_ROM_PTR(&pin_on_obj) },
+    { MP_ROM_QSTR(MP_QSTR_off), MP_ROM_PTR(&pin_off_obj) },
     { MP_ROM_QSTR(MP_QSTR_toggle), MP_ROM_PTR(&pin_toggle_obj) },
     { MP_ROM_QSTR(MP_QSTR_IN), MP_ROM_INT(MODE_IN) },
     { MP_ROM_QSTR(MP_QSTR_OUT), MP_ROM_INT(MODE_OUT) },

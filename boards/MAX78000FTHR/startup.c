@@ -46,10 +46,11 @@ static void clocks_init(void) {
     ICC_CTRL |= 1;
     reg_wait(&ICC_CTRL, 1u << 16, 1u << 16);
     GCR_CLKCTRL |= 1u << 19 | 1u << 20; // IPO, 100 MHz; IBRO, 7.3728 MHz for the console
-    reg_wait(&GCR_CLKCTRL, 1u << 27, 1u << 27);
     reg_wait(&GCR_CLKCTRL, 1u << 28, 1u << 28);
-    GCR_CLKCTRL = (GCR_CLKCTRL & ~(7u << 9 | 7u << 6)) | 4u << 9;
-    reg_wait(&GCR_CLKCTRL, 1u << 13, 1u << 13);
+    if (reg_wait(&GCR_CLKCTRL, 1u << 27, 1u << 27)) { // else it stays at 60 MHz: milliseconds of 1.67
+        GCR_CLKCTRL = (GCR_CLKCTRL & ~(7u << 9 | 7u << 6)) | 4u << 9;
+        reg_wait(&GCR_CLKCTRL, 1u << 13, 1u << 13);
+    }
     GCR_PCLKDIS0 &= ~(1u << 0 | 1u << 1 | 1u << 9); // GPIO0, GPIO1, UART0
     LPGCR_PCLKDIS &= ~1u; // GPIO2
 }
@@ -67,7 +68,7 @@ void Reset_Handler(void) {
     exit(board_main());
 }
 
-// There is nothing to return to: red light, and silence.
+// There is nothing to return to: red light (if LEDs are active low, see docs/boards.md), and silence.
 MP_NORETURN void exit(int status) {
     (void)status;
     REG(0x40080410) = 1;   // P2.0 is an output,
