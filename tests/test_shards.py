@@ -158,6 +158,17 @@ def test_a_small_buffer_still_shuffles(paths, monkeypatch):
     assert order == ids(load(paths)[0])
 
 
+def test_a_loader_with_a_small_buffer_reads_no_more_than_it_must(paths, monkeypatch):
+    opened = []
+    read = shards._samples
+    monkeypatch.setattr(shards, "_samples", lambda path, *a: opened.append(path) or read(path, *a))
+    for memory, whole in ((0, True), (20 * len(picture(0)), False)):
+        opened.clear()
+        loader = shards.Loader(paths, size=SIZE, batch=4, seed=1, epoch=0, memory=memory)
+        next(iter(loader))
+        assert (len(opened) == len(paths)) == whole
+
+
 @pytest.mark.parametrize("world", [2, 3])
 def test_ranks_share_samples_and_see_equally_many_batches(paths, world):
     ranks = [load(paths, rank=r, world=world, batch=4) for r in range(world)]

@@ -19,7 +19,17 @@ from tars import write
 torch = pytest.importorskip("torch", reason="torch is not installed (extra `train`)")
 
 from tinyvlm.text import create_text_encoder  # noqa: E402
-from tinyvlm.train import checkpoint, config, labels, main, space, student, teacher, text  # noqa: E402
+from tinyvlm.train import (  # noqa: E402
+    checkpoint,
+    config,
+    labels,
+    main,
+    space,
+    student,
+    task,
+    teacher,
+    text,
+)
 from tinyvlm.train.place import Place, join  # noqa: E402
 
 HOST = Path(__file__).parents[1] / "host"
@@ -252,6 +262,11 @@ def test_without_text_vectors_the_student_learns_the_lexicons_space(folder, tmp_
         assert cosine > 0.999
     with pytest.raises(SystemExit, match="class 'xyzzyx': .* is not in the lexicon"):
         space.from_lexicon(["cat", "xyzzyx"])
+
+
+def test_numbered_shards_are_one_data_set():
+    paths = [Path("cc3m/00000.tar"), Path("cc3m/00001.tar"), Path("x/cc12m-train-0007.tar.gz")]
+    assert [task.data_set(path) for path in paths] == ["cc3m", "cc3m", "cc12m-train"]
 
 
 @pytest.fixture

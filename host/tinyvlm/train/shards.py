@@ -168,9 +168,9 @@ def warn_once(about: object, message: str) -> None:
 
 def index(paths: list[Path]) -> Index:
     """One pass over the shards without decoding an image."""
-    out = Index()
+    out, keep = Index(), fits(paths)
     for path in paths:
-        for sample in _samples(path, out.skipped, fits(paths)):
+        for sample in _samples(path, out.skipped, keep):
             out.samples.append((sample.id, sample.text))
             out.texts[sample.text] += 1
     return out
@@ -276,7 +276,8 @@ class Loader:
     """Batches of one epoch; iterate over it once or again, it gives the same.
 
     `keep(id, text)` picks samples, `weight(text)` says how often one of that text is expected in
-    the epoch, `teacher` is a folder of cached vectors (cache.py) to join by id.
+    the epoch, `teacher` is a folder of cached vectors (cache.py) to join by id, `memory` bytes are
+    the shuffle buffer (0: MEMORY).
 
     `augment=True` is for training: random views, complete rounds only, so all ranks make equally
     many batches of exactly `batch` samples. `augment=False` is for evaluation: centre squares, the
@@ -298,11 +299,13 @@ class Loader:
         keep: Callable[[str, str], bool] | None = None,
         augment: bool = True,
         teacher: Path | None = None,
+        memory: int = 0,
     ):
         self.paths, self.batch = list(paths), batch
         self.seed, self.epoch, self.rank, self.world = seed, epoch, rank, world
         self.workers, self.weight, self.keep, self.teacher = workers, weight, keep, teacher
         self.maker = Maker(size, seed, epoch, augment)
+        self.memory = memory or MEMORY
         self.skipped: Counter = Counter()
 
     def steps(self, samples: list[tuple[str, str]]) -> int:
@@ -359,14 +362,14 @@ class Loader:
             yield rest
 
     def _shuffled(self) -> Iterator[Sample]:
-        """The stream through a buffer of MEMORY bytes."""
+        """The stream through a buffer."""
         rng = random.Random(draw("order", self.seed, self.epoch))
         buffer: list[Sample] = []
         held = 0
         for sample in self._stream(rng):
             buffer.append(sample)
             held += len(sample.blob)
-            while held > MEMORY:
+            while held > self.memory:
                 at = rng.randrange(len(buffer))
                 buffer[at], buffer[-1] = buffer[-1], buffer[at]
                 held -= len(buffer[-1].blob)

@@ -8,6 +8,7 @@ in 50 by a hash of its id (`seen`).
 from __future__ import annotations
 
 import json
+import logging
 from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -24,9 +25,12 @@ from tinyvlm.train.loss import MatryoshkaLoss, top1
 from tinyvlm.train.place import Place
 from tinyvlm.train.student import to_input
 
+log = logging.getLogger("tinyvlm")
+
 REPEATS = 8  # at most so often is an image of a rare class shown in an epoch
 WATCHED = 4096  # at most so many images of a kind are watched
 SHOWN = 256  # images at once
+FEW = 1 << 26  # bytes of images that those to watch are drawn from, of data that do not fit
 
 
 def make_index(config: TrainConfig, paths: list[Path], place: Place) -> dict:
@@ -40,19 +44,27 @@ def make_index(config: TrainConfig, paths: list[Path], place: Place) -> dict:
     if place.rank == 0:
         old = json.loads(file.read_text()) if file.exists() else {}
         if old.get("shards") != names:
-            file.write_text(json.dumps(count(shards.index(paths)) | {"shards": names}) + "\n")
+            log.info(f"counting what is in {len(paths)} shards (once: index.json keeps it)")
+            found = count(shards.index(paths), {shards.stem(p): data_set(p) for p in paths})
+            file.write_text(json.dumps(found | {"shards": names}) + "\n")
     place.wait()
     return json.loads(file.read_text())
 
 
-def count(index: shards.Index) -> dict:
-    """The numbers of `make_index`."""
+def data_set(path: Path) -> str:
+    """Name of the data set of a shard: pets-000.tar is of pets, cc3m/00000.tar of cc3m."""
+    name = shards.stem(path)
+    return path.absolute().parent.name if name.isdigit() else name.rsplit("-", 1)[0]
+
+
+def count(index: shards.Index, names: dict[str, str]) -> dict:
+    """The numbers of `make_index`; `names`: stem of a shard -> data set."""
     texts: dict[str, list[int]] = {text: [n, 0] for text, n in index.texts.items()}
     sets: Counter = Counter()
     for id, text in index.samples:
         if not labels.aside(id, text):
             texts[text][1] += 1
-            sets[id.split("/")[0].rsplit("-", 1)[0]] += 1
+            sets[names[id.split("/")[0]]] += 1
     if len(texts) > 10 * labels.MOST:  # captions: each comes about once, nobody asks how often
         often = sorted(texts.items(), key=lambda item: -item[1][0])
         texts = dict(often[: 10 * labels.MOST])
@@ -124,7 +136,13 @@ def load_watch(
         numbers = {n for text, n in useful.items() if labels.held_out(text) == unseen}
         return torch.tensor(sorted(numbers), dtype=torch.long)
 
+    # To fill all of the buffer with one image in 50 would take most of a large data set.
+    memory = 0 if shards.fits(paths) else FEW
+
     def some(unseen: bool) -> list[tuple]:
+        if unseen and not len(choice(True)):  # nothing to name, as with captions: no pass for it
+            return []
+
         def keep(id: str, text: str) -> bool:
             if config.teacher == "labels" and text not in useful:
                 return False
@@ -142,6 +160,7 @@ def load_watch(
             keep=keep,
             augment=False,
             teacher=space.folder(config),
+            memory=memory,
         )
         batches = []
         for b in loader:

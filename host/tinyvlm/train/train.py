@@ -102,6 +102,7 @@ def train(config: TrainConfig) -> Student:
         raise SystemExit(f"--train-data: {e}") from None
     place = join(config.device)
     run.open_run(config, place)
+    board = run.tensorboard(config, place)
     index = task.make_index(config, paths, place)
     per_step = config.batch_size * place.world
     epoch_steps = task.epoch_images(index, config) // per_step
@@ -126,7 +127,6 @@ def train(config: TrainConfig) -> Student:
     params = [p for group in optimizer.param_groups for p in group["params"]]
     statistics = [b for b in student.buffers() if b.is_floating_point()]
     weight, watch = task.weight_of(index, classes, config), None
-    board = run.tensorboard(config, place)
     while epoch < config.epochs:
         torch.manual_seed((config.seed * 1000 + epoch) * place.world + place.rank)
         loader = shards.Loader(
