@@ -11,7 +11,7 @@ import pytest
 from PIL import Image
 
 import tinyvlm
-from tinyvlm import pack, tryit
+from tinyvlm import pack, picture, tryit
 from tinyvlm.photos import photos
 
 TOP = Path(__file__).resolve().parents[1]
@@ -112,6 +112,8 @@ def test_the_heat_lies_over_the_square_that_was_seen():
         (["empty"], "empty: no pictures (.jpg"),
         (["text.png", "--out", "none"], "none: no such folder; make it first"),
         (["text.png", "--model", "none.tvlm"], "none.tvlm: no such file"),
+        (["text.png", "--top", "0"], "--top 0: show 1 or more"),
+        (["text.png", "--threshold", "7"], "threshold 7.0: a score is 0 ... 1"),
     ],
 )
 def test_what_is_wrong_is_said(vocab, tmp_path, monkeypatch, capsys, arguments, message):
@@ -130,6 +132,46 @@ def test_a_bad_picture_does_not_keep_others_from_being_shown(vocab, flower, tmp_
     assert tryit.main(["--vocab", str(vocab), str(tmp_path)]) == 2
     both = capsys.readouterr()
     assert "a.png: no picture" in both.err and "dahlia.png: flower" in both.out
+
+
+def test_half_a_picture_is_called_damaged(vocab, flower, tmp_path, capsys):
+    Image.open(flower).save(tmp_path / "half.jpg")
+    content = (tmp_path / "half.jpg").read_bytes()
+    (tmp_path / "half.jpg").write_bytes(content[: len(content) // 2])
+    assert tryit.main(["--vocab", str(vocab), str(tmp_path / "half.jpg")]) == 2
+    assert "half.jpg: damaged or cut off" in capsys.readouterr().err
+
+
+def test_a_picture_of_more_pixels_than_the_engine_takes(vocab, flower):
+    small = Image.open(flower).convert("RGB")  # 160x120
+    large = small.resize((9600, 7200), Image.Resampling.NEAREST)
+    words = tinyvlm.Vocab(vocab)
+    scores, boxes = tryit.look(large, words, 1, None)
+    assert scores[0][0] == "flower" and boxes
+    for (_, _, there), (_, _, here) in zip(
+        boxes, tryit.look(small, words, 1, None)[1], strict=True
+    ):
+        assert np.abs(np.array(there) / 60 - here).max() <= 2
+
+
+@pytest.mark.parametrize("mode", ["I;16", "RGBA", "LA", "P"])
+def test_what_is_seen_is_what_a_viewer_shows(flower, mode):
+    """16 bits are not white, and what is transparent does not count."""
+    gray = Image.open(flower).convert("L")
+    if mode == "I;16":
+        odd, want = Image.fromarray(np.asarray(gray).astype(np.uint16) * 257), gray
+    elif mode == "P":
+        odd = want = Image.open(flower).convert("P")
+    else:
+        mask = Image.new("L", gray.size, 0)
+        mask.paste(255, (20, 20, 90, 90))
+        odd = gray.convert(mode[:-1])
+        odd.putalpha(mask)
+        want = Image.composite(gray, Image.new("L", gray.size, 255), mask)
+    seen = np.asarray(picture.rgb(odd), int)
+    assert np.abs(seen - np.asarray(want.convert("RGB"), int)).max() <= 1
+    frame = tinyvlm.to_frame(odd)
+    assert bytes(frame.buffer) == seen.astype(np.uint8).tobytes()
 
 
 def webcam(frames, error=None, opened=True):

@@ -120,9 +120,9 @@ def to_frame(picture: Picture):
         except UnidentifiedImageError as error:
             raise ValueError(f"{picture}: not a picture that Pillow can read") from error
     if hasattr(picture, "convert") and hasattr(picture, "tobytes"):  # a PIL image
-        from PIL import ImageOps
+        from .picture import rgb
 
-        image = ImageOps.exif_transpose(picture).convert("RGB")
+        image = rgb(picture)
         return Frame(image.tobytes(), image.width, image.height, RGB888)
     if hasattr(picture, "__array_interface__"):
         return _array_frame(picture)

@@ -10,16 +10,19 @@ from __future__ import annotations
 import argparse
 import errno
 import sys
+import warnings
 from collections.abc import Iterator, Sequence
 from io import BytesIO
 from pathlib import Path
 
-from PIL import Image, ImageDraw, ImageFont, ImageOps
+from PIL import Image, ImageDraw, ImageFont, UnidentifiedImageError
 
 import tinyvlm
 
 from .files import explain, write_atomic
+from .intake import MAX_SIDE
 from .labelled import PICTURES
+from .picture import rgb
 from .text import model_path
 
 MARK = ".tinyvlm.png"
@@ -35,8 +38,17 @@ Boxes = Sequence[tuple[str, float, tuple[int, int, int, int]]]
 def look(
     image: Image.Image, vocab: tinyvlm.Vocab, top: int, threshold: float | None
 ) -> tuple[Scores, Boxes]:
-    """What tinyvlm.classify and tinyvlm.detect say about a picture."""
-    return tinyvlm.classify(image, vocab, top), tinyvlm.detect(image, vocab, threshold)
+    """What tinyvlm.classify and tinyvlm.detect say about a picture, boxes in its pixels."""
+    factor = _factor(image)
+    frame = tinyvlm.to_frame(image.reduce(factor))
+    found = tinyvlm.detect(frame, vocab, threshold)
+    boxes = [(label, score, tuple(factor * v for v in box)) for label, score, box in found]
+    return tinyvlm.classify(frame, vocab, top), boxes
+
+
+def _factor(image: Image.Image) -> int:
+    """How much smaller a picture must be for the engine, which a phone's 50 megapixels are not."""
+    return -(-min(image.size) // MAX_SIDE)
 
 
 def annotate(
@@ -100,7 +112,10 @@ def _lay_over(canvas: Image.Image, heat, square: tuple[int, int, int]) -> None:
 def main(argv: list[str] | None = None) -> int:
     """Command line. Returns the exit status: 0, or 2 after a message on stderr."""
     args = _arguments().parse_intermixed_args(argv)
+    warnings.simplefilter("ignore", Image.DecompressionBombWarning)  # photos of 100 megapixels
     try:
+        if args.top < 1:
+            raise ValueError(f"--top {args.top}: show 1 or more")
         if bool(args.pictures) == (args.camera is not None):
             raise ValueError("give pictures or folders of them, or --camera N")
         if args.out and not args.out.is_dir():
@@ -122,10 +137,9 @@ def _pictures(args: argparse.Namespace, vocab: tinyvlm.Vocab) -> int:
     for path in list(_files(args.pictures)):
         try:
             with Image.open(path) as opened:
-                image = ImageOps.exif_transpose(opened).convert("RGB")
+                image = rgb(opened)
         except (OSError, SyntaxError, Image.DecompressionBombError) as error:
-            why = explain(error) if isinstance(error, FileNotFoundError) else f"{path}: no picture"
-            print(f"tinyvlm-try: {why}", file=sys.stderr)
+            print(f"tinyvlm-try: {_why(path, error)}", file=sys.stderr)
             problems += 1
             continue
         shown, scores, boxes = _seen(args, vocab, image)
@@ -139,13 +153,23 @@ def _pictures(args: argparse.Namespace, vocab: tinyvlm.Vocab) -> int:
     return problems
 
 
+def _why(path: Path, error: Exception) -> str:
+    if isinstance(error, OSError) and error.filename:
+        return explain(error)
+    if isinstance(error, Image.DecompressionBombError):
+        return f"{path}: too many pixels"
+    if isinstance(error, UnidentifiedImageError):
+        return f"{path}: no picture"
+    return f"{path}: damaged or cut off ({error}); copy it again"
+
+
 def _seen(
     args: argparse.Namespace, vocab: tinyvlm.Vocab, image: Image.Image
 ) -> tuple[Image.Image, Scores, Boxes]:
     scores, boxes = look(image, vocab, args.top, args.threshold)
     heat = None
     if args.heatmap and scores and scores[0][0] in vocab.labels:
-        heat = tinyvlm.heatmap(image, scores[0][0], vocab)
+        heat = tinyvlm.heatmap(image.reduce(_factor(image)), scores[0][0], vocab)
     return annotate(image, scores, boxes, vocab.labels, heat), scores, boxes
 
 
