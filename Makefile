@@ -9,6 +9,10 @@ FIRMWARE := $(BOARD_BUILD)/firmware.elf
 CMSIS_NN_LIBRARY := $(wildcard $(CMSIS_NN)/lib/libcmsis-nn.a)
 VENV := .venv
 
+# One thing after the other: with -j two pips would write into .venv at once. What takes time has
+# its own -j below.
+.NOTPARALLEL:
+
 .DEFAULT_GOAL := help
 .PHONY: help setup packages board firmware max78000 natmod bench demo test size lint clean FORCE
 
@@ -39,10 +43,12 @@ build/micropython.path: FORCE | packages
 
 FIRMWARE_SOURCES := $(shell find $(BOARD_DIR) boards/qemu native/*.* native/max78000 device -type f)
 
+MAX78000_BUILD := build/max78000
+
 # Another MicroPython than last time starts from scratch.
-$(BOARD_BUILD)/%.path: build/micropython.path
-	rm -rf $(BOARD_BUILD)
-	mkdir -p $(BOARD_BUILD)
+$(BOARD_BUILD)/micropython.path $(MAX78000_BUILD)/micropython.path: build/micropython.path
+	rm -rf $(@D)
+	mkdir -p $(@D)
 	cp $< $@
 
 # Another CMSIS-NN than last time, or none: the engine is compiled and all is linked again.
@@ -59,11 +65,9 @@ $(FIRMWARE): $(BOARD_BUILD)/micropython.path $(BOARD_BUILD)/cmsis-nn.stamp $(FIR
 	@touch $@
 
 # The same sources for a MAX78000FTHR, and for QEMU in its place (host/tinyvlm/max78000/virtual.py).
-MAX78000_BUILD := build/max78000
-
 max78000: $(MAX78000_BUILD)/qemu.bin ## Build the firmware of a MAX78000FTHR, build/max78000/firmware.bin
 
-$(MAX78000_BUILD)/qemu.bin: build/micropython.path $(shell find boards/MAX78000FTHR boards/qemu native/*.* native/max78000 device -type f)
+$(MAX78000_BUILD)/qemu.bin: $(MAX78000_BUILD)/micropython.path $(shell find boards/MAX78000FTHR boards/qemu native/*.* native/max78000 device -type f)
 	$(MAKE) -j$(JOBS) -C $$(cat $<)/mpy-cross PYTHON=$(PYTHON)
 	mpy=$$(cat $<) && $(MAKE) -j$(JOBS) -C $$mpy/ports/qemu BOARD=MAX78000FTHR \
 		BOARD_DIR=$(CURDIR)/boards/MAX78000FTHR BUILD=$(abspath $(MAX78000_BUILD)) \

@@ -36,8 +36,13 @@ if [ ${#missing[@]} -gt 0 ]; then
 fi
 [ -f "$encoder" ] || stop "no encoder at ENCODER=$encoder"
 
+# Another MicroPython than last time starts from scratch.
+if [ -f "$build/micropython.path" ] && [ "$(cat "$build/micropython.path")" != "$mpy" ]; then
+    rm -rf "$build"
+fi
 mkdir -p "$build"
 build=$(cd "$build" && pwd)
+echo "$mpy" > "$build/micropython.path"
 rm -rf "$build/rom"
 mkdir "$build/rom"
 cp "$encoder" "$build/rom/"

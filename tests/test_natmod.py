@@ -316,6 +316,22 @@ def test_every_architecture_builds(build):
     assert data[:2] == b"M\x06" and data[2] >> 2 == 11  # MP_NATIVE_ARCH_RV32IMC
 
 
+def test_another_micropython_starts_from_scratch(micropython, build, tmp_path):
+    """Its objects would look up to date."""
+    build("x64")
+    linked = TOP / "build" / "natmod" / "objects" / "x64" / "_tinyvlm.native.mpy"
+    before = linked.stat().st_mtime_ns
+    build("x64")
+    assert linked.stat().st_mtime_ns == before
+    (tmp_path / "other").symlink_to(micropython)
+    status, said = make(
+        *("-C", "native/natmod", "ARCH=x64", f"MPY_DIR={tmp_path / 'other'}"),
+        f"PYTHON={sys.executable}",
+    )
+    assert status == 0, said[-3000:]
+    assert linked.stat().st_mtime_ns > before
+
+
 def test_a_wrong_architecture_is_explained():
     status, said = make("-C", "native/natmod", "ARCH=z80")
     assert status and 'ARCH is "z80"; say which core' in said

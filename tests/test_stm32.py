@@ -272,6 +272,25 @@ def test_what_is_missing_is_said_in_one_line(tmp_path):
     assert "no encoder at ENCODER=" in said
 
 
+def test_another_micropython_starts_from_scratch(tmp_path):
+    """Else its objects and the ones of the tree before would be linked together."""
+    built = tmp_path / "built"
+    environment = {name: value for name, value in os.environ.items() if "MAKE" not in name}
+    environment |= {"PYTHON": sys.executable, "MICROPY_MPYCROSS": "none"}
+    command = [TOP / "boards" / "firmware.sh", "NUCLEO_H743ZI_TINYVLM", built, DEFAULT_MODEL]
+    for name in ("one", "two"):
+        folder = tree(tmp_path / name, "lib/stm32lib", "lib/tinyusb")
+        with (folder / "ports" / "stm32" / "Makefile").open("a") as file:
+            count = "$(words $(wildcard $(BUILD)/*.o))"
+            file.write(f"all:\n\ttouch $(BUILD)/{name}.o $(BUILD)/{count}.o\n")
+    # the second .o of each run has as its name how many there were before
+    for name, objects in (("one", "0 one"), ("one", "0 2 one"), ("two", "0 two")):
+        environment["MPY_DIR"] = str(tmp_path / name)
+        done = subprocess.run(command, env=environment, capture_output=True, text=True)
+        assert "firmware.elf" in done.stderr  # which this makefile does not make
+        assert " ".join(sorted(path.stem for path in built.glob("*.o"))) == objects
+
+
 def test_debians_source_is_refused(micropython, tmp_path):
     """The tree that `make board` may have got: whole for the virtual board, not for this."""
     if any((micropython / "lib" / "stm32lib").iterdir()):
