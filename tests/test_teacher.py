@@ -210,6 +210,13 @@ def test_mistakes_get_a_sentence(open_clip, data, tmp_path, capsys, more, says):
     assert says in capsys.readouterr().err
 
 
+@pytest.mark.parametrize("more", [("--batch-size", "0"), ("--workers", "-1")])
+def test_numbers_out_of_range(tmp_path, capsys, more):
+    with pytest.raises(SystemExit, match="2"):
+        cache.main(["--train-data", "x.tar", "--cache", str(tmp_path), *more])
+    assert "--batch-size must be 1 or more, --workers not negative" in capsys.readouterr().err
+
+
 def test_a_row_does_not_hold_its_whole_shard():
     rows = np.arange(12, dtype=np.float16).reshape(4, 3)
     row = teacher.Cached(list("abcd"), rows, None).row("image", 2)
@@ -225,9 +232,9 @@ def test_a_damaged_file_is_named(tmp_path):
 def test_a_bad_shard_is_tried_again(open_clip, data, tmp_path, capsys):
     (tmp_path / "bad.tar").write_bytes(b"<html>")
     pattern = f"{data}::{tmp_path}/bad.tar"
-    for done in (34 - 1, 0):
+    for files, done in ((3, 34 - 1), (0, 0)):
         assert run(pattern, tmp_path / "out") == 0
-        assert f"images: {done}" in (out := capsys.readouterr().out) and "1 bad shard" in out
+        assert f"shards cached: {files}, images: {done}" in (out := capsys.readouterr().out) and "1 bad shard" in out
     assert not teacher.file(tmp_path / "out", "bad").exists()
 
 

@@ -238,6 +238,9 @@ def test_captions_and_a_teacher(folder, tmp_path):
         (("--teacher", "nowhere"), "--teacher: nowhere holds no teacher's vectors"),
         (("--batch-size", "5000"), "fewer than the 5000 of a step"),
         (("--epochs", "0"), "--epochs must be more than 0"),
+        (("--init", "nowhere"), "--init nowhere: there is no such run or checkpoint"),
+        (("--workers", "-1"), "--workers must not be negative"),
+        (("--prefix-weights", "1,2"), "1,2: give 5 numbers of 0 or more, such as 1,1,1,1,1"),
         (("--device", "abacus"), "--device abacus"),
     ],
 )
@@ -247,6 +250,24 @@ def test_mistakes_get_one_sentence(folder, tmp_path, more, says, capsys):
     said = str(stop.value) if isinstance(stop.value.code, str) else capsys.readouterr().err
     assert stop.value.code == 2 or isinstance(stop.value.code, str)  # Python exits with 1 then
     assert says in said and "Traceback" not in said
+
+
+@pytest.mark.parametrize(
+    ("shape", "says"),
+    [
+        ({}, "no configuration: 'blocks'"),
+        ({"scheme": "cube", "blocks": []}, "scheme 'cube' is neither tflite nor max78000"),
+        (
+            {"scheme": "max78000", "blocks": [{"out": 8, "expand": 0}]},
+            "max78000 has no depthwise convolution",
+        ),
+    ],
+)
+def test_a_shape_that_is_none_is_refused(tmp_path, shape, says):
+    file = tmp_path / "mine.json"
+    file.write_text(json.dumps({"student": {"size": 48, "stem": 8, "last": 16, **shape}}))
+    with pytest.raises(SystemExit, match=says):
+        config.parse(["--train-data", "x", "--model", str(file)])
 
 
 def test_without_text_vectors_the_student_learns_the_lexicons_space(folder, tmp_path):

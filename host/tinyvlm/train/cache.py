@@ -153,7 +153,10 @@ def parse(argv: list[str] | None) -> argparse.Namespace:
     p.add_argument("--precision", choices=("fp32", "amp_bf16"), default="fp32")
     p.add_argument("--text-vectors", type=Path, help="for tflite: CLIP text vectors (.npz)")
     p.add_argument("--set-aside", type=Path, help="for tflite: JSON list of classes not to use")
-    return p.parse_args(argv)
+    args = p.parse_args(argv)
+    if args.batch_size < 1 or args.workers < 0:
+        p.error("--batch-size must be 1 or more, --workers not negative")
+    return args
 
 
 def main(argv: list[str] | None = None) -> int:
@@ -182,7 +185,8 @@ def main(argv: list[str] | None = None) -> int:
         print("interrupted; the same command goes on from here", file=sys.stderr)
         return 130
     amiss = "".join(f", {n} {what}" for what, n in sorted((+skipped).items()))
-    print(f"{teacher.name}: shards cached: {len(todo)}, images: {done}{amiss}", flush=True)
+    written = sum(file(args.cache, shards.stem(p)).exists() for p in todo)
+    print(f"{teacher.name}: shards cached: {written}, images: {done}{amiss}", flush=True)
     return 0
 
 

@@ -62,8 +62,13 @@ class StudentConfig:
 
 
 def student_config(raw: dict) -> StudentConfig:
-    """A shape from its JSON form."""
-    blocks = (Bottleneck(**b) if "expand" in b else Conv(**b) for b in raw["blocks"])
+    """A shape from its JSON form. ValueError, KeyError or TypeError: it is none."""
+    blocks = [Bottleneck(**b) if "expand" in b else Conv(**b) for b in raw["blocks"]]
+    scheme = raw.get("scheme", "tflite")
+    if scheme not in ("tflite", "max78000"):
+        raise ValueError(f"scheme {scheme!r} is neither tflite nor max78000")
+    if scheme == "max78000" and any(isinstance(b, Bottleneck) for b in blocks):
+        raise ValueError("scheme max78000 has no depthwise convolution: no block may `expand`")
     return StudentConfig(**{**raw, "blocks": tuple(blocks)})
 
 
@@ -175,9 +180,14 @@ def read(name: str, flag: str) -> dict:
 
 def weights(text: str) -> tuple[float, ...]:
     """'1,1,2,1,1' -> a weight for each prefix."""
-    out = tuple(float(part) for part in text.split(","))
+    try:
+        out = tuple(float(part) for part in text.split(","))
+    except ValueError:
+        out = ()
     if len(out) != len(DIMS) or min(out) < 0 or not any(out):
-        raise ValueError
+        raise argparse.ArgumentTypeError(
+            f"{text}: give {len(DIMS)} numbers of 0 or more, such as 1,1,1,1,1"
+        )
     return out
 
 
@@ -235,6 +245,9 @@ def check(config: TrainConfig, p: argparse.ArgumentParser) -> None:
     for name in ("epochs", "batch_size", "lr"):
         if getattr(config, name) <= 0:
             p.error(f"--{name.replace('_', '-')} must be more than 0")
+    for f in fields(TrainConfig):
+        if type(f.default) in (int, float) and getattr(config, f.name) < 0 and f.name != "seed":
+            p.error(f"--{f.name.replace('_', '-')} must not be negative")
     for name, known in (("precision", ("fp32", "amp_bf16")), ("report_to", ("", "tensorboard"))):
         if getattr(config, name) not in known:
             p.error(f"--{name.replace('_', '-')} {getattr(config, name)}: take one of {known}")

@@ -34,11 +34,10 @@ def make_loss(
     config: TrainConfig, index: dict, paths: list[Path], place: Place
 ) -> tuple[MatryoshkaLoss, labels.Classes | None]:
     """The loss with its space, and the class names, if the data have any."""
+    check(config)
     cached = sample(config, paths)
     name = str(teacher.name_in(folder(config))) if cached else ""
     if config.text_vectors:
-        if not Path(config.text_vectors).exists():
-            raise SystemExit(f"--text-vectors {config.text_vectors}: there is no such file")
         table = text.load_table(Path(config.text_vectors))
         fit(cached, table, config)
         if not captions(index, config):
@@ -63,6 +62,17 @@ def make_loss(
         images = np.zeros_like(images)  # a classifier's points are centred as the names are
     centres = torch.tensor(space.centre), torch.tensor(images)
     return MatryoshkaLoss(config, torch.tensor(space.matrix), *centres, classes), classes
+
+
+def check(config: TrainConfig) -> None:
+    """Refuse files that are not there, before the images are counted: that takes minutes."""
+    if config.text_vectors and not Path(config.text_vectors).exists():
+        raise SystemExit(f"--text-vectors {config.text_vectors}: there is no such file")
+    try:
+        if folder(config):
+            teacher.read(folder(config), "")
+    except ValueError as e:
+        raise SystemExit(f"--teacher: {e}") from None
 
 
 def of_the_lexicon(name: str) -> bool:

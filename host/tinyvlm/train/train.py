@@ -100,6 +100,9 @@ def train(config: TrainConfig) -> Student:
         paths = shards.expand(config.train_data)
     except ValueError as e:
         raise SystemExit(f"--train-data: {e}") from None
+    space.check(config)
+    if config.init and not Path(config.init).exists():
+        raise SystemExit(f"--init {config.init}: there is no such run or checkpoint")
     place = join(config.device)
     run.open_run(config, place)
     board = run.tensorboard(config, place)
