@@ -193,6 +193,32 @@ def test_refusals():
     refused(graph, "layer 'pool': the output must be a convolution")
 
 
+def sums(relu, pool, twice=False):
+    """A sum with the folded image, perhaps added to another map, perhaps pooled."""
+    build = Builder(16, seed=3)
+    build.space_to_depth(2)
+    src = build.last
+    build.shifted(12, 3)
+    build._append(Add("sum", build.last, src, IMAGE_QUANT, relu=relu and not twice))
+    if twice:
+        more = build.shifted(12, 3)
+        build._append(Add("more", "sum", more, IMAGE_QUANT, relu=relu))
+    if pool:
+        build.pool(2)
+    build.shifted(16, 3)
+    return build.finish(16, True, build.shifted)
+
+
+def test_negative_numbers():
+    """The image has some, folded or not, and so have sums with it."""
+    for twice in (False, True):
+        graph = sums(False, False, twice)
+        assert differences(graph, samples.random_image(graph, 1))[0] == 0
+        name = "more" if twice else "sum"
+        refused(sums(True, False, twice), f"layer '{name}': an addition has no ReLU")
+        refused(sums(False, True, twice), "layer 'pool.*': pools the image, or a sum with it")
+
+
 def test_fingerprint_travels():
     graph = samples.max78000_like(48, dim=16)
     data = mapper.map_graph(graph, False, tvlm.fingerprint(graph)).plan()

@@ -84,15 +84,15 @@ def head(layer: Conv, graph: Graph) -> dict:
     return _convolution(layer, graph) | {"wide": True}
 
 
-def check_pool(layer: AvgPool, graph: Graph, image: bool) -> None:
-    """Averages of negative numbers are not verified."""
-    if image:
-        refuse(layer, "pools the image; only maps without negative numbers can be averaged")
+def check_pool(layer: AvgPool, graph: Graph, signed: bool) -> None:
+    """Averages of negative numbers are not verified. signed: there can be some."""
+    if signed:
+        refuse(layer, "pools the image, or a sum with it; negative numbers cannot be averaged")
     _check_quant(layer, graph, layer.src)
 
 
-def check_add(layer: Add, graph: Graph) -> None:
-    """The accelerator adds and clips; it does not rescale."""
+def check_add(layer: Add, graph: Graph, signed: bool) -> None:
+    """The accelerator adds and clips; it does not rescale, and a ReLU must have nothing to do."""
     _check_quant(layer, graph, layer.src, layer.src2, layer.name)
-    if layer.relu and INPUT in (layer.src, layer.src2):
+    if layer.relu and signed:
         refuse(layer, "an addition has no ReLU, and the image can be negative")

@@ -114,6 +114,7 @@ class _Steps:
 
     def __post_init__(self) -> None:
         self.shapes = self.graph.shapes()
+        self.signed = {INPUT}  # maps that can hold negative numbers: the image, and sums with it
         self.needed = self._needed()
         self.readers: dict[str, int] = {}
         for layer in self.graph.layers:
@@ -147,13 +148,17 @@ class _Steps:
                     refuse(layer, "folds a map; only the image can be folded, on its way in")
                 self.fold = layer.block
                 self.operands[layer.name] = Operand((INPUT,))
+                self.signed.add(layer.name)
             case AvgPool():
-                check_pool(layer, self.graph, self.operands[layer.src].maps == (INPUT,))
+                check_pool(layer, self.graph, layer.src in self.signed)
                 if self.operands[layer.src].pool is not None:
                     self._store(layer.src)
                 self.operands[layer.name] = Operand(self.operands[layer.src].maps, layer)
             case Add():
-                check_add(layer, self.graph)
+                signed = not self.signed.isdisjoint(_sources(layer))
+                check_add(layer, self.graph, signed)
+                if signed:
+                    self.signed.add(layer.name)
                 maps = tuple(self._half(layer, i, name) for i, name in enumerate(_sources(layer)))
                 self.operands[layer.name] = Operand(maps)
             case Conv():
