@@ -251,7 +251,9 @@ static void shrink_packed(const square_t *q, uint32_t y, int8_t *out) {
 // pixel - 128 is the pixel with its highest bit flipped. `to` may be `from`.
 static void to_signed(int8_t *to, const uint8_t *from, uint32_t n) {
     for (; n >= 4; n -= 4, to += 4, from += 4) {
-        uint32_t word = tv_u32(from) ^ 0x80808080;
+        uint32_t word;
+        memcpy(&word, from, 4);
+        word ^= 0x80808080;
         memcpy(to, &word, 4);
     }
     for (; n; n--) {
