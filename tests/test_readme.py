@@ -105,8 +105,9 @@ def typed_at_the_prompt(port, commands):
             return out.decode().replace("\r\n", "\n")
 
         try:
-            while b"exit this shell" not in os.read(master, 65536):
-                pass
+            greeting = b""
+            while b"exit this shell" not in greeting:
+                greeting += os.read(master, 65536)
             # It greets before it makes the terminal raw, which drops what was typed till then.
             end = time.monotonic() + 60
             while termios.tcgetattr(master)[3] & termios.ECHO:
