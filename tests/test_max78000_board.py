@@ -425,7 +425,7 @@ def test_no_such_qemu_or_image(tmp_path, monkeypatch, capsys):
 
 
 def test_flash_budget():
-    """What the board's flash is divided into leaves 240 KB for the encoder."""
+    """What the board's flash is divided into has room for the shipped encoder and vocabularies."""
     script = TOP / "boards" / "MAX78000FTHR" / "max78000fthr.ld"
     found = re.findall(r"^ *(\w+) *: ORIGIN.*LENGTH = (\d+)K$", script.read_text(), re.MULTILINE)
     sizes = {name: int(size) for name, size in found}
@@ -435,3 +435,10 @@ def test_flash_budget():
         [sys.executable, script.with_name("budget.py"), script], capture_output=True, text=True
     ).stdout
     assert "512 KB  flash" in said
+    assert virtual.ROMFS_SIZE == sizes["ROMFS"] << 10
+    assert virtual.ROMFS_ADDRESS == 0x1000_0000 + (sizes["FLASH"] << 10)
+    shipped = (TOP / "host" / "tinyvlm" / "data" / "max78000.tvlm").read_bytes()
+    sections = tvlm._sections(shipped, shipped[31])
+    board_file = sum(len(sections[name]) for name in ("INFO", "TEST", "PLNE", "PLND"))
+    assert board_file <= (sizes["ROMFS"] - 16) << 10
+    assert int.from_bytes(sections["PLNE"][40:44], "little") <= 50_000  # cycles: 1 ms
