@@ -16,7 +16,7 @@ import pytest
 from deploying import FINGERPRINT, make_vocab, run, small_encoder
 from mpremote.transport_serial import SerialTransport
 
-from tinyvlm import deployment, onboard, transports, tvlm
+from tinyvlm import deploy, deployment, onboard, transports, tvlm
 from tinyvlm.text import DEFAULT_MODEL
 
 TOP = Path(__file__).resolve().parents[1]
@@ -297,6 +297,9 @@ def test_port_without_permission(monkeypatch, tmp_path):
     monkeypatch.setattr(os, "access", lambda *_: False)
     status, _, err = run("--port", port)
     assert status == 2 and "no permission; sudo usermod -aG" in err
+    monkeypatch.undo()
+    status, _, err = run("--port", port)
+    assert status == 2 and "tty: a file, not a port" in err
 
 
 def test_port_in_use(board):
@@ -331,6 +334,11 @@ def test_files_are_checked_first(tmp_path):
     assert status == 2 and "not a tinyvlm vocabulary" in err
     status, _, err = run(tmp_path / "none.tvp")
     assert status == 2 and "none.tvp: no such file" in err
+
+
+def test_an_encoder_that_ships_has_a_name():
+    assert deploy.encoder_path("nano").name == "nano.tvlm" and deploy.encoder_path("nano").exists()
+    assert deploy.encoder_path("mine.tvlm") == Path("mine.tvlm")
 
 
 def test_help_comes_at_once():

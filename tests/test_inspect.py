@@ -76,3 +76,12 @@ def test_damaged(tmp_path, capsys):
     assert inspect.main([str(path)]) == 1
     assert "bad.tvlm: truncated" in capsys.readouterr().err
     assert inspect.main([str(tmp_path / "none.tvlm")]) == 1
+
+
+def test_names_of_what_ships_and_files_that_are_neither(tmp_path, monkeypatch, capsys):
+    monkeypatch.setattr(inspect, "encoder_report", str)
+    assert inspect.main(["nano"]) == 0
+    assert capsys.readouterr().out.rstrip().endswith("nano.tvlm")
+    (tmp_path / "pets.txt").write_text("cat\n")
+    assert inspect.main([str(tmp_path / "pets.txt")]) == 1
+    assert "pets.txt: neither an encoder (.tvlm) nor a packed voc" in capsys.readouterr().err

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 from . import device
 from .device import RGB888, Encoder, Frame, Heatmap
 from .device import Vocab as DeviceVocab
-from .text import DEFAULT_MODEL
+from .text import DEFAULT_MODEL, model_path
 
 if TYPE_CHECKING:
     from array import array
@@ -53,8 +53,11 @@ class Vocab(DeviceVocab):
 
 
 def load(path: str | Path | None = None) -> Encoder:
-    """Load the encoder that embed() and classify() use; without a path the one that ships."""
-    return device.load(str(path or DEFAULT_MODEL))
+    """Load the encoder that embed() and classify() use; without a path the one that ships.
+
+    path: of a .tvlm file, or one of the names base, nano and max78000.
+    """
+    return device.load(str(model_path(str(path)) if path else DEFAULT_MODEL))
 
 
 def embed(picture: Picture) -> array:

@@ -238,6 +238,13 @@ def test_engine(plan: Plan, target) -> int:
     return 1
 
 
+def encoder_path(name: str) -> Path:
+    """The file of an encoder: one that ships, by name, or `name` itself."""
+    from .text import model_path  # which needs numpy, and --help does not
+
+    return model_path(name)
+
+
 def list_ports() -> int:
     from .ports import drives, serial_ports
 
@@ -269,9 +276,9 @@ def _arguments() -> argparse.ArgumentParser:
     )
     parser.add_argument(
         "--encoder",
-        type=Path,
-        metavar="FILE.tvlm",
-        help="default: what the board has, or the one that ships",
+        type=encoder_path,
+        metavar="MODEL",
+        help="base, nano, max78000 or FILE.tvlm (default: what the board has, or base)",
     )
     parser.add_argument(
         "--engine",

@@ -51,6 +51,11 @@ def check_chip(image, wanted: str) -> None:
         )
 
 
+def number(text: str) -> int:
+    """0x8000000 or 134217728."""
+    return int(text, 0)
+
+
 def way(image) -> str:
     """How this image gets into its chip, in words."""
     return {
@@ -119,7 +124,7 @@ def _arguments() -> argparse.ArgumentParser:
     )
     parser.add_argument(
         "--address",
-        type=lambda text: int(text, 0),
+        type=number,
         help="where a raw image belongs (default: an ESP32's bootloader, an STM32's 0x8000000)",
     )
     parser.add_argument("--baud", type=int, default=460800, help="for ESP32 (default: 460800)")

@@ -19,6 +19,7 @@ from .graph import INPUT, Add, AvgPool, Conv, SpaceToDepth
 from .plan import Plan
 from .reference import embed
 from .schedule import align, operands, weight_bytes
+from .text import model_path
 
 MARKS = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789"
 MAP_ROWS = 24
@@ -195,16 +196,20 @@ def report(path: str | Path) -> str:
     path = Path(path)
     with path.open("rb") as file:
         magic = file.read(4)
+    if magic not in (tvp.MAGIC, tvlm.MAGIC):
+        raise ValueError(f"{path}: neither an encoder (.tvlm) nor a packed vocabulary (.tvp)")
     return prototypes_report(path) if magic == tvp.MAGIC else encoder_report(path)
 
 
 def main(argv: list[str] | None = None) -> int:
     parser = argparse.ArgumentParser(prog="tinyvlm-inspect", description=__doc__.split("\n")[0])
-    parser.add_argument("files", nargs="+", metavar="FILE", help="a .tvlm or .tvp file")
+    parser.add_argument(
+        "files", nargs="+", metavar="FILE", help="a .tvlm or .tvp file, or base, nano, max78000"
+    )
     args = parser.parse_args(argv)
     for i, name in enumerate(args.files):
         try:
-            print(("\n" if i else "") + f"{name}\n{report(name)}")
+            print(("\n" if i else "") + f"{name}\n{report(model_path(name))}")
         except (ValueError, OSError) as error:
             print(f"tinyvlm-inspect: {explain(error)}", file=sys.stderr)
             return 1

@@ -66,6 +66,8 @@ def check_port(device: str) -> None:
         raise BoardError(
             f"{device}: no permission; sudo usermod -aG {_group(device)} $USER, then log in again"
         )
+    if os.path.isfile(device):
+        raise BoardError(f"{device}: a file, not a port; tinyvlm-deploy --list shows the ports")
 
 
 def _group(device: str) -> str:
