@@ -8,6 +8,7 @@ import sys
 import numpy as np
 import pytest
 
+from tinyvlm import text
 from tinyvlm.clip import OpenClipText, create_model
 from tinyvlm.text import TextSpace
 
@@ -77,6 +78,25 @@ def test_a_text_tower_of_another_size_is_refused(encoder):
         wrong.encode("cat")
 
 
+def test_the_map_beside_an_encoder_is_taken(encoder, monkeypatch, tmp_path):
+    """As `tinyvlm-train export` leaves it for an encoder that learned from another CLIP."""
+    own = encoder.text_space
+    space = TextSpace("clip-vit-l-14-openai/0", own.centre, own.projection)
+    made = []
+    monkeypatch.setattr(OpenClipText, "create", lambda *a: made.append(a))
+    text.create_text_encoder("open_clip:ViT-L-14/openai", tmp_path / "mine.tvlm")
+    text.save_space(space, tmp_path / "mine.space.npz")
+    text.create_text_encoder("open_clip:ViT-L-14/openai", tmp_path / "mine.tvlm")
+    assert made[0] == ("ViT-L-14", "openai", None)
+    found = made[1][2]
+    assert found.name == space.name
+    assert np.array_equal(found.centre, space.centre.astype(np.float16))
+    assert np.array_equal(found.projection, space.projection.astype(np.float16))
+    (tmp_path / "mine.space.npz").write_bytes(b"PK")
+    with pytest.raises(ValueError, match="mine.space.npz: not the map of a text space"):
+        text.create_text_encoder("open_clip:ViT-L-14/openai", tmp_path / "mine.tvlm")
+
+
 def test_unknown_tags_are_named(open_clip):
     with pytest.raises(ValueError, match="tags of ViT-B-32: openai"):
         OpenClipText.create("ViT-B-32", "nonsense")
@@ -107,7 +127,7 @@ def test_weights_get_the_activation_they_were_trained_with(
 
 def test_another_text_tower_of_the_same_size_is_refused(open_clip):
     """512 numbers, too, but others: every word would be nonsense."""
-    with pytest.raises(ValueError, match="another text tower .* use open_clip:ViT-B-32/openai"):
+    with pytest.raises(ValueError, match="another text tower .*clip-vit-b-32-openai/"):
         OpenClipText.create("ViT-B-16", "openai")
 
 

@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: MIT
 """int8: torch computes what the engine computes, and fine-tunes what is then exported."""
 
+import dataclasses
 import io
 import json
 
@@ -16,7 +17,8 @@ from tars import write  # noqa: E402
 
 from tinyvlm import reference, samples, tvlm  # noqa: E402
 from tinyvlm.graph import Conv, Quant  # noqa: E402
-from tinyvlm.train import export, integer, labels, main, quantize  # noqa: E402
+from tinyvlm.text import load_space  # noqa: E402
+from tinyvlm.train import checkpoint, export, integer, labels, main, place, quantize  # noqa: E402
 from tinyvlm.train.config import DIMS, read  # noqa: E402
 from tinyvlm.train.student import Student, to_input  # noqa: E402
 
@@ -244,6 +246,7 @@ def test_a_run_becomes_a_file(run, tmp_path, capsys):
     info = encoder.graph.info
     assert info["name"] == "stripes" and {int(k) for k in info["logit_scale"]} == {*DIMS}
     assert info["text_space"] == report["text_space"]
+    assert info["text_space"] == load_space(tmp_path / "stripes.space.npz").name
     assert _tinyvlm.Encoder(out.read_bytes()).selftest()
     assert report["data_sets"] == {"stripes": report["images"]} and report["images"] < 180
     assert report["file_bytes"] == encoder.size
@@ -251,6 +254,20 @@ def test_a_run_becomes_a_file(run, tmp_path, capsys):
     assert report["validation"].keys() == {"float", "int8", "fine-tuned"}
     rows = [json.loads(line) for line in (run / "qat.jsonl").read_text().splitlines()]
     assert rows[-1]["step"] == 6 and np.isfinite(rows[-1]["loss"])
+
+
+def test_the_integers_are_not_left_to_a_gpu_without_float64(run, monkeypatch):
+    asked = []
+
+    def join(device):
+        asked.append(device)
+        return place.Place(0, 1, torch.device("cpu" if device == "cpu" else "mps"))
+
+    monkeypatch.setattr(export, "join", join)
+    point = checkpoint.load(run)
+    config = dataclasses.replace(point.config, device="auto")
+    assert export.load_data(point, config).place.device.type == "cpu"
+    assert asked == ["auto", "cpu"]
 
 
 @pytest.mark.parametrize(

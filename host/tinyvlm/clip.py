@@ -28,8 +28,11 @@ class OpenClipText:
     name: str
 
     @classmethod
-    def create(cls, model_name: str, tag: str) -> OpenClipText:
-        """Load `model_name` with the weights `tag`. ValueError says what is missing."""
+    def create(cls, model_name: str, tag: str, space: TextSpace | None = None) -> OpenClipText:
+        """Load `model_name` with the weights `tag`. ValueError says what is missing.
+
+        space: the map of the image encoder; None: that of the encoders that ship.
+        """
         try:
             import open_clip
         except (ImportError, RuntimeError) as error:  # the latter: torchvision for another torch
@@ -37,7 +40,7 @@ class OpenClipText:
                 f"open_clip cannot be imported ({error}); pip install 'tinyvlm[train]', "
                 "or use --text-encoder lexicon"
             ) from error
-        name, space = f"open_clip:{model_name}/{tag}", default_text_space()
+        name, space = f"open_clip:{model_name}/{tag}", space or default_text_space()
         if tag not in open_clip.list_pretrained_tags_by_model(model_name):
             known = ", ".join(open_clip.list_pretrained_tags_by_model(model_name))
             raise ValueError(
@@ -46,8 +49,8 @@ class OpenClipText:
             )
         if not space.name.startswith(space_of(name)):
             raise ValueError(
-                f"{name} is another text tower than the one that the encoders were aligned to "
-                f"({space.name}); use open_clip:ViT-B-32/openai"
+                f"{name} is another text tower than the one that the encoder was aligned to "
+                f"({space.name}); `tinyvlm-inspect` names it"
             )
         try:
             model = create_model(model_name, tag).eval()

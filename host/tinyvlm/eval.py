@@ -229,7 +229,8 @@ def main(argv: list[str] | None = None) -> int:
 
 def _run(args: argparse.Namespace) -> dict:
     """Every encoder on every set. Names and files are checked before any photo is decoded."""
-    text, prompts = create_text_encoder(args.text_encoder), tuple(args.prompt or ())
+    text = create_text_encoder(args.text_encoder, args.model[0])
+    prompts = tuple(args.prompt or ())
     words = {e.label: e.phrases for e in vocabulary.read(args.vocab)} if args.vocab else {}
     encoders = {file: tvlm.load(file) for file in args.model}
     sets = [index(name, paths) for name, paths in labelled.sets(args.data).items()]

@@ -45,7 +45,8 @@ def encode(
     if encoder.space != info.get("text_space"):
         raise ValueError(
             f"the text encoder {encoder.name} speaks {encoder.space!r}, the encoder "
-            f"{info.get('name')} was aligned to {info.get('text_space')!r}; use a matching --model"
+            f"{info.get('name')} was aligned to {info.get('text_space')!r}; use a matching "
+            f"--model or --text-encoder ({info.get('text_encoder', 'lexicon:FILE.npz')})"
         )
     vectors, notes, problems = [], [], []
     for entry in entries:
@@ -120,6 +121,9 @@ def main(argv: list[str] | None = None) -> int:
         for line in explain(error).splitlines():
             print(f"tinyvlm-pack: {line}", file=sys.stderr)
         return 2
+    except KeyboardInterrupt:
+        print("tinyvlm-pack: interrupted", file=sys.stderr)
+        return 2
     if not args.quiet:
         print("\n".join(lines))
     return 0
@@ -140,7 +144,7 @@ def _run(args: argparse.Namespace) -> list[str]:
     if not 1 <= args.dim <= most:
         name = model.graph.info.get("name", "unnamed")
         raise ValueError(f"--dim {args.dim}: {name} has 1 ... {most} dimensions")
-    text = create_text_encoder(args.text_encoder)
+    text = create_text_encoder(args.text_encoder, args.model)
     vectors, notes = encode(entries, text, model, prompts, str(args.vocab))
     vectors = normalize(vectors[:, :most])
     labels = [entry.label for entry in entries]

@@ -3,16 +3,21 @@
 
 `lexicon` (default) needs numpy alone and answers at once; `open_clip:MODEL/TAG` runs any
 open_clip text tower. Both end in the same 256-dimensional space: a fixed linear map (`TextSpace`)
-that was learned together with the image encoder.
+that was learned together with the image encoder. It lies in the lexicon, or, for an encoder that
+learned from another CLIP than the lexicon's, beside the encoder: mine.tvlm, mine.space.npz.
 """
 
 from __future__ import annotations
 
+import io
+import zipfile
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
 
 import numpy as np
+
+from .files import write_atomic
 
 DATA = Path(__file__).with_name("data")
 DEFAULT_MODEL = DATA / "base.tvlm"  # the encoder that ships, and the text space it speaks
@@ -63,6 +68,38 @@ class TextSpace:
         return normalize((np.asarray(vectors, np.float32) - self.centre) @ self.projection)
 
 
+def space_beside(model: Path) -> Path:
+    """Where the map of an encoder's text space lies, if it is not the lexicon's."""
+    return model.with_suffix(".space.npz")
+
+
+def save_space(space: TextSpace, path: Path) -> None:
+    """Write the map, in float16."""
+    out = io.BytesIO()
+    parts = {"centre": space.centre, "projection": space.projection}
+    np.savez(out, space=space.name, **{k: v.astype(np.float16) for k, v in parts.items()})
+    write_atomic(path, out.getvalue())
+
+
+def load_space(path: Path) -> TextSpace:
+    """Read what `save_space` wrote. ValueError if it is something else."""
+    try:
+        with np.load(path) as table:
+            parts = (table[key].astype(np.float32) for key in ("centre", "projection"))
+            return TextSpace(str(table["space"]), *parts)
+    except (
+        KeyError,
+        TypeError,
+        AttributeError,
+        ValueError,
+        EOFError,
+        zipfile.BadZipFile,
+    ) as error:
+        raise ValueError(
+            f"{path}: not the map of a text space ({error}); export the encoder again"
+        ) from error
+
+
 def normalize(vectors: np.ndarray) -> np.ndarray:
     """L2-normalise along the last axis."""
     return vectors / np.maximum(np.linalg.norm(vectors, axis=-1, keepdims=True), 1e-12)
@@ -75,8 +112,11 @@ def space_of(text_encoder: str) -> str:
     return f"clip-{model.removesuffix('-quickgelu')}-{Path(tag).name}".lower() + "/"
 
 
-def create_text_encoder(spec: str) -> TextEncoder:
-    """`lexicon`, `lexicon:FILE.npz` or `open_clip:MODEL/TAG`. ValueError for anything else."""
+def create_text_encoder(spec: str, model: Path | None = None) -> TextEncoder:
+    """`lexicon`, `lexicon:FILE.npz` or `open_clip:MODEL/TAG`. ValueError for anything else.
+
+    model: the image encoder that the words are for; an open_clip tower takes the map beside it.
+    """
     kind, _, rest = spec.partition(":")
     if kind == "lexicon":
         from .lexicon import Lexicon
@@ -85,8 +125,9 @@ def create_text_encoder(spec: str) -> TextEncoder:
     if kind == "open_clip" and "/" in rest:
         from .clip import OpenClipText
 
-        model, _, tag = rest.partition("/")
-        return OpenClipText.create(model, tag)
+        name, _, tag = rest.partition("/")
+        there = model is not None and space_beside(model).exists()
+        return OpenClipText.create(name, tag, load_space(space_beside(model)) if there else None)
     raise ValueError(
         f"text encoder {spec!r}: use `lexicon` or `open_clip:MODEL/TAG`, "
         "for example open_clip:ViT-B-32/openai"

@@ -26,6 +26,7 @@ from torch import Tensor, nn
 
 from tinyvlm import cost, graph, tvlm
 from tinyvlm.plan import plan as make_plan
+from tinyvlm.text import TextSpace, save_space, space_beside
 from tinyvlm.train import checkpoint, integer, labels, quantize, shards, space, task, text
 from tinyvlm.train.config import DIMS, TrainConfig
 from tinyvlm.train.loss import MatryoshkaLoss
@@ -95,6 +96,8 @@ def load_data(point: checkpoint.Checkpoint, config: TrainConfig) -> Data:
     except ValueError as e:
         raise SystemExit(f"--train-data: {e}") from None
     place = join(config.device)
+    if place.device.type == "mps":
+        place = join("cpu")  # Apple's GPUs have no float64, which the engine's integers need
     index = task.make_index(config, paths, place)
     loss, classes = space.make_loss(config, index, paths, place)
     tensors, _ = checkpoint.read(point.path)
@@ -297,6 +300,12 @@ def make(args: argparse.Namespace) -> dict:
         "export": {k: v for k, v in vars(args).items() if isinstance(v, int | float)},
         "config": asdict(point.config),
     }
+    beside = space_beside(args.out)
+    if words.name == space.lexicon_space().name:
+        beside.unlink(missing_ok=True)  # of another run
+    else:
+        save_space(TextSpace(words.name, words.centre, words.matrix.T), beside)
+        say(f"{beside}: its own text space, for --text-encoder {words.encoder}")
     (args.run / "report.json").write_text(json.dumps(report, indent=1) + "\n")
     return report
 
