@@ -97,6 +97,18 @@ def test_the_map_beside_an_encoder_is_taken(encoder, monkeypatch, tmp_path):
         text.create_text_encoder("open_clip:ViT-L-14/openai", tmp_path / "mine.tvlm")
 
 
+def test_weights_may_be_a_file(open_clip, monkeypatch, tmp_path):
+    """A teacher's may, too; its name is in the name of the text space."""
+    weights = tmp_path / "mine.pt"
+    weights.write_bytes(b"")
+    model, asked = open_clip.CLIP(**TINY), []
+    monkeypatch.setattr(open_clip, "create_model", lambda *a, **k: asked.append(k) or model)
+    monkeypatch.setattr(open_clip, "get_tokenizer", lambda name: None)
+    space = TextSpace("clip-vit-b-32-mine.pt/0", np.zeros(32, "f"), np.zeros((32, 8), "f"))
+    made = OpenClipText.create("ViT-B-32", str(weights), space)
+    assert made.text_space is space and asked[0]["pretrained"] == str(weights)
+
+
 def test_unknown_tags_are_named(open_clip):
     with pytest.raises(ValueError, match="tags of ViT-B-32: openai"):
         OpenClipText.create("ViT-B-32", "nonsense")

@@ -9,6 +9,7 @@ map of the text space is applied. The weights are fetched once, by open_clip.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -41,11 +42,11 @@ class OpenClipText:
                 "or use --text-encoder lexicon"
             ) from error
         name, space = f"open_clip:{model_name}/{tag}", space or default_text_space()
-        if tag not in open_clip.list_pretrained_tags_by_model(model_name):
-            known = ", ".join(open_clip.list_pretrained_tags_by_model(model_name))
+        known = open_clip.list_pretrained_tags_by_model(model_name)
+        if tag not in known and not Path(tag).is_file():
+            tags = f"tags of {model_name}: {', '.join(known)}; or name a file of weights"
             raise ValueError(
-                f"open_clip has no {model_name}/{tag}; "
-                + (f"tags of {model_name}: {known}" if known else "no such model")
+                f"open_clip has no {model_name}/{tag}; {tags if known else 'no such model'}"
             )
         if not space.name.startswith(space_of(name)):
             raise ValueError(

@@ -87,17 +87,10 @@ def load_space(path: Path) -> TextSpace:
         with np.load(path) as table:
             parts = (table[key].astype(np.float32) for key in ("centre", "projection"))
             return TextSpace(str(table["space"]), *parts)
-    except (
-        KeyError,
-        TypeError,
-        AttributeError,
-        ValueError,
-        EOFError,
-        zipfile.BadZipFile,
-    ) as error:
+    except (KeyError, TypeError, AttributeError, ValueError, EOFError, zipfile.BadZipFile) as e:
         raise ValueError(
-            f"{path}: not the map of a text space ({error}); export the encoder again"
-        ) from error
+            f"{path}: not the map of a text space ({e}); export the encoder again"
+        ) from e
 
 
 def normalize(vectors: np.ndarray) -> np.ndarray:
