@@ -234,7 +234,8 @@ def test_a_bad_shard_is_tried_again(open_clip, data, tmp_path, capsys):
     pattern = f"{data}::{tmp_path}/bad.tar"
     for files, done in ((3, 34 - 1), (0, 0)):
         assert run(pattern, tmp_path / "out") == 0
-        assert f"shards cached: {files}, images: {done}" in (out := capsys.readouterr().out) and "1 bad shard" in out
+        out = capsys.readouterr().out
+        assert f"shards cached: {files}, images: {done}" in out and "1 bad shard" in out
     assert not teacher.file(tmp_path / "out", "bad").exists()
 
 
