@@ -355,7 +355,21 @@ ERRORS = [
     ("tinyvlm.heatmap(f, 'zebra', v)", "has no label 'zebra'"),
     ("tinyvlm.heatmap(f, 99, v)", "label 99: this vocabulary has 6"),
     ("[v.remove(name) for name in list(v.labels)]", "is the last label"),
-    ("v.save('no/such/folder.tvp')", ""),
+    ("v.save('no/such/folder.tvp')", "no/such/folder.tvp"),
+    ("tinyvlm.Vocab('zebra.tvp')", "zebra.tvp"),
+    ("v.save('/rom/v.tvp')", "/rom/v.tvp"),
+    ("tinyvlm.Encoder('zebra.tvlm')", "zebra.tvlm"),
+    ("tinyvlm.classify(f, 'pets.tvp')", "must be a tinyvlm.Vocab"),
+    ("tinyvlm.detect(f, None)", "not NoneType"),
+    ("tinyvlm.heatmap(f, v, 'rocket')", "made by tinyvlm.Vocab('pets.tvp'), not str"),
+    ("v.dim = 0", "dim 0: this vocabulary holds 64; set a whole number"),
+    ("v.dim = 65", "dim 65: this vocabulary holds 64"),
+    ("v.dim = 7.5", "dim 7.5: this"),
+    ("v.dim = '32'", "dim '32': this"),
+    ("v.threshold = 2", "threshold 2: a score is 0 ... 1"),
+    ("v.threshold = '0.5'", "threshold '0.5': a score"),
+    ("v.threshold = None", "threshold None: a score"),
+    ("tinyvlm.Encoder(ROM + '/base.tvlm').embed('cat.jpg')", "not str"),
     ("tinyvlm.Smoother(on=0.2, off=0.4)", "off <= on"),
     ("tinyvlm.Smoother(alpha=0)", "0 < alpha"),
 ]
@@ -367,7 +381,7 @@ def test_errors_say_what_to_do(machines):
             machines,
             "v, f = tinyvlm.Vocab(ROM + '/words.tvp'), picture('rocket')\n"
             f"try:\n    {code}\n    print('nothing was wrong')\n"
-            "except (ValueError, IndexError, OSError) as e:\n    print(e)",
+            "except (ValueError, IndexError, OSError, TypeError) as e:\n    print(e)",
         ):
             assert message in said and said != "nothing was wrong", (code, said)
 
@@ -393,7 +407,7 @@ def test_smoother(machines):
         "for p in (0.9, 0.2, 0.9, 0.9, 0.3, 0.3, 0.0, 0.0):\n"
         "    on = s([('cat', p)] if p else [])\n"
         "    seen.append((len(on), s.changed))\n"
-        "print(seen, len(s.scores))"
+        "print(seen, len(s.scores), s)"
     )
     there, here = both(machines, code)
     assert there == here
@@ -412,7 +426,7 @@ def test_smoother(machines):
                 (0, False),
             ]
         )
-        + " 1"
+        + " 1 Smoother(alpha=0.5, on=0.5, off=0.3; seen: nothing)"
     )
 
 

@@ -7,6 +7,7 @@ import os
 from array import array
 
 from .frame import as_frame
+from .tvp import named
 
 try:
     import _tinyvlm
@@ -75,7 +76,14 @@ class Encoder:
 
     def check(self, vocab):
         """ValueError if the vocabulary was packed for another encoder."""
-        if vocab.fingerprint != self.fingerprint:
+        try:
+            same = vocab.fingerprint == self.fingerprint
+        except AttributeError:
+            raise TypeError(
+                "a vocabulary must be a tinyvlm.Vocab, made by tinyvlm.Vocab('pets.tvp'), not %s"
+                % type(vocab).__name__
+            ) from None
+        if not same:
             raise ValueError(
                 "%s was packed for encoder %s (%s), this board runs %s (%s); pack it again with "
                 "--model for this encoder"
@@ -178,6 +186,10 @@ def _engine(path):
         return (_Accelerated if planned else _tinyvlm.Encoder)(data), len(data), in_place
     except ValueError as error:
         raise ValueError("%s: %s" % (path, error)) from None
+    except OSError as error:
+        if error.errno == 2:
+            raise named(error, path) from None
+        raise
 
 
 def _stream(path):

@@ -65,6 +65,8 @@ def as_frame(thing, side):
 
         return frame_of(thing)
     try:
+        if isinstance(thing, str):  # a path, perhaps; MicroPython would take its letters as pixels
+            raise TypeError
         length = len(memoryview(thing))
     except TypeError:
         raise TypeError(

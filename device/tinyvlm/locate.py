@@ -159,8 +159,8 @@ def heatmap(frame, label, vocab):
 
     Allocates the Heatmap and nothing else.
     """
-    index = vocab.index(label)
     work = _begin(vocab)
+    index = vocab.index(label)
     frame = as_frame(frame, work.encoder.size)
     work.run(frame, vocab)
     heat = work.heat_of(vocab, index)[:]

@@ -23,6 +23,14 @@ class Smoother:
         self.off = off
         self.reset()
 
+    def __repr__(self):
+        return "Smoother(alpha=%s, on=%s, off=%s; seen: %s)" % (
+            self.alpha,
+            self.on,
+            self.off,
+            ", ".join(sorted(self.seen)) or "nothing",
+        )
+
     def reset(self):
         """Forget the frames so far."""
         self.scores = {}  # label -> smoothed score

@@ -71,16 +71,23 @@ def open_file(path):
     """
     try:
         file = open(path, "rb")
-    except OSError:
+    except OSError as error:
         try:
             file = open(path + ".new", "rb")
         except OSError:
-            file = open(path, "rb")  # the sentence should name what was asked for
+            raise named(error, path) from None
     with file:
         try:
             return memoryview(file)
         except TypeError:
             return file.read()
+
+
+def named(error, path):
+    """An OSError with the file's name in it, which CPython alone puts there."""
+    if error.errno == 30:
+        path += ": ROMFS cannot be written; save it under another name"
+    return error if hasattr(error, "filename") else OSError(error.errno, path)
 
 
 def check(data, path):
@@ -167,19 +174,23 @@ def write(path, header, parts):
         crc = crc32(part, crc)
     struct.pack_into("<I", raw, 12, crc)
     try:
-        with open(path + ".new", "wb") as file:
+        file = open(path + ".new", "wb")  # noqa: SIM115
+    except OSError as error:
+        raise named(error, path) from None
+    try:
+        with file:
             file.write(raw)
             for _, part in parts():
                 file.write(part)
             file.flush()
             if hasattr(os, "fsync"):  # a PC
                 os.fsync(file.fileno())
-    except OSError:  # the flash is full: half a file would keep it so
+    except OSError as error:  # the flash is full: half a file would keep it so
         try:
             os.remove(path + ".new")
         except OSError:
             pass
-        raise
+        raise named(error, path) from None
     if hasattr(os, "sync"):
         os.sync()
     try:

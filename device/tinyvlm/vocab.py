@@ -73,10 +73,10 @@ class Vocab:
 
     @dim.setter
     def dim(self, dim):
-        if not 1 <= dim <= self._stored_dim:
+        if not isinstance(dim, int) or not 1 <= dim <= self._stored_dim:
             raise ValueError(
-                "dim %d: this vocabulary holds %d; pack it with --dim %d for more"
-                % (dim, self._stored_dim, dim)
+                "dim %r: this vocabulary holds %d; set a whole number from 1 to that, or pack it "
+                "with a larger --dim" % (dim, self._stored_dim)
             )
         self._dim = dim
         self._prototypes = None
@@ -94,6 +94,8 @@ class Vocab:
 
     @threshold.setter
     def threshold(self, threshold):
+        if not isinstance(threshold, (int, float)) or not 0 <= threshold <= 1:
+            raise ValueError("threshold %r: a score is 0 ... 1" % (threshold,))
         self._levels = [(dim, scale, threshold) for dim, scale, _ in self._levels]
         self._threshold = threshold
 
@@ -227,7 +229,7 @@ class Vocab:
         """Forget a label. ValueError if it is not there, or the last one."""
         number = self.index(label)
         if len(self.labels) == 1:
-            raise ValueError("%r is the last label; a vocabulary needs one" % (label,))
+            raise ValueError("%r is the last label; a vocabulary needs one" % self.labels[number])
         self._make_own()
         size = self._row_bytes
         self._own = self._own[: number * size] + self._own[(number + 1) * size :]
