@@ -24,6 +24,7 @@
 #define EN1_SET     (0x6c)
 #define EN1_CLR     (0x70)
 #define EN2_CLR     (0x78)
+#define VSSEL       (0xc0) // 1: the rail of 3.3 V, else of 1.8 V
 
 enum { MODE_IN, MODE_OUT, MODE_OPEN_DRAIN, MODE_AF1, MODE_AF2 };
 enum { PULL_NONE, PULL_UP, PULL_DOWN };
@@ -33,9 +34,12 @@ static const uint32_t ports[3] = { 0x40008000, 0x40009000, 0x40080400 };
 static const struct {
     const char *name;
     uint8_t port, pin;
+    bool high; // LEDs and buttons hang on 3.3 V; all other pins are as they come out of a reset
 } names[] = {
-    { "LED_RED", 2, 0 }, { "LED_GREEN", 2, 1 }, { "LED_BLUE", 2, 2 }, { "SW1", 0, 2 }, { "SW2", 1, 7 },
-    { "SDA", 0, 17 }, { "SCL", 0, 16 }, { "SCK", 0, 7 }, { "MOSI", 0, 5 }, { "MISO", 0, 6 },
+    { "LED_RED", 2, 0, true }, { "LED_GREEN", 2, 1, true }, { "LED_BLUE", 2, 2, true },
+    { "SW1", 0, 2, true }, { "SW2", 1, 7, true },
+    { "SDA", 0, 17, false }, { "SCL", 0, 16, false },
+    { "SCK", 0, 7, false }, { "MOSI", 0, 5, false }, { "MISO", 0, 6, false },
 };
 
 static volatile uint32_t *reg(const machine_pin_obj_t *self, uint32_t offset) {
@@ -128,6 +132,9 @@ static bool find(const char *name, machine_pin_obj_t *self) {
         if (strcmp(name, names[i].name) == 0) {
             self->port = names[i].port;
             self->pin = names[i].pin;
+            if (names[i].high) {
+                *reg(self, VSSEL) |= 1u << self->pin;
+            }
             return true;
         }
     }

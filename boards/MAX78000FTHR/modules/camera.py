@@ -28,6 +28,7 @@ class Camera:
             raise ValueError("a side of 1 to 480 pixels, not %r" % side)
         self.side = side
         self._buffer = bytearray(2 * side * side)
+        self._frame = Frame(self._buffer, side, side, RGB565_BE)
         self._power()
         self._pins()
         scl, sda = (Pin(name, Pin.OPEN_DRAIN, Pin.PULL_UP) for name in ("P0.30", "P0.31"))
@@ -38,9 +39,9 @@ class Camera:
             raise OSError("the camera: %s" % error) from None
 
     def capture(self):
-        """The next picture as a tinyvlm.Frame. Its buffer is used again by the next call."""
+        """The next picture: a tinyvlm.Frame, the same one at every call."""
         board.capture(self._buffer)
-        return Frame(self._buffer, self.side, self.side, RGB565_BE)
+        return self._frame
 
     def _power(self):
         pmic = SoftI2C(scl=Pin("P0.16"), sda=Pin("P0.17"), freq=100000)
