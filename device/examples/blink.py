@@ -31,11 +31,12 @@ def outputs():
 
 def run(frames, vocab, show):
     """Follow frames until they end. The LED changes when the label is sure, not every frame."""
-    smooth = tinyvlm.Smoother(alpha=0.4, on=0.5, off=0.3)
+    smooth, shown = tinyvlm.Smoother(alpha=0.4, on=0.5, off=0.3), False
     for frame in frames:
-        seen = [label for label, _ in smooth(tinyvlm.classify(frame, vocab))]
-        if smooth.changed:
-            show(LABEL in seen)
+        seen = LABEL in [label for label, _ in smooth(tinyvlm.classify(frame, vocab))]
+        if seen != shown:
+            shown = seen
+            show(shown)
 
 
 def camera():
