@@ -241,14 +241,16 @@ static int run(encoder_t *self, tv_frame_t *frame, int8_t *out, int8_t *map, uin
     }
     #endif
     hook_t h = { .self = self, .times = times };
-    BUSY(self) = true;
     #if MICROPY_ENABLE_DYNRUNTIME
+    natmod_check_stack();
+    BUSY(self) = true;
     int err = run_engine(&h, frame, out, map);
     BUSY(self) = false;
     if (h.raised != MP_OBJ_NULL) {
         nlr_raise(h.raised);
     }
     #else
+    BUSY(self) = true;
     nlr_buf_t nlr;
     if (nlr_push(&nlr) != 0) {
         BUSY(self) = false; // Ctrl-C

@@ -245,6 +245,37 @@ def test_unix_port(unix, build, files, body, expected, tmp_path, arch, read):
     compare(f"unix port, {arch or 'built in'}", done.stdout, expected)
 
 
+DEEP = """
+e = _tinyvlm.Encoder(read("small.tvlm"))
+frame, out, said = bytes(9 * 8 * 3), bytearray(e.dim), []
+def deep():
+    try:
+        deep()
+    except RuntimeError:
+        pass
+    if len(said) < 20:
+        said.append(message(e.embed, frame, 9, 8, 3, 0, out))
+deep()
+full = "RuntimeError: maximum recursion depth exceeded"
+assert set(said) <= {full, "no error"}, said
+print(said[-1], said.count(full), e.selftest())
+"""
+
+
+@pytest.mark.parametrize("arch", [None, "x64"], ids=["built-in", "mpy"])
+def test_a_full_stack_leaves_the_encoder_free(unix, build, files, tmp_path, arch):
+    rom = image(tmp_path, files, build, [arch] if arch else [])
+    script = tmp_path / "deep.py"
+    mount = f"import sys, vfs\nvfs.mount(vfs.VfsRom(open({str(rom)!r}, 'rb').read()), '/rom')\n"
+    message = BODY[BODY.index("def message") : BODY.index("def embed")]
+    script.write_text(f"{mount}sys.path.append('/rom')\n{prelude(arch)}{IN_PLACE}{message}{DEEP}")
+    done = subprocess.run([unix, script], capture_output=True, text=True, timeout=120)
+    assert done.returncode == 0, done.stdout[-500:] + done.stderr
+    last, full, fine = done.stdout.rsplit(" ", 2)
+    assert (last, fine) == ("no error", "True\n")
+    assert 0 < int(full) < 20 if arch else int(full) < 20  # where callbacks are a call of Python
+
+
 @pytest.mark.parametrize("arch", [None, *BOARD_ARCHS], ids=["built-in", *BOARD_ARCHS])
 def test_virtual_board(start_board, build, files, body, expected, tmp_path, arch):
     board = start_board(romfs=image(tmp_path, files, build, [arch] if arch else []))

@@ -33,6 +33,12 @@ static mp_obj_t natmod_pending(void) {
     return raised == mp_const_none ? MP_OBJ_NULL : raised;
 }
 
+// Raises if the stack has no room for natmod_pending() inside of a frame. Only an error at its very
+// start, recursion too deep, is not returned by it; that one has to come before the frame begins.
+static void natmod_check_stack(void) {
+    natmod_call(MP_QSTR__deeper);
+}
+
 typedef struct {
     char *text;
     size_t size, room;
