@@ -159,7 +159,7 @@ def write(path, header, parts):
     """Write a file at once or not at all; returns its size.
 
     header: the fields from the fingerprint on, less the two offsets; parts: a function that gives
-    the vectors, then the strings and what follows, as buffers in turn: it is called twice. Power
+    the vectors, then the strings and what follows, as buffers in turn; it is called 3 times. Power
     loss leaves the old file or the new one: PATH.new is complete before it takes PATH's place.
     """
     size = [0, 0]
@@ -173,6 +173,13 @@ def write(path, header, parts):
     for _, part in parts():
         crc = crc32(part, crc)
     struct.pack_into("<I", raw, 12, crc)
+    try:
+        os.stat(path)
+    except OSError:  # a PATH.new that a FAT was left with (see below) may be the only copy
+        try:
+            os.rename(path + ".new", path)
+        except OSError:
+            pass
     try:
         file = open(path + ".new", "wb")  # noqa: SIM115
     except OSError as error:
