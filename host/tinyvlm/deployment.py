@@ -142,7 +142,7 @@ def plan_encoder(plan: Plan, target, args, vocabs, model: Model | None) -> None:
         plan.lines.append(("encoder", f"{path}, {size} bytes ({plan.fingerprint.hex()}): kept"))
         return
     if model is None and facts.name == "circuitpython":
-        plan.lines.append(("encoder", "none; vocabularies are scored, frames are not looked at"))
+        plan.lines.append(("encoder", "none, so frames are not looked at: --encoder nano"))
         return
     if model is None:
         model = read_model(DEFAULT_MODEL)
