@@ -54,11 +54,6 @@ def packed(folder):
     printed = []
     for commands, shown in PACKED:
         printed.append((shown, "\n".join(filter(None, (shell(c, folder) for c in commands)))))
-    for commands, shown in BLOCKS:  # the lists for the prompt, nothing shown
-        if shown is None:
-            for command in commands:
-                if command.startswith("host/tinyvlm-pack"):
-                    shell(command, folder)
     return printed
 
 
@@ -163,7 +158,7 @@ def test_a_new_vocabulary_is_copied(packed, folder, start_board):
     assert board.eval(f"__import__('os').stat({copy.split()[1]!r})[6]") > 100
 
 
-def test_try_prints_what_is_shown(packed, folder):
+def test_try_prints_what_is_shown(packed, folder, demo):
     commands, shown = shown_after("host/tinyvlm-try")
     names = [Path(line.split(":")[0]).stem for line in shown.splitlines()]
     for photo in photos():

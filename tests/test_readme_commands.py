@@ -63,10 +63,11 @@ CLAIMED = {
     "--port": "test_readme.py::test_deploy_prints_what_is_shown",
     "mpremote cp pets.tvp :": "test_readme.py::test_a_new_vocabulary_is_copied",
     ".venv/bin/python -m tinyvlm.board --romfs build/demo/rom.romfs": PROMPT,
-    "host/tinyvlm-pack --vocab device/examples/things.txt -o things.tvp": PROMPT,
-    "mpremote connect PORT cp things.tvp pets.tvp :": PROMPT,
+    "mpremote connect PORT cp build/demo/things.tvp pets.tvp :": PROMPT,
     "mpremote connect PORT": PROMPT,
-    "host/tinyvlm-try --vocab things.tvp photos/": "test_readme.py::test_try_prints_what_is_shown",
+    "host/tinyvlm-try --vocab build/demo/things.tvp photos/": (
+        "test_readme.py::test_try_prints_what_is_shown"
+    ),
     "--heatmap": "test_readme.py::test_try_prints_what_is_shown",
     "host/tinyvlm-try --vocab pets.tvp --camera 0": (
         "test_tryit.py::test_a_webcam_in_a_window_until_q"
