@@ -70,8 +70,9 @@ def camera():
 
 def main():
     print(tinyvlm.load())
-    vocab = tinyvlm.Vocab(VOCAB or newest_vocab())
-    print(vocab)
+    path = VOCAB or newest_vocab()
+    vocab = tinyvlm.Vocab(path)
+    print("%s: %s" % (path, vocab))
     smooth = tinyvlm.Smoother() if SMOOTH else None
     for source in (camera(), photos()):
         for name, frame in source:
