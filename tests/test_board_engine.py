@@ -21,9 +21,10 @@ PIXEL = (1, 2, 2, 3, 3, 2)
 
 def romfs(folder, files):
     """A ROMFS image of {name: bytes}; its files lie at any byte address."""
-    (folder / "rom").mkdir()
     for name, data in files.items():
-        (folder / "rom" / name).write_bytes(data)
+        path = folder / "rom" / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(data)
     image = folder / "rom.img"
     command = [sys.executable, "-m", "mpremote", "romfs", "-o", image, "build", folder / "rom"]
     subprocess.run(command, check=True, capture_output=True, timeout=30)

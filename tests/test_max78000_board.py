@@ -19,11 +19,13 @@ from conftest import LIMIT, BoardUnderTest
 from nets import Builder
 from test_board_engine import pixels, romfs
 
-from tinyvlm import tvlm, tvp
+from tinyvlm import export, pack, tvlm, tvp
 from tinyvlm.board import BoardError
 from tinyvlm.device import Encoder, Frame, Vocab
 from tinyvlm.max78000 import virtual
 from tinyvlm.max78000.virtual import VirtualMax78000, find_qemu
+from tinyvlm.photos import photos
+from tinyvlm.text import DATA
 
 TOP = Path(__file__).resolve().parents[1]
 JAM_DONE, JAM_POWER, JAM_STUCK = 1, 2, 8
@@ -127,9 +129,10 @@ def start(request, tmp_path_factory, data, damaged, words):
         except BoardError as error:
             pytest.skip(str(error))
         make("max78000")
-        return lambda: Fthr(romfs=image)
+        return lambda romfs=image: Fthr(romfs=romfs)
     make("board", "TINYVLM_MAX78000=sim", "BOARD_BUILD=build/board-max78000")
-    return lambda: Inside(TOP / "build/board-max78000/firmware.elf", romfs=image)
+    firmware = TOP / "build/board-max78000/firmware.elf"
+    return lambda romfs=image: Inside(firmware, romfs=romfs)
 
 
 @pytest.fixture
@@ -182,6 +185,40 @@ def test_classify_is_the_same_call(board, graph, words, tmp_path):
     got = board.eval("tinyvlm.classify(f, tinyvlm.Vocab('/rom/things.tvp'), 7)")
     assert [label for label, _ in got] == [label for label, _ in want]
     assert [score for _, score in got] == pytest.approx([score for _, score in want], rel=1e-4)
+
+
+def test_the_shipped_encoder_names_photos(start, tmp_path):
+    """detect.py prints the PC's lines, and the embeddings are the PC's: 0 of N numbers differ."""
+    model, words = tmp_path / "board.tvlm", tmp_path / "words.tvp"
+    assert export.main(["max78000", "--max78000", str(model)]) == 0
+    (tmp_path / "words.txt").write_text("cat\ncoffee\nflower\ntemple\n")
+    arguments = ["--vocab", tmp_path / "words.txt", "--model", "max78000", "--no-unknown", "-o"]
+    assert pack.main([*map(str, arguments), str(words)]) == 0
+    files = {"board.tvlm": model.read_bytes()}
+    frames = {}
+    for photo in photos()[1:4]:
+        small = photo.image().convert("RGB").resize((60, 40))
+        frames[photo.name] = Frame(small.tobytes(), 60, 40, "RGB888")
+        files[f"photos/{photo.name}.ppm"] = b"P6 60 40 255\n" + small.tobytes()
+    here, vocab = Encoder(str(DATA / "max78000.tvlm")), Vocab(str(words))
+    with start(romfs(tmp_path, files)) as board:
+        # in one command: QEMU's FTHR has its files in RAM, a soft reset between would lose them
+        detect = TOP / "device" / "examples" / "detect.py"
+        said = board.mpremote("cp", words, ":", "+", "run", detect, timeout=LIMIT)
+        assert "Vocab(4 labels" in said
+        board.exec("import tinyvlm")
+        assert board.eval("tinyvlm.load()._engine.backend") == "max78000"
+        for name, frame in frames.items():
+            found = here.classify(frame, vocab, 3)
+            assert f"{name:<11} " + ", ".join(f"{n} {score:.2f}" for n, score in found) in said
+            board.exec(
+                f"data = memoryview(open('/rom/photos/{name}.ppm', 'rb'))[13:]\n"
+                "out = tinyvlm.embed(tinyvlm.Frame(data, 60, 40, 'RGB888'))"
+            )
+            want = bytes(here.embed_into(frame, bytearray(here.dim)))
+            assert board.eval("bytes(out)") == want
+        assert board.fault() is None
+    print(f"\n0 of {len(frames) * here.dim} numbers differ from the PC's")
 
 
 def test_selftest_and_profile(board):
