@@ -355,6 +355,10 @@ def test_estimated_vectors_are_made_once(folder, tmp_path, monkeypatch):
 def test_a_run_is_not_overwritten(folder, run):
     with pytest.raises(SystemExit, match="is a run already: go on with --resume latest"):
         main.main(options(folder, run.parent, run.name))
+    before = (run / "config.json").read_text()
+    with pytest.raises(SystemExit, match="is of another student than --model"):
+        main.main(options(folder, run.parent, run.name, "--resume", "latest", "--model", "nano"))
+    assert (run / "config.json").read_text() == before
 
 
 def test_help_needs_no_torch(tmp_path):

@@ -35,9 +35,17 @@ def open_run(config: TrainConfig, place: Place) -> None:
     for handler in (logging.StreamHandler(sys.stdout), logging.FileHandler(run / "out.log")):
         handler.setFormatter(logging.Formatter("%(asctime)s %(message)s", "%H:%M:%S"))
         log.addHandler(handler)
-    (run / "config.json").write_text(to_json(config))
+    if not config.resume:  # else once the checkpoint was taken: a wrong --model changes nothing
+        write_options(config, place)
+
+
+def write_options(config: TrainConfig, place: Place) -> None:
+    """config.json, to be given to --config, and params.txt, to be read."""
+    if place.rank:
+        return
+    (config.run / "config.json").write_text(to_json(config))
     rows = sorted(asdict(config).items())
-    (run / "params.txt").write_text("".join(f"{k}: {v}\n" for k, v in rows))
+    (config.run / "params.txt").write_text("".join(f"{k}: {v}\n" for k, v in rows))
 
 
 def tell_changes(before: TrainConfig, now: TrainConfig) -> None:

@@ -122,6 +122,7 @@ def train(config: TrainConfig) -> Student:
         epoch, step, before = checkpoint.resume(path, student, loss.space(), optimizer)
         log.info(f"going on after epoch {epoch} of {path}")
         run.tell_changes(before, config)
+        run.write_options(config, place)
         run.trim_results(config.run, epoch, place)
     forward = torch.compile(student) if config.torchcompile else student
     net: nn.Module = Net(forward, loss, config.precision == "amp_bf16")
