@@ -188,15 +188,15 @@ static inline void add_565(packed_t *sum, uint32_t v, uint32_t weight) {
 // n pixels from (x, y) on, times `weight`, into sums of columns.
 static void add_columns(tv_frame_t *f, uint32_t x, uint32_t y, uint32_t n, uint32_t weight, packed_t *sum) {
     uint8_t rgb[3 * CHUNK];
-    const uint8_t *p = f->data + (size_t)y * f->stride + 2 * x;
+    const uint8_t *p = f->data + (size_t)y * f->stride;
     switch (f->format) {
         case TV_RGB565_LE:
-            for (; n; n--, p += 2) {
+            for (p += 2 * x; n; n--, p += 2) {
                 add_565(sum++, tv_u16(p), weight);
             }
             break;
         case TV_RGB565_BE:
-            for (; n; n--, p += 2) {
+            for (p += 2 * x; n; n--, p += 2) {
                 add_565(sum++, (uint32_t)p[0] << 8 | p[1], weight);
             }
             break;
