@@ -100,11 +100,12 @@ def typed_at_the_prompt(port, commands):
             return out.decode().replace("\r\n", "\n")
 
         try:
-            greeting = b""
+            greeting, end = b"", time.monotonic() + 60
             while b"exit this shell" not in greeting:
-                greeting += os.read(master, 65536)
+                assert time.monotonic() < end, f"no greeting after {greeting!r}"
+                if select.select([master], [], [], 0.1)[0]:
+                    greeting += os.read(master, 65536)
             # It greets before it makes the terminal raw, which drops what was typed till then.
-            end = time.monotonic() + 60
             while termios.tcgetattr(master)[3] & termios.ECHO:
                 assert time.monotonic() < end, "mpremote's terminal does not become raw"
                 time.sleep(0.01)

@@ -100,7 +100,8 @@ class Encoder:
 def load(path=None):
     """Load the encoder that embed() and classify() use, and return it.
 
-    Without a path: the first *.tvlm in ROMFS, else on the file system. OSError if there is none.
+    Without a path: the first *.tvlm in ROMFS, else on the file system; with OpenMV's ml, the first
+    *.tflite. OSError if there is none.
     """
     global _default
     _default = None  # the old one's memory is free before the new one is opened
