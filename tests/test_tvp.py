@@ -105,6 +105,13 @@ def test_every_truncation_and_every_bit_flip_is_refused(read):
     read(data + b"more")  # bytes after the file are ignored
 
 
+def test_dim_and_threshold_may_be_numpy_s():
+    vocab = device_vocab.Vocab(tvp.to_bytes(sample(2)))
+    vocab.dim, vocab.threshold = np.int64(8), np.float32(0.5)
+    assert (vocab.dim, vocab.threshold) == (8, 0.5)
+    assert type(vocab.dim) is int and type(vocab.threshold) is float
+
+
 def test_scale_and_threshold_follow_dim():
     vocab = device_vocab.Vocab(tvp.to_bytes(sample(2, 16, **LEVELS)))
     scales = {2: 4.0, 4: 8.0, 16: 16.0}

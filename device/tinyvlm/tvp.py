@@ -178,7 +178,7 @@ def write(path, header, parts):
     except OSError:  # a PATH.new that a FAT was left with (see below) may be the only copy
         try:
             os.rename(path + ".new", path)
-        except OSError:
+        except (OSError, AttributeError):  # there is none; the latter in ROMFS
             pass
     try:
         file = open(path + ".new", "wb")  # noqa: SIM115

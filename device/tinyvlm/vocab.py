@@ -73,12 +73,16 @@ class Vocab:
 
     @dim.setter
     def dim(self, dim):
-        if not isinstance(dim, int) or not 1 <= dim <= self._stored_dim:
+        try:
+            whole = dim == int(dim)  # any library's kind of number
+        except (TypeError, ValueError):
+            whole = False
+        if not whole or not 1 <= dim <= self._stored_dim:
             raise ValueError(
                 "dim %r: this vocabulary holds %d; set a whole number from 1 to that, or pack it "
                 "with a larger --dim" % (dim, self._stored_dim)
             )
-        self._dim = dim
+        self._dim = int(dim)
         self._prototypes = None
         _, self._scale, self._threshold = tvp.level_at(self._levels, dim)
 
@@ -94,8 +98,13 @@ class Vocab:
 
     @threshold.setter
     def threshold(self, threshold):
-        if not isinstance(threshold, (int, float)) or not 0 <= threshold <= 1:
+        try:
+            good = 0 <= threshold <= 1
+        except TypeError:
+            good = False
+        if not good:
             raise ValueError("threshold %r: a score is 0 ... 1" % (threshold,))
+        threshold = float(threshold)
         self._levels = [(dim, scale, threshold) for dim, scale, _ in self._levels]
         self._threshold = threshold
 
