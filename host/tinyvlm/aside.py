@@ -102,13 +102,12 @@ def _embedded(
 
     def samples() -> Iterator[labelled.Sample]:
         for path in paths:
-            shard = path.name.removesuffix(".gz").removesuffix(".tar")  # as train/shards.py has it
             for sample in labelled.read(path):
                 name = known.text_name(sample.name)
                 key = sample.where.rpartition(": ")[2]
                 if not sample.name or sample.name == known.UNLABELLED or count[name] >= most:
                     continue
-                if every or known.aside(f"{shard}/{key}", sample.name):
+                if every or known.aside(f"{labelled.stem(path)}/{key}", sample.name):
                     count[name] += 1
                     yield sample
 

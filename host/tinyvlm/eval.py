@@ -12,7 +12,6 @@ pointing.py, the forms of data in labelled.py.
 from __future__ import annotations
 
 import argparse
-import errno
 import json
 import os
 import sys
@@ -27,7 +26,7 @@ from tqdm import tqdm
 from . import __version__, labelled, metrics, pack, pointing, tvlm, tvp, vocabulary
 from .embedding import Found, embed_all
 from .eval_table import confusion_lines, tables
-from .files import explain, write_atomic
+from .files import check_folder, explain, write_atomic
 from .text import TextEncoder, UnknownPhrase, create_text_encoder, model_path
 from .vocabulary import Entry
 
@@ -259,9 +258,7 @@ def _check(args: argparse.Namespace) -> None:
         from . import plots  # noqa: F401
 
         args.plots.mkdir(parents=True, exist_ok=True)
-    folder = Path(args.json or "-").parent
-    if not folder.is_dir():
-        raise FileNotFoundError(errno.ENOENT, "no such folder; make it first", str(folder))
+    check_folder(Path(args.json or "-").parent)
 
 
 def _arguments() -> argparse.ArgumentParser:

@@ -9,14 +9,19 @@ import tempfile
 from pathlib import Path
 
 
+def check_folder(folder: Path) -> None:
+    """FileNotFoundError if there is no such folder to write into."""
+    if not folder.is_dir():
+        raise FileNotFoundError(errno.ENOENT, "no such folder; make it first", str(folder))
+
+
 def write_atomic(path: str | Path, data: bytes) -> int:
     """Write `data` to a temporary file beside `path`, then rename it. Returns the bytes.
 
     OSError names `path`, or the folder that is missing, never the temporary file.
     """
     path = Path(path)
-    if not path.parent.is_dir():
-        raise FileNotFoundError(errno.ENOENT, "no such folder; make it first", str(path.parent))
+    check_folder(path.parent)
     try:
         handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
         try:

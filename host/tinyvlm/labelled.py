@@ -75,6 +75,11 @@ def _paths(pattern: str) -> list[Path]:
     return found
 
 
+def stem(path: Path) -> str:
+    """Name of a shard without .tar or .tar.gz; "STEM/KEY" is a sample's id."""
+    return path.name.removesuffix(".gz").removesuffix(".tar")
+
+
 def set_name(path: Path) -> str:
     """The set that a shard or folder belongs to when no name is given."""
     if path.is_dir():

@@ -15,7 +15,7 @@ from pathlib import Path
 import numpy as np
 
 from . import background, lint, report, tvlm, tvp, vocabulary
-from .files import explain, write_atomic
+from .files import check_folder, explain, write_atomic
 from .lexicon import Lexicon
 from .text import (
     DEFAULT_MODEL,
@@ -198,8 +198,7 @@ def _check_outputs(args: argparse.Namespace, output: Path) -> None:
     for option, path in (("-o", output), ("--report", args.report)):
         if path is None:
             continue
-        if not path.parent.is_dir():
-            raise FileNotFoundError(errno.ENOENT, "no such folder; make it first", path.parent)
+        check_folder(path.parent)
         if path.is_dir():
             raise IsADirectoryError(errno.EISDIR, "a folder; give the name of a file", path)
         if what := taken.get(path.resolve()):

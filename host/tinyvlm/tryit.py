@@ -8,7 +8,6 @@ tinyvlm-try --vocab pets.tvp --camera 0             # a window, until q (needs O
 from __future__ import annotations
 
 import argparse
-import errno
 import sys
 import warnings
 from collections.abc import Iterator, Sequence
@@ -19,7 +18,7 @@ from PIL import Image, ImageDraw, ImageFont, UnidentifiedImageError
 
 import tinyvlm
 
-from .files import explain, write_atomic
+from .files import check_folder, explain, write_atomic
 from .intake import MAX_SIDE
 from .labelled import PICTURES
 from .picture import rgb
@@ -118,8 +117,8 @@ def main(argv: list[str] | None = None) -> int:
             raise ValueError(f"--top {args.top}: show 1 or more")
         if bool(args.pictures) == (args.camera is not None):
             raise ValueError("give pictures or folders of them, or --camera N")
-        if args.out and not args.out.is_dir():
-            raise FileNotFoundError(errno.ENOENT, "no such folder; make it first", str(args.out))
+        if args.out:
+            check_folder(args.out)
         tinyvlm.load(args.model)
         vocab = tinyvlm.Vocab(args.vocab)
         if args.threshold is not None:

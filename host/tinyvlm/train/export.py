@@ -26,7 +26,7 @@ from torch import Tensor, nn
 
 from tinyvlm import cost, graph, tvlm
 from tinyvlm.plan import plan as make_plan
-from tinyvlm.text import TextSpace, save_space, space_beside
+from tinyvlm.text import TextSpace, create_text_encoder, save_space, space_beside
 from tinyvlm.train import checkpoint, integer, labels, quantize, shards, space, task, text
 from tinyvlm.train.config import DIMS, TrainConfig
 from tinyvlm.train.loss import MatryoshkaLoss
@@ -95,6 +95,7 @@ def load_data(point: checkpoint.Checkpoint, config: TrainConfig) -> Data:
         paths = shards.expand(config.train_data)
     except ValueError as e:
         raise SystemExit(f"--train-data: {e}") from None
+    space.check(config)
     place = join(config.device)
     if place.device.type == "mps":
         place = join("cpu")  # Apple's GPUs have no float64, which the engine's integers need
@@ -301,7 +302,7 @@ def make(args: argparse.Namespace) -> dict:
         "config": asdict(point.config),
     }
     beside = space_beside(args.out)
-    if words.name == space.lexicon_space().name:
+    if words.name == create_text_encoder("lexicon").space:
         beside.unlink(missing_ok=True)  # of another run
     else:
         save_space(TextSpace(words.name, words.centre, words.matrix.T), beside)

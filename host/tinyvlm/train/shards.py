@@ -38,6 +38,7 @@ from PIL import Image
 from torch import Tensor
 from torch.utils.data import DataLoader, Dataset
 
+from tinyvlm.labelled import stem
 from tinyvlm.train.augment import augment, centre
 
 IMAGES = ("jpg", "jpeg", "png", "webp")
@@ -81,11 +82,6 @@ class Batch:
 
 
 # -- files ---------------------------------------------------------------------------------------
-
-
-def stem(path: Path) -> str:
-    """Name of a shard without .tar or .tar.gz."""
-    return path.name.removesuffix(".gz").removesuffix(".tar")
 
 
 def expand(pattern: str) -> list[Path]:

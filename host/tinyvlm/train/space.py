@@ -16,6 +16,7 @@ import numpy as np
 import torch
 
 from tinyvlm.files import write_atomic
+from tinyvlm.lexicon import Lexicon
 from tinyvlm.text import UnknownPhrase, create_text_encoder
 from tinyvlm.train import labels, shards, teacher, text
 from tinyvlm.train.config import TrainConfig
@@ -34,7 +35,6 @@ def make_loss(
     config: TrainConfig, index: dict, paths: list[Path], place: Place
 ) -> tuple[MatryoshkaLoss, labels.Classes | None]:
     """The loss with its space, and the class names, if the data have any."""
-    check(config)
     cached = sample(config, paths)
     name = str(teacher.name_in(folder(config))) if cached else ""
     if config.text_vectors:
@@ -42,15 +42,15 @@ def make_loss(
         fit(cached, table, config)
         if not captions(index, config):
             estimate(table, index["texts"], config.run / "estimates.npz", place)
-    elif cached:
-        table = as_table(cached.get("text", cached["image"]))
-    if config.text_vectors or (cached and not of_the_lexicon(name)):
         space = text.whitened_pca(table, config.student.dim, config.alpha)
-    elif cached:
-        space = lexicon_space()
-    else:
+    elif not cached:
         captions(index, config)
         table, space = from_lexicon(index["texts"])
+    else:
+        table, own = as_table(cached.get("text", cached["image"])), not of_the_lexicon(name)
+        space = (
+            text.whitened_pca(table, config.student.dim, config.alpha) if own else lexicon_space()
+        )
     if len(space.matrix) < config.student.dim:
         raise SystemExit(
             f"{len(space.matrix)} axes are too few for {config.student.dim} numbers: the text"
@@ -87,9 +87,9 @@ def text_encoder(config: TrainConfig) -> str:
     return name if clip else text.TEXT_ENCODER
 
 
-def lexicon_space() -> text.TextSpace:
-    """The map that the shipped lexicon and the shipped encoders have."""
-    found = create_text_encoder("lexicon").text_space
+def lexicon_space(book: Lexicon | None = None) -> text.TextSpace:
+    """The map that the shipped lexicon and the shipped encoders have. book: if it is open."""
+    found = (book or create_text_encoder("lexicon")).text_space
     return text.TextSpace(found.centre, np.ascontiguousarray(found.projection.T))
 
 
@@ -145,10 +145,10 @@ def from_lexicon(texts: Iterable[str]) -> tuple[text.TextTable, text.TextSpace]:
     It has vectors of the student's space: they are mapped back to CLIP's, to the nearest point
     that the map takes to them.
     """
-    book, space = create_text_encoder("lexicon"), lexicon_space()
-    centre, matrix = space.centre, space.matrix
-    back = np.linalg.pinv(matrix)
-    table = text.TextTable({}, {}, centre)
+    book = create_text_encoder("lexicon")
+    space = lexicon_space(book)
+    back = np.linalg.pinv(space.matrix)
+    table = text.TextTable({}, {}, space.centre)
     plain = {labels.text_name(t) for t in texts if t != labels.UNLABELLED}
     for name in sorted(plain | labels.ABOVE.keys()):
         try:
@@ -157,7 +157,7 @@ def from_lexicon(texts: Iterable[str]) -> tuple[text.TextTable, text.TextSpace]:
             if name in plain:
                 raise SystemExit(f"class {name!r}: {e}") from None
             continue
-        table.vector[name] = (centre + back @ vector).astype(np.float32)
+        table.vector[name] = (space.centre + back @ vector).astype(np.float32)
         table.kind[name] = "estimated"
     return table, space
 
