@@ -110,12 +110,7 @@ def test_start_up(camera, stage):
     sensor = stage.registers[SENSOR]
     assert sensor[0x12] == 0x06 and sensor[0x0E] == 0  # RGB565, runs
     window = [sensor[r] << 8 | sensor[r + 1] for r in (0xC8, 0xCA, 0xCC, 0xCE)]
-    assert window == [
-        480,
-        480,
-        64,
-        65,
-    ]  # of the sensor; of the picture, one line more if it is small
+    assert window == [480, 480, 64, 65]  # sensor; picture, one line more if it is small
     data = [f"P0.{pin}" for pin in range(20, 28)] + ["P0.15"]
     assert all(Pin.used[name] == ("AF2",) for name in data)
     assert all(Pin.used[name] == ("AF1",) for name in ("P1.8", "P1.9", "P0.18"))

@@ -27,7 +27,15 @@ UNIX_OPTIONS = (
     "MICROPY_PY_SOCKET=0 MICROPY_PY_THREAD=0"
 ).split()
 
-BODY = """
+MESSAGE = """
+def message(function, *arguments):
+    try:
+        function(*arguments)
+    except Exception as error:
+        return type(error).__name__ + ": " + str(error)
+    return "no error"
+"""
+BODY = MESSAGE + """
 from array import array
 from binascii import hexlify
 
@@ -44,13 +52,6 @@ def pixels(n):
     for i in range(n):
         values[i] = (i * i * 7 + i // 5) & 255
     return values
-
-def message(function, *arguments):
-    try:
-        function(*arguments)
-    except Exception as error:
-        return type(error).__name__ + ": " + str(error)
-    return "no error"
 
 def embed(name, width, height, format):
     e = _tinyvlm.Encoder(read(name))
@@ -220,6 +221,16 @@ def image(tmp_path, files, build, archs):
     return romfs(tmp_path, rom)
 
 
+def on_unix(unix, rom, code, *options):
+    """What MicroPython's unix port prints, the image mounted as /rom."""
+    script = rom.with_name("code.py")
+    mount = f"import sys, vfs\nvfs.mount(vfs.VfsRom(open({str(rom)!r}, 'rb').read()), '/rom')\n"
+    script.write_text(f"{mount}sys.path.append('/rom')\n{code}")
+    done = subprocess.run([unix, *options, script], capture_output=True, text=True, timeout=120)
+    assert done.returncode == 0, done.stdout[-500:] + done.stderr
+    return done.stdout
+
+
 def compare(what, said, expected):
     """0 of N differ: the numbers of embeddings and maps, and all the rest that was printed."""
     got, want = said.splitlines(), expected.splitlines()
@@ -235,14 +246,8 @@ def compare(what, said, expected):
 @pytest.mark.parametrize("read", [IN_PLACE, IN_RAM], ids=["romfs", "ram"])
 def test_unix_port(unix, build, files, body, expected, tmp_path, arch, read):
     rom = image(tmp_path, files, build, [arch] if arch else [])
-    script = tmp_path / "body.py"
-    mount = f"import sys, vfs\nvfs.mount(vfs.VfsRom(open({str(rom)!r}, 'rb').read()), '/rom')\n"
-    script.write_text(f"{mount}sys.path.append('/rom')\n{prelude(arch)}{read}{body}")
-    done = subprocess.run(
-        [unix, "-X", "heapsize=8M", script], capture_output=True, text=True, timeout=120
-    )
-    assert done.returncode == 0, done.stdout[-500:] + done.stderr
-    compare(f"unix port, {arch or 'built in'}", done.stdout, expected)
+    said = on_unix(unix, rom, f"{prelude(arch)}{read}{body}", "-X", "heapsize=8M")
+    compare(f"unix port, {arch or 'built in'}", said, expected)
 
 
 DEEP = """
@@ -265,13 +270,8 @@ print(said[-1], said.count(full), e.selftest())
 @pytest.mark.parametrize("arch", [None, "x64"], ids=["built-in", "mpy"])
 def test_a_full_stack_leaves_the_encoder_free(unix, build, files, tmp_path, arch):
     rom = image(tmp_path, files, build, [arch] if arch else [])
-    script = tmp_path / "deep.py"
-    mount = f"import sys, vfs\nvfs.mount(vfs.VfsRom(open({str(rom)!r}, 'rb').read()), '/rom')\n"
-    message = BODY[BODY.index("def message") : BODY.index("def embed")]
-    script.write_text(f"{mount}sys.path.append('/rom')\n{prelude(arch)}{IN_PLACE}{message}{DEEP}")
-    done = subprocess.run([unix, script], capture_output=True, text=True, timeout=120)
-    assert done.returncode == 0, done.stdout[-500:] + done.stderr
-    last, full, fine = done.stdout.rsplit(" ", 2)
+    said = on_unix(unix, rom, f"{prelude(arch)}{IN_PLACE}{MESSAGE}{DEEP}")
+    last, full, fine = said.rsplit(" ", 2)
     assert (last, fine) == ("no error", "True\n")
     assert 0 < int(full) < 20 if arch else int(full) < 20  # where callbacks are a call of Python
 
