@@ -178,13 +178,9 @@ def _engine(path):
 
             engine = Engine(path)
             return engine, engine.file_size, engine.in_place
-        if _has_plan is not None:
-            streamed = _stream(path)
-            if streamed is not None:
-                return streamed
-        data, in_place = _open(path)
+        data, size, in_place = _open(path)
         planned = _has_plan is not None and _has_plan(data)
-        return (_Accelerated if planned else _tinyvlm.Encoder)(data), len(data), in_place
+        return (_Accelerated if planned else _tinyvlm.Encoder)(data), size, in_place
     except ValueError as error:
         raise ValueError("%s: %s" % (path, error)) from None
     except OSError as error:
@@ -193,26 +189,20 @@ def _engine(path):
         raise
 
 
-def _stream(path):
-    """As _engine, if the accelerator can take the weights out of the open file; else None."""
+def _open(path):
+    """(content, its bytes, whether it is used in place): ROMFS files are memory-mapped.
+
+    The content is the open file itself if the accelerator can take the weights out of it.
+    """
     file = open(path, "rb")  # noqa: SIM115
     try:
-        memoryview(file)  # in ROMFS: nothing needs to be copied
+        data = memoryview(file)
+        return data, len(data), True
     except TypeError:
-        if _has_plan(file):
-            return _Accelerated(file), file.seek(0, 2), False
-    file.close()
-    return None
-
-
-def _open(path):
-    """The bytes of a file and whether they are used in place (ROMFS files are memory-mapped)."""
-    with open(path, "rb") as file:
-        try:
-            return memoryview(file), True
-        except TypeError:
-            pass
         size = file.seek(0, 2)
+    if _has_plan is not None and _has_plan(file):
+        return file, size, False
+    with file:
         file.seek(0)
         gc.collect()
         try:
@@ -224,7 +214,7 @@ def _open(path):
                 % ((path, size) + _tinyvlm.heap())
             ) from None
         file.readinto(data)
-        return data, False
+        return data, size, False
 
 
 def _hex(raw):

@@ -241,9 +241,7 @@ class Vocab:
             raise ValueError("%r is the last label; a vocabulary needs one" % self.labels[number])
         self._make_own()
         size = self._row_bytes
-        self._own = self._own[: number * size] + self._own[(number + 1) * size :]
-        self._vectors = memoryview(self._own)
-        self._prototypes = self._ranking = None
+        self._use(self._own[: number * size] + self._own[(number + 1) * size :])
         del self.labels[number]
         for table in (self._shots, self._sums):
             kept = [(i - (i > number), table[i]) for i in table if i != number]
@@ -294,9 +292,13 @@ class Vocab:
                     "of prototypes do not fit; pack fewer"
                     % (self.path, len(self.labels), len(self._vectors))
                 ) from None
-            self._own, self.labels, self._changed = own, labels, True
-            self._vectors = memoryview(own)
-            self._prototypes = self._ranking = None
+            self.labels, self._changed = labels, True
+            self._use(own)
+
+    def _use(self, own):
+        # What was made of the old rows is made again when it is asked for.
+        self._own, self._vectors = own, memoryview(own)
+        self._prototypes = self._ranking = None
 
     def _insert(self, label):
         if len(self.labels) == 65535:
@@ -306,8 +308,7 @@ class Vocab:
         own = bytearray(len(self._own) + self._row_bytes)
         own[:at] = self._vectors[:at]
         own[at + self._row_bytes :] = self._vectors[at:]
-        self._own, self._vectors = own, memoryview(own)
-        self._prototypes = self._ranking = None
+        self._use(own)
         self.labels.append(label)
         return len(self.labels) - 1
 
