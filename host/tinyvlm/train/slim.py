@@ -70,7 +70,7 @@ def slim(wide: dict[str, Tensor], narrow: dict[str, Tensor]) -> dict[str, Tensor
         before = project
     want = narrow["last.conv.weight"].shape[1]
     reads = _reads(state["last.conv.weight"])
-    if want < len(reads):
+    if want < len(reads) == len(scale(before)):  # else its last blocks were left out
         keep = _best(scale(before) * reads, want)
         rows(before, keep)
         columns("last.conv.weight", keep)
