@@ -144,15 +144,21 @@ def parse(argv: list[str] | None) -> argparse.Namespace:
     p.add_argument(
         "--teacher",
         default="open_clip:ViT-B-32/openai",
-        help="open_clip:MODEL/TAG, or tflite:FILE, a classifier with its labels beside it",
+        help="open_clip:MODEL/TAG; tflite:FILE, a classifier with its labels beside it; "
+        "efficientnet-lite2",
     )
     p.add_argument("--cache", type=Path, required=True, help="folder to write")
     p.add_argument("--batch-size", type=int, default=256)
     p.add_argument("--workers", type=int, default=0, help="processes that decode images")
     p.add_argument("--device", default="auto", help="auto, cpu, cuda, mps ...")
     p.add_argument("--precision", choices=("fp32", "amp_bf16"), default="fp32")
-    p.add_argument("--text-vectors", type=Path, help="for tflite: CLIP text vectors (.npz)")
-    p.add_argument("--set-aside", type=Path, help="for tflite: JSON list of classes not to use")
+    p.add_argument("--text-vectors", type=Path, help="for classifiers: CLIP text vectors (.npz)")
+    p.add_argument(
+        "--set-aside", type=Path, help="for classifiers: JSON list of classes not to use"
+    )
+    p.add_argument(
+        "--image-pairs", type=Path, help="for efficientnet-lite2: photos with CLIP's vectors"
+    )
     args = p.parse_args(argv)
     if args.batch_size < 1 or args.workers < 0:
         p.error("--batch-size must be 1 or more, --workers not negative")
@@ -166,7 +172,12 @@ def main(argv: list[str] | None = None) -> int:
         paths = shards.expand(args.train_data)[rank::world]
         args.cache.mkdir(parents=True, exist_ok=True)
         teacher = create_teacher(
-            args.teacher, device(args.device), args.precision, args.text_vectors, args.set_aside
+            args.teacher,
+            device(args.device),
+            args.precision,
+            args.text_vectors,
+            args.set_aside,
+            args.image_pairs,
         )
         before = name_in(args.cache)
         if before not in (None, teacher.name):

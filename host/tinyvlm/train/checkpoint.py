@@ -23,7 +23,7 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 from torch import Tensor
 
-from tinyvlm.train import slim
+from tinyvlm.train import align, pretrained, slim
 from tinyvlm.train.config import StudentConfig, TrainConfig, from_dict
 from tinyvlm.train.student import Student
 
@@ -160,19 +160,27 @@ def resume(
     return info["epoch"], info["step"], from_dict(info["config"])
 
 
-def warm_start(path: Path, student: Student, space: dict[str, Tensor]) -> str:
-    """Take what fits of another run: tensors of the same name and shape.  Says how many.
+def warm_start(init: str, student: Student, space: dict[str, Tensor]) -> str:
+    """Take what fits of another run or a pretrained body: tensors of the same name and shape.
 
-    Of a student with the same blocks and more channels, the most important channels (slim.py).
+    Says how many.  Of a student with more blocks or channels, those most like its own (align.py)
+    and the most important ones (slim.py).
     """
-    path = find(path) if path.is_dir() else path
-    if path.suffix == ".pt":  # runs before checkpoints were safetensors
-        old = torch.load(path, map_location="cpu", weights_only=True)
-        state, others = old["model"], old["loss"]
+    others: dict[str, Tensor] = {}
+    if pretrained.kind_of(init):
+        shape, state = pretrained.load(init)
     else:
-        tensors, _ = read(path)
-        state, others = student_state(tensors), tensors
+        path = find(Path(init)) if Path(init).is_dir() else Path(init)
+        others, info = read(path)
+        shape, state = from_dict(info["config"]).student, student_state(others)
     own = student.state_dict()
+    kept = None
+    if len(shape.blocks) > len(student.config.blocks) and shape.scheme == "tflite":
+        kept = align.align(shape.blocks, student.config.blocks)
+        state = align.take(state, kept) if kept else state
+    # A pretrained body comes without head, and without torch's count of batches.
+    state = {k: v for k, v in own.items() if k not in state and not k.startswith("blocks")} | state
+    state = {k: v for k, v in own.items() if k.endswith("num_batches_tracked")} | state
     if slim.is_narrower(state, own):
         state = slim.slim(state, own)
     fits = {k: v for k, v in state.items() if k in own and own[k].shape == v.shape}
@@ -181,4 +189,5 @@ def warm_start(path: Path, student: Student, space: dict[str, Tensor]) -> str:
         for key in SPACE:
             if key in others and others[key].shape == space[key].shape:
                 space[key].copy_(others[key])
-    return f"{len(fits)} of {len(own)} tensors from {path}"
+    of = f" (blocks {', '.join(map(str, kept))})" if kept else ""
+    return f"{len(fits)} of {len(own)} tensors from {init}{of}"

@@ -51,6 +51,7 @@ class StudentConfig:
             scheme max78000: side of the squares that are folded into channels (4: 3 -> 48)
     last    channels of the final 1x1 convolution with ReLU (0: there is none)
     scheme  whose arithmetic the int8 net follows: "tflite" or "max78000"
+    relu6   scheme tflite: ReLUs end at 6, as in MobileNetV2; in int8 that is the saturation
     """
 
     size: int
@@ -59,6 +60,7 @@ class StudentConfig:
     last: int
     dim: int = DIMS[-1]
     scheme: str = "tflite"
+    relu6: bool = False
 
 
 def student_config(raw: dict) -> StudentConfig:
@@ -84,13 +86,15 @@ class TrainConfig:
     train_data: str = option("", "shards: a/{00000..00331}.tar, a glob, or several joined by ::")
     train_num_samples: int = option(0, "images an epoch, of all processes together (0: all)")
     text_vectors: str = option("", "CLIP's vectors of names (.npz); else the shipped lexicon")
+    text_space: str = option("", "map of `tinyvlm-train map` (.npz); else a whitened PCA")
     teacher: str = option("labels", "labels (class names), or a folder of `tinyvlm-train cache`")
     model: str = option("base", "shape of the student: base, nano, max78000, smoke or FILE.json")
-    init: str = option("", "start from what fits of this run or checkpoint")
+    init: str = option("", "start from what fits of this run, checkpoint or pretrained body")
 
     epochs: int = option(20, "passes")
     batch_size: int = option(96, "images a step and process")
     lr: float = option(3e-3, "peak learning rate of AdamW; falls along a cosine")
+    body_rate: float = option(1.0, "learning rate of all but `last` and head, as a part of --lr")
     wd: float = option(0.02, "weight decay")
     warmup: int = option(500, "steps of linear warm-up")
     grad_clip_norm: float = option(5.0, "longest gradient")
@@ -138,6 +142,7 @@ class TrainConfig:
 # What may change between the two halves of an interrupted run without changing its result.
 PLACES = ("device", "workers", "torchcompile", "logs", "name", "resume", "save_frequency")
 PLACES += ("save_most_recent", "zeroshot_frequency", "report_to", "train_data", "text_vectors")
+PLACES += ("text_space",)
 
 
 def to_json(config: TrainConfig) -> str:

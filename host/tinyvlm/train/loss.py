@@ -2,7 +2,7 @@
 """The losses. Each is summed over prefixes, and every prefix is scaled to length 1 on its own.
 
     classify   cross entropy of the class name among all names
-    distill    1 - cosine to the teacher's embedding of the image
+    distill    1 - cosine to the teacher's embedding of the image, weighed by its length
     relate     are the same images of the batch alike as for the teacher?
     contrast   which caption of the batch belongs to which image, and the other way round (CLIP)
 
@@ -127,9 +127,12 @@ class MatryoshkaLoss(nn.Module):
             losses.append(-(target * logp).sum(1).mean())
         return torch.stack(losses)
 
-    def distill(self, z: Tensor, point: Tensor) -> Tensor:
-        """point (n, dim): the teacher's embeddings in the student's space."""
-        return torch.stack([1 - F.cosine_similarity(z[:, :d], point[:, :d]).mean() for d in DIMS])
+    def distill(self, z: Tensor, point: Tensor, sure: Tensor | None = None) -> Tensor:
+        """point (n, dim): the teacher's embeddings in the student's space; sure (n,): weights."""
+        share = 1 / len(z) if sure is None else sure / sure.sum()
+        return torch.stack(
+            [(share * (1 - F.cosine_similarity(z[:, :d], point[:, :d]))).sum() for d in DIMS]
+        )
 
     def relate(self, z: Tensor, point: Tensor) -> Tensor:
         """Divergence of the student's "which image is this one like?" from the teacher's."""
@@ -178,7 +181,7 @@ class MatryoshkaLoss(nn.Module):
         if image is not None and (has := image.abs().sum(1) > 0).sum() > 1:
             point = self.image(image[has])
             if self.config.distill_weight:
-                add("distill", self.distill(z[has], point), has)
+                add("distill", self.distill(z[has], point, image[has].norm(dim=1)), has)
             if self.config.relation_weight:
                 add("relation", self.relate(z[has], point), has)
         if text is not None and (has := text.abs().sum(1) > 0).sum() > 1:

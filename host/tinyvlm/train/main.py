@@ -12,14 +12,15 @@ import sys
 
 from tinyvlm.train import config
 
-OTHERS = ("cache", "export")  # modules of this package with a main(argv)
+# Modules of this package with a main(argv).
+OTHERS = {"cache": "cache", "map": "learn_map", "export": "export"}
 
 
 def main(argv: list[str] | None = None) -> int:
     argv = sys.argv[1:] if argv is None else argv
     if argv and argv[0] in OTHERS:
         need_torch()
-        return importlib.import_module(f"tinyvlm.train.{argv[0]}").main(argv[1:]) or 0
+        return importlib.import_module(f"tinyvlm.train.{OTHERS[argv[0]]}").main(argv[1:]) or 0
     options = config.parse(argv)
     need_torch()
     from tinyvlm.train.place import leave

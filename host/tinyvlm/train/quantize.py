@@ -28,7 +28,6 @@ from tinyvlm import graph
 from tinyvlm.train import integer
 from tinyvlm.train.student import (
     GAIN,
-    TOP,
     ConvBN,
     InvertedResidual,
     SpaceToDepth,
@@ -48,7 +47,7 @@ class Node:
     """One layer: kind is conv, depthwise, add, pool or space_to_depth.
 
     w: (out, in / groups, k, k); size: side of pooling windows (0: the whole map) or of blocks;
-    top: where a ReLU's output ends; shift: weights are multiples of 2**(shift - 7) (None: each
+    top: where a ReLU's output ends; bounded: in the accelerator's grids; shift: weights are multiples of 2**(shift - 7) (None: each
     output channel has its own scale).
     """
 
@@ -62,6 +61,7 @@ class Node:
     relu: bool = False
     size: int = 0
     top: float = math.inf
+    bounded: bool = False
     shift: int | None = None
 
 
@@ -76,7 +76,7 @@ def fold(model: Student) -> list[Node]:
         b = outer * (m.bn.bias - m.bn.running_mean * m.bn.weight / spread)
         w, b = nn.Parameter(w.detach().clone()), nn.Parameter(b.detach().clone())
         kind = "depthwise" if m.conv.groups > 1 else "conv"
-        more = {"stride": m.conv.stride[0], "relu": m.relu, "top": TOP if m.bounded else math.inf}
+        more = {"stride": m.conv.stride[0], "relu": m.relu, "top": m.top, "bounded": m.bounded}
         nodes.append(Node(name, kind, src, w=w, b=b, **more))
         return name
 
@@ -186,7 +186,7 @@ def calibrate(nodes: list[Node], batches: list[Tensor]) -> dict[str, graph.Quant
         seen.setdefault(name, []).extend(parts)
 
     def see(node: Node, x: Tensor, y: Tensor) -> None:
-        if node.top < math.inf:
+        if node.bounded:
             if node.shift is None:
                 node.shift = best_shift(node, x, y)
         elif node.kind not in MOVES:
@@ -199,7 +199,7 @@ def calibrate(nodes: list[Node], batches: list[Tensor]) -> dict[str, graph.Quant
     quants = {n: best_grid(torch.cat(v), n in (EMBEDDING, DENSE)) for n, v in seen.items()}
     quants[graph.INPUT] = INPUT_QUANT
     for node in nodes:
-        if node.top < math.inf:
+        if node.bounded:
             quants[node.name] = graph.Quant(1 / 128, 0)
         elif node.kind in MOVES:
             quants[node.name] = quants[node.src]
@@ -212,7 +212,7 @@ def equalize(nodes: list[Node], batches: list[Tensor], strength: float = 0.5) ->
 
     A channel that is divided by s before its ReLU is multiplied by s in the layer that reads it,
     be it behind a pool.  Only tensors that one convolution reads are changed (never a residual
-    path).  Bounded tensors only grow, and no further than their bound.
+    path).  Tensors with an end (`top`) only grow, and no further than that.
     """
     peak: dict[str, Tensor] = {}
 

@@ -68,11 +68,19 @@ def slim(wide: dict[str, Tensor], narrow: dict[str, Tensor]) -> dict[str, Tensor
             rows(depthwise, keep)
             columns(project + ".conv.weight", keep)
         before = project
+    want = narrow["last.conv.weight"].shape[1]
+    reads = _reads(state["last.conv.weight"])
+    if want < len(reads):
+        keep = _best(scale(before) * reads, want)
+        rows(before, keep)
+        columns("last.conv.weight", keep)
     last = narrow["last.conv.weight"].shape[0]
-    reads = _reads(state["head.weight"])
-    if last < len(reads):
-        keep = _best(scale("last") * reads, last)
+    if last < len(state["last.conv.weight"]):
+        importance = scale("last")
+        headed = state["head.weight"].shape[1] == len(importance)  # a pretrained body has none
+        keep = _best(importance * _reads(state["head.weight"]) if headed else importance, last)
         rows("last", keep)
-        columns("head.weight", keep)
+        if headed:
+            columns("head.weight", keep)
     # What a residual sum carries was left alone; if it should shrink, its tensors do not fit.
     return state

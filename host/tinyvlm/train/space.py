@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: MIT
 """The space that a run's student maps images to: where it comes from, and its loss.
 
-With --text-vectors it is a whitened PCA of the table's names; without, that of the lexicon which
+With --text-vectors it is the map of --text-space, or a whitened PCA of the table's names; without, that of the lexicon which
 tinyvlm ships, so that the lexicon can be used with the new student.  A teacher that is not of the
 lexicon's CLIP brings its own: the PCA of its cached text vectors, or else of its image vectors.
 """
@@ -17,12 +17,13 @@ import torch
 
 from tinyvlm.files import write_atomic
 from tinyvlm.lexicon import Lexicon
-from tinyvlm.text import UnknownPhrase, create_text_encoder
+from tinyvlm.text import UnknownPhrase, create_text_encoder, load_space
 from tinyvlm.train import labels, shards, teacher, text
 from tinyvlm.train.config import TrainConfig
 from tinyvlm.train.loss import MatryoshkaLoss
 from tinyvlm.train.place import Place
 
+CLASSIFIERS = ("tflite:", "efficientnet-lite2")  # teachers in the space of --text-vectors
 SAMPLE = 50_000  # cached vectors that centres and axes are computed from
 
 
@@ -42,7 +43,7 @@ def make_loss(
         fit(cached, table, config)
         if not captions(index, config):
             estimate(table, index["texts"], config.run / "estimates.npz", place)
-        space = text.whitened_pca(table, config.student.dim, config.alpha)
+        space = learned(config) or text.whitened_pca(table, config.student.dim, config.alpha)
     elif not cached:
         captions(index, config)
         table, space = from_lexicon(index["texts"])
@@ -58,16 +59,31 @@ def make_loss(
         )
     classes = labels.find_classes(index["texts"], table)
     images = cached["image"].mean(0) if "image" in cached else space.centre
-    if name.startswith("tflite:"):
+    if name.startswith(CLASSIFIERS):
         images = np.zeros_like(images)  # a classifier's points are centred as the names are
     centres = torch.tensor(space.centre), torch.tensor(images)
     return MatryoshkaLoss(config, torch.tensor(space.matrix), *centres, classes), classes
 
 
+def learned(config: TrainConfig) -> text.TextSpace | None:
+    """The map of --text-space, if there is one."""
+    if not config.text_space:
+        return None
+    try:
+        found = load_space(Path(config.text_space))
+    except ValueError as e:
+        raise SystemExit(f"--text-space: {e}") from None
+    return text.TextSpace(found.centre, np.ascontiguousarray(found.projection.T))
+
+
 def check(config: TrainConfig) -> None:
     """Refuse files that are not there, before the images are counted: that takes minutes."""
-    if config.text_vectors and not Path(config.text_vectors).exists():
-        raise SystemExit(f"--text-vectors {config.text_vectors}: there is no such file")
+    for flag in ("text_vectors", "text_space"):
+        name = getattr(config, flag)
+        if name and not Path(name).exists():
+            raise SystemExit(f"--{flag.replace('_', '-')} {name}: there is no such file")
+    if config.text_space and not config.text_vectors:
+        raise SystemExit("--text-space maps --text-vectors: name them, too")
     try:
         if folder(config):
             teacher.read(folder(config), "")
@@ -77,7 +93,7 @@ def check(config: TrainConfig) -> None:
 
 def of_the_lexicon(name: str) -> bool:
     """Are this teacher's vectors in the space of the CLIP that the lexicon was made with?"""
-    return name.startswith("tflite:") or name.replace("-quickgelu/", "/") == text.TEXT_ENCODER
+    return name.startswith(CLASSIFIERS) or name.replace("-quickgelu/", "/") == text.TEXT_ENCODER
 
 
 def text_encoder(config: TrainConfig) -> str:

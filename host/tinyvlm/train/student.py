@@ -13,6 +13,8 @@ embedding per image).  Pixels enter as (p - 128) / 128.  Padding is TensorFlow's
 
 from __future__ import annotations
 
+import math
+
 import torch.nn.functional as F
 from torch import Tensor, nn
 
@@ -38,6 +40,7 @@ class ConvBN(nn.Module):
     """Convolution with SAME padding, batch norm, optional ReLU.
 
     `bounded`: what batch norm gives is scaled by GAIN, and the ReLU's output ends at TOP.
+    `relu6`: the ReLU's output ends at 6.
     """
 
     def __init__(
@@ -49,12 +52,14 @@ class ConvBN(nn.Module):
         groups: int = 1,
         relu: bool = True,
         bounded: bool = False,
+        relu6: bool = False,
     ):
         super().__init__()
         inner = kernel // 2 if stride == 1 else 0  # SAME is symmetric here, else see pad_same
         self.conv = nn.Conv2d(cin, cout, kernel, stride, inner, groups=groups, bias=False)
         self.bn = nn.BatchNorm2d(cout, momentum=0.05)
         self.relu, self.bounded = relu, bounded
+        self.top = TOP if bounded else 6.0 if relu6 else math.inf
 
     def forward(self, x: Tensor) -> Tensor:
         if self.conv.stride[0] > 1:
@@ -62,7 +67,9 @@ class ConvBN(nn.Module):
         x = self.bn(self.conv(x))
         if self.bounded:
             return F.hardtanh(x * GAIN, 0.0, TOP)
-        return F.relu(x, inplace=True) if self.relu else x
+        if not self.relu:
+            return x
+        return F.relu(x, inplace=True) if self.top == math.inf else F.hardtanh(x, 0.0, self.top)
 
 
 def pad_same(x: Tensor, kernel: int, stride: int) -> Tensor:
@@ -92,11 +99,11 @@ class SpaceToDepth(nn.Module):
 class InvertedResidual(nn.Module):
     """A Bottleneck."""
 
-    def __init__(self, cin: int, block: Bottleneck):
+    def __init__(self, cin: int, block: Bottleneck, relu6: bool = False):
         super().__init__()
         mid = block.expand or cin
-        self.expand = ConvBN(cin, mid, 1) if block.expand else None
-        self.depthwise = ConvBN(mid, mid, block.kernel, block.stride, groups=mid)
+        self.expand = ConvBN(cin, mid, 1, relu6=relu6) if block.expand else None
+        self.depthwise = ConvBN(mid, mid, block.kernel, block.stride, groups=mid, relu6=relu6)
         self.project = ConvBN(mid, block.out, 1, relu=False)
         self.residual = block.stride == 1 and block.out == cin
 
@@ -128,7 +135,7 @@ class Student(nn.Module):
             self.stem = SpaceToDepth(config.stem)
             channels = 3 * config.stem**2
         else:
-            self.stem = ConvBN(3, config.stem, 3, 2)
+            self.stem = ConvBN(3, config.stem, 3, 2, relu6=config.relu6)
             channels = config.stem
         blocks: list[nn.Module] = []
         for block in config.blocks:
@@ -137,10 +144,11 @@ class Student(nn.Module):
             elif bounded:
                 raise ValueError("scheme max78000 has no depthwise convolution: use Conv blocks")
             else:
-                blocks.append(InvertedResidual(channels, block))
+                blocks.append(InvertedResidual(channels, block, config.relu6))
             channels = block.out
         self.blocks = nn.ModuleList(blocks)
-        self.last = ConvBN(channels, config.last, 1, bounded=bounded) if config.last else None
+        last = {"bounded": bounded, "relu6": config.relu6}
+        self.last = ConvBN(channels, config.last, 1, **last) if config.last else None
         self.head = nn.Conv2d(config.last or channels, config.dim, 1)
         for m in self.modules():
             if isinstance(m, nn.Conv2d):

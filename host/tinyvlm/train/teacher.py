@@ -6,6 +6,9 @@
     tflite:FILE           An ImageNet classifier: the probabilities of the classes it is most sure
                           of, times the centred text vectors of their names, are a point in CLIP's
                           text space for every photo. No captions, and no weights of CLIP, needed.
+    efficientnet-lite2    A better classifier, with better targets (teacher_lite2.py).
+
+A vector's length is the weight of the photo in the loss: 1, or how sure a classifier is.
 
 A folder holds one `SHARD.safetensors` for each input shard: tensors `image` and, if the teacher
 reads texts, `text`, (n, d) float16; metadata `ids`, a JSON list of n ids, and `teacher`, its name.
@@ -31,6 +34,7 @@ LABELS = "imagenet_labels.txt"  # beside a classifier: a class a line, in the or
 SIDE = 224  # pixels: what the classifier was made for ...
 SHORTEST = 100  # ... so that smaller photos (short side) are left out
 TOP = 10  # classes that count
+IMAGENET = "imagenet(nayer)"  # source of the text vectors of ImageNet's names
 
 
 class Teacher(Protocol):
@@ -55,18 +59,26 @@ def create_teacher(
     precision: str = "fp32",
     text_vectors: Path | None = None,
     set_aside: Path | None = None,
+    image_pairs: Path | None = None,
 ) -> Teacher:
     """The teacher that `spec` names. ValueError says what is wrong or missing.
 
     `text_vectors` (CLIP's vectors of names) and `set_aside` (a JSON list of class names that get
-    no probability) are for classifiers.
+    no probability) are for classifiers, `image_pairs` (a folder of photos with CLIP's image
+    vectors) for efficientnet-lite2.
     """
     kind, _, rest = spec.partition(":")
     if kind == "open_clip" and "/" in rest:
         return OpenClip.create(*rest.split("/", 1), device, precision)
     if kind == "tflite" and rest:
         return SoftLabels.create(Path(rest), text_vectors, set_aside)
-    raise ValueError(f"teacher {spec!r}: must be open_clip:MODEL/TAG or tflite:FILE")
+    if spec == "efficientnet-lite2":
+        from tinyvlm.train.teacher_lite2 import Lite2
+
+        return Lite2.create(text_vectors, set_aside, image_pairs, precision)
+    raise ValueError(
+        f"teacher {spec!r}: must be open_clip:MODEL/TAG, tflite:FILE or efficientnet-lite2"
+    )
 
 
 @dataclass
@@ -196,6 +208,14 @@ class SoftLabels:
         return None
 
 
+def name_vectors(text_vectors: Path, set_aside: Path | None) -> np.ndarray:
+    """`class_vectors` of ImageNet's 1,000 classes, in ImageNet's order (that of the table)."""
+    with np.load(text_vectors) as z:
+        names = [str(n) for n in z["names"][z["source"] == IMAGENET]]
+    aside = json.loads(set_aside.read_text()) if set_aside else []
+    return class_vectors(names, text_vectors, aside)
+
+
 def class_vectors(labels: list[str], text_vectors: Path, aside: list[str]) -> np.ndarray:
     """(labels, d) centred text vectors; zero for labels without one ("background") or set aside.
 
@@ -205,7 +225,7 @@ def class_vectors(labels: list[str], text_vectors: Path, aside: list[str]) -> np
     from tinyvlm.train.labels import held_out_names
 
     with np.load(text_vectors) as z:
-        rows = z["source"] == "imagenet(nayer)"
+        rows = z["source"] == IMAGENET
         vectors = dict(zip(map(str, z["names"][rows]), z["emb"][rows], strict=True))
     centre = text.load_table(text_vectors).centre
     aside = {name.lower() for name in aside} | held_out_names()

@@ -22,7 +22,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn.parallel import DistributedDataParallel
 
-from tinyvlm.train import checkpoint, labels, run, shards, space, task
+from tinyvlm.train import checkpoint, labels, pretrained, run, shards, space, task
 from tinyvlm.train.config import TrainConfig
 from tinyvlm.train.loss import MatryoshkaLoss
 from tinyvlm.train.place import Place, join
@@ -58,12 +58,15 @@ def learning_rate(step: int, steps: int, config: TrainConfig) -> float:
 
 
 def make_optimizer(student: nn.Module, loss: MatryoshkaLoss, config: TrainConfig):
-    """AdamW; no decay on vectors; the map from CLIP's space moves at its own, low rate."""
-    params = list(student.parameters())
-    groups = [
-        {"params": [p for p in params if p.ndim > 1], "weight_decay": config.wd},
-        {"params": [p for p in params if p.ndim <= 1] + [loss.log_scale], "weight_decay": 0.0},
-    ]
+    """AdamW; no decay on vectors; the body (all before `last`) and the map from CLIP's space move
+    at rates of their own."""
+    groups = []
+    for parts, rate in ((("stem", "blocks"), config.body_rate), (("last", "head"), 1.0)):
+        params = [p for name, p in student.named_parameters() if name.split(".")[0] in parts]
+        for flat, decay in ((False, config.wd), (True, 0.0)):
+            some = [p for p in params if (p.ndim <= 1) == flat]
+            groups.append({"params": some, "weight_decay": decay, "rate": rate})
+    groups[-1]["params"].append(loss.log_scale)
     if config.learn_matrix:
         groups.append({"params": [loss.matrix], "weight_decay": 0.0, "rate": config.matrix_rate})
     return torch.optim.AdamW(groups, lr=config.lr, betas=(0.9, 0.98))
@@ -89,7 +92,7 @@ def begin(config: TrainConfig, place: Place, index: dict, paths: list[Path]):
         f" {sum(row[3] for row in cost) / 1e3:.0f} K weights; {place.world} x {place.device}"
     )
     if config.init:
-        taken = checkpoint.warm_start(Path(config.init), student, loss.space())
+        taken = checkpoint.warm_start(config.init, student, loss.space())
         log.info(f"starting from {taken}")
     return student.to(place.device), loss.to(place.device), classes
 
@@ -101,7 +104,7 @@ def train(config: TrainConfig) -> Student:
     except ValueError as e:
         raise SystemExit(f"--train-data: {e}") from None
     space.check(config)
-    if config.init and not Path(config.init).exists():
+    if config.init and not (pretrained.kind_of(config.init) or Path(config.init).exists()):
         raise SystemExit(f"--init {config.init}: there is no such run or checkpoint")
     place = join(config.device)
     run.open_run(config, place)

@@ -61,10 +61,10 @@ def key(name: str, sample: shards.Sample, copy: int) -> str:
     return plain
 
 
-def large(blob: bytes) -> bool:
-    """Is it a photo of at least SHORTEST pixels? Reads the header alone."""
+def large(blob: bytes, shortest: int) -> bool:
+    """Is it a photo of at least `shortest` pixels? Reads the header alone."""
     try:
-        return min(Image.open(io.BytesIO(blob)).size) >= SHORTEST
+        return min(Image.open(io.BytesIO(blob)).size) >= shortest
     except Exception:  # what the loader skips, too
         return False
 
@@ -109,6 +109,9 @@ def main(argv: list[str] | None = None) -> int:
     p.add_argument("--train-data", required=True, help="shards: braces, globs, joined by ::")
     p.add_argument("--out", type=Path, required=True, help="folder of the new shards")
     p.add_argument("--copies", type=int, default=3, help="views of each photo")
+    p.add_argument(
+        "--shortest", type=int, default=SHORTEST, help="least short side of a photo, in pixels"
+    )
     p.add_argument("--seed", type=int, default=1)
     p.add_argument("--workers", type=int, default=2, help="processes")
     args = p.parse_args(argv)
@@ -119,10 +122,10 @@ def main(argv: list[str] | None = None) -> int:
             sample
             for path in shards.expand(args.train_data)
             for sample in shards.read(path, Counter())
-            if not labels.aside(sample.id, sample.text) and large(sample.blob)
+            if not labels.aside(sample.id, sample.text) and large(sample.blob, args.shortest)
         ]
         if not photos:
-            raise ValueError(f"no photo has a short side of {SHORTEST} pixels or more")
+            raise ValueError(f"no photo has a short side of {args.shortest} pixels or more")
         args.out.mkdir(parents=True, exist_ok=True)
         count = -(-len(photos) * args.copies // A_SHARD)
         work = partial(
