@@ -49,7 +49,7 @@ class StudentConfig:
     size    image side in pixels
     stem    scheme tflite: channels of the first 3x3 stride-2 convolution;
             scheme max78000: side of the squares that are folded into channels (4: 3 -> 48)
-    last    channels of the final 1x1 convolution with ReLU
+    last    channels of the final 1x1 convolution with ReLU (0: there is none)
     scheme  whose arithmetic the int8 net follows: "tflite" or "max78000"
     relu6   scheme tflite: ReLUs end at 6, as in MobileNetV2; in int8 that is the saturation
     """

@@ -7,9 +7,12 @@
                             `.bn.{gamma,beta,mean,variance}`, batch norm's epsilon 0.001, pixels
                             as x / 127.5 - 1; Keras' weights are such (`mobilenet_v2_0.35:` is
                             understood, too).
+    mcunet:FILE.tflite      MCUNet, or another inverted-residual classifier (pretrained_mcunet.py)
+    tvlm:FILE.tvlm          an encoder of ours in int8, with its head (pretrained_tvlm.py); the
+                            kind may be left out
 
-A body has no head.  A student of fewer blocks or channels keeps those most like its own (align.py)
-and the most important channels (slim.py); what does not fit starts at random.
+The other bodies have no head.  A student of fewer blocks or channels keeps those most like its
+own (align.py) and the most important channels (slim.py); what does not fit starts at random.
 """
 
 from __future__ import annotations
@@ -23,6 +26,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from tinyvlm.train import pretrained_mcunet, pretrained_tvlm
 from tinyvlm.train.config import Bottleneck, StudentConfig
 
 KERAS_EPSILON, EPSILON = 1e-3, 1e-5  # of batch norm: Keras' MobileNetV2, torch
@@ -34,6 +38,8 @@ Body = tuple[StudentConfig, dict[str, Tensor]]
 
 def kind_of(spec: str) -> str | None:
     """The reader that `KIND:FILE` names, or None if it is no pretrained body."""
+    if spec.endswith(".tvlm") and not spec.startswith("tvlm:"):
+        return "tvlm"
     kind = re.sub(r"_[\d.]+$", "", spec.partition(":")[0])
     return kind if kind in READERS and ":" in spec else None
 
@@ -43,11 +49,12 @@ def load(spec: str) -> Body:
 
     SystemExit says what is wrong with the file.
     """
-    path = Path(spec.partition(":")[2]).expanduser()
+    kind = kind_of(spec)
+    path = Path(spec.partition(":")[2] if spec.startswith(kind) else spec).expanduser()
     if not path.exists():
         raise SystemExit(f"--init {spec}: there is no {path}")
     try:
-        return READERS[kind_of(spec)](path)
+        return READERS[kind](path)
     except (KeyError, ValueError, IndexError, OSError, EOFError, zipfile.BadZipFile) as error:
         raise SystemExit(f"--init {spec}: {path} does not hold such a body ({error})") from None
 
@@ -86,4 +93,8 @@ def mobilenet_v2(path: Path) -> Body:
     return StudentConfig(96, len(stem), tuple(blocks), len(last), relu6=True), state
 
 
-READERS: dict[str, Callable[[Path], Body]] = {"mobilenet_v2": mobilenet_v2}
+READERS: dict[str, Callable[[Path], Body]] = {
+    "mobilenet_v2": mobilenet_v2,
+    "mcunet": pretrained_mcunet.load,
+    "tvlm": pretrained_tvlm.load,
+}

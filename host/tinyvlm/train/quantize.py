@@ -99,8 +99,8 @@ def fold(model: Student) -> list[Node]:
             nodes.append(Node(f"block{i}.pool", "pool", x, size=block.pool))
             x = nodes[-1].name
         x = conv(f"block{i}", block, x)
-    conv(LAST, model.last, x)
-    nodes.append(Node(POOL, "pool", LAST))
+    x = conv(LAST, model.last, x) if model.last else x
+    nodes.append(Node(POOL, "pool", x))
     w, b = (nn.Parameter(p.detach().clone()) for p in (model.head.weight, model.head.bias))
     nodes.append(Node(EMBEDDING, "conv", POOL, w=w, b=b))
     return nodes
@@ -191,7 +191,7 @@ def calibrate(nodes: list[Node], batches: list[Tensor]) -> dict[str, graph.Quant
                 node.shift = best_shift(node, x, y)
         elif node.kind not in MOVES:
             note(node.name, y)
-        if node.name == LAST:
+        if node.name == nodes[-2].src:  # what is pooled
             note(DENSE, F.conv2d(y, nodes[-1].w, nodes[-1].b))
 
     for images in batches:
@@ -318,5 +318,5 @@ def to_graph(
             layers.append(graph.Conv(node.name, node.src, *args))
     head = layers[-1]
     numbers = head.weights, head.bias, head.weight_scale
-    layers.append(graph.Conv(DENSE, LAST, *numbers, quants[DENSE], dense=True))
+    layers.append(graph.Conv(DENSE, nodes[-2].src, *numbers, quants[DENSE], dense=True))
     return graph.Graph((size, size, 3), INPUT_QUANT, layers, EMBEDDING, DENSE, info)

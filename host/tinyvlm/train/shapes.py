@@ -39,7 +39,8 @@ def build(student: StudentConfig) -> Graph:
         if block.pool > 1:
             net.pool(block.pool)
         (net.shifted if accelerator else net.conv)(block.out, block.kernel)
-    (net.shifted if accelerator else net.conv)(student.last)
+    if student.last:
+        (net.shifted if accelerator else net.conv)(student.last)
     graph = net.finish(student.dim, dense=True, **({"head": net.shifted} if accelerator else {}))
     graph.info["scheme"] = student.scheme
     return graph

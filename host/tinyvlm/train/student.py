@@ -148,8 +148,9 @@ class Student(nn.Module):
                 blocks.append(InvertedResidual(channels, block, config.relu6))
             channels = block.out
         self.blocks = nn.ModuleList(blocks)
-        self.last = ConvBN(channels, config.last, 1, bounded=bounded, relu6=config.relu6)
-        self.head = nn.Conv2d(config.last, config.dim, 1)
+        last = {"bounded": bounded, "relu6": config.relu6}
+        self.last = ConvBN(channels, config.last, 1, **last) if config.last else None
+        self.head = nn.Conv2d(config.last or channels, config.dim, 1)
         for m in self.modules():
             if isinstance(m, nn.Conv2d):
                 nn.init.kaiming_normal_(m.weight, mode="fan_out", nonlinearity="relu")
@@ -168,11 +169,11 @@ class Student(nn.Module):
         return self
 
     def features(self, x: Tensor) -> Tensor:
-        """(n, last, h, w): what the head sees before the pool."""
+        """(n, channels, h, w): what the head sees before the pool."""
         x = self.stem(x)
         for block in self.blocks:
             x = block(x)
-        return self.last(x)
+        return self.last(x) if self.last else x
 
     def forward(self, x: Tensor) -> Tensor:
         return self.head(self.features(x).mean((2, 3), keepdim=True)).flatten(1)
@@ -209,6 +210,7 @@ def cost_table(config: StudentConfig, size: int = 0) -> list[tuple[str, str, int
         add(f"block{i} depthwise {b.kernel}x{b.kernel} s{b.stride}", side, mid, b.kernel**2)
         add(f"block{i} project 1x1", side, b.out, mid)
         channels = b.out
-    add("last 1x1", side, config.last, channels)
-    add("head 1x1", 1, config.dim, config.last)
+    if config.last:
+        add("last 1x1", side, config.last, channels)
+    add("head 1x1", 1, config.dim, config.last or channels)
     return rows
