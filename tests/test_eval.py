@@ -214,8 +214,8 @@ def test_several_sets_and_models(shards, model, tmp_path, capsys):
     argv += ["--model", str(model), str(other), "--plots", str(tmp_path / "plots")]
     assert evaluation.main(argv) == 0
     out, err = capsys.readouterr()
-    assert out.count("| first: 24 photos, 4 classes ") == 2
-    assert out.count("| pets: 14 photos, 4 classes ") == 2
+    assert out.count("| first: 24 photos, 4 classes ") == 3  # two tables and the summary
+    assert out.count("| pets: 14 photos, 4 classes ") == 3
     assert "small on first, taken for another at 48 numbers: " in out
     assert "other on pets, taken for another at 48 numbers: " in out
     assert "100%" in err and "24/24" in err  # progress
@@ -262,7 +262,8 @@ def test_words_for_class_names(samples, model, tmp_path, capsys):
     argv = ["--data", str(shard), "--model", str(model), "--json"]
     assert evaluation.main(argv) == 2
     err = capsys.readouterr().err
-    assert "two: 1 class names have no vector; give words for them with --vocab LIST.txt" in err
+    assert "two: 1 of 2 classes (1 of 2 photos) have no vector and leave nothing to choose" in err
+    assert "give words for them with --vocab LIST.txt" in err
     assert "'Meerschwein' is not in the lexicon" in err
     assert "photo/s" not in err  # said before the work, not after it
     (tmp_path / "words.txt").write_text("Meerschwein: guinea pig\n")

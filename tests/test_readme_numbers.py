@@ -73,12 +73,6 @@ def test_accuracy(evaluation, name, title):
     check_row(title, f"{' / '.join(row[dim] for dim in DIMS)} %")
 
 
-def test_the_training_page_has_these_tables(evaluation):
-    page = (TOP / "docs" / "training.md").read_text()
-    for table in eval_table.tables(evaluation).split("\n\n"):
-        assert table in page, table.splitlines()[0]
-
-
 def test_encoders():
     """The list of what ships: shapes, costs and sizes of the files themselves."""
     names = {path.stem for path in DATA.glob("*.tvlm")}

@@ -35,6 +35,7 @@ class Found:
     box: Box | None = None
     best: list[int] = field(default_factory=list)
     problem: str = ""
+    captions: tuple[str, ...] = ()
 
 
 def embed_all(
@@ -76,7 +77,7 @@ def _embed(sample: Sample, engine, prototypes: Sequence[np.ndarray]) -> Found:
     box = sample.box and in_square(sample.box, f.width, f.height)
     if box is None or engine.map is None or not prototypes:
         engine.embed(*frame, out)
-        return Found(sample.name, out)
+        return Found(sample.name, out, captions=sample.captions)
     cells = np.empty((*engine.map, engine.dim), np.int8)
     engine.embed_map(*frame, out, cells)
     return Found(sample.name, out, box, best_cells(cells, prototypes))

@@ -3,7 +3,9 @@
 
 A folder has one folder a class, `CLASS/PHOTO.jpg`. A shard is a .tar or .tar.gz with `KEY.jpg`
 (or jpeg, png, webp) and the class name in `KEY.txt`, or in `KEY.json` as label, text or caption.
-`PHOTO.json` or `KEY.json` may hold {"box_xyxy": [x0, y0, x1, y1]}, see pointing.py.
+`PHOTO.json` or `KEY.json` may hold {"box_xyxy": [x0, y0, x1, y1]}, see pointing.py. Two more
+fields say that a set is not for naming: {"captions": ["a dog runs", ...]}, sentences about the
+photo, and {"boxes": [{"label": "dog", "box_xyxy": [...]}, ...]}, several things in it.
 """
 
 from __future__ import annotations
@@ -32,12 +34,17 @@ NAMES = ("label", "text", "caption")  # fields of KEY.json that may hold the cla
 
 @dataclass(frozen=True)
 class Sample:
-    """A photo: where it is from, its class name ("" if it has none), box, and the file's bytes."""
+    """A photo: where it is from, its class name ("" if it has none), box, and the file's bytes.
+
+    captions: all sentences about it; things: how many labelled boxes it has, 0 for one class.
+    """
 
     where: str
     name: str
     box: Box | None
     content: bytes
+    captions: tuple[str, ...] = ()
+    things: int = 0
 
     def image(self) -> Image.Image:
         """The photo. OSError, ValueError or SyntaxError if Pillow cannot read it."""
@@ -103,7 +110,7 @@ def _folder(path: Path, pixels: bool) -> Iterator[Sample]:
             beside = file.with_suffix(".json")
             more = _json(beside.read_bytes(), str(beside)) if beside.exists() else {}
             content = file.read_bytes() if pixels else b""
-            yield Sample(str(file), file.parent.name, _box(more, str(beside)), content)
+            yield _of(str(file), file.parent.name, more, str(beside), content)
 
 
 def _shard(path: Path, pixels: bool) -> Iterator[Sample]:
@@ -139,7 +146,18 @@ def _sample(where: str, parts: dict[str, bytes]) -> Sample:
         name = parts[".txt"].decode("utf-8", "replace")
     else:
         name = next((more[field] for field in NAMES if isinstance(more.get(field), str)), "")
-    return Sample(where, " ".join(name.split()), _box(more, f"{where}.json"), content)
+    return _of(where, " ".join(name.split()), more, f"{where}.json", content)
+
+
+def _of(where: str, name: str, more: dict, beside: str, content: bytes) -> Sample:
+    """more: the fields of the .json, whose name is `beside`."""
+    captions, boxes = more.get("captions", []), more.get("boxes", [])
+    if not isinstance(captions, list) or not all(isinstance(c, str) for c in captions):
+        raise ValueError(f"{beside}: captions must be a list of sentences, it is {captions!r}")
+    if not isinstance(boxes, list):
+        raise ValueError(f'{beside}: boxes must be a list of {{"label", "box_xyxy"}}')
+    sentences = tuple(" ".join(caption.split()) for caption in captions)
+    return Sample(where, name, _box(more, beside), content, sentences, len(boxes))
 
 
 def _json(raw: bytes, where: str) -> dict:

@@ -8,8 +8,11 @@ the prefix that counts. label is int (photos,), the number of each photo's class
 from __future__ import annotations
 
 from collections import Counter
+from math import comb
 
 import numpy as np
+
+RANKS = (1, 5, 10)  # of image-text retrieval
 
 
 def cosines(embeddings: np.ndarray, prototypes: np.ndarray) -> np.ndarray:
@@ -54,6 +57,33 @@ def retrieval(scores: np.ndarray, label: np.ndarray) -> dict[str, float]:
     means = np.mean(precisions, axis=0)
     names = ("precision1", "precision5", "precision10", "map")
     return {name: per_cent(mean) for name, mean in zip(names, means, strict=True)}
+
+
+def recall(scores: np.ndarray, owner: np.ndarray) -> dict[str, dict[str, float]]:
+    """Image-text retrieval, both ways: R@1, R@5, R@10 as CLIP's paper has them (its table 13).
+
+    scores: (photos, captions); owner: int (captions,), each caption's photo. A photo is right if
+    any of its captions is among the first k, a caption if its photo is. chance: what random
+    orders reach. Of equal scores the first counts.
+    """
+    photos, captions = scores.shape
+    mine = owner == np.arange(photos)[:, None]
+    own = mine.sum(axis=1)
+    first_caption = mine[np.arange(photos)[:, None], _order(scores)].argmax(axis=1)
+    first_photo = np.argmax(_order(scores.T) == owner[:, None], axis=1)
+    found: dict[str, dict[str, float]] = {"to_text": {}, "to_image": {}, "chance_to_text": {},
+                                          "chance_to_image": {}}  # fmt: skip
+    for k in RANKS:
+        missed = [comb(captions - n, k) / comb(captions, min(k, captions)) for n in own.tolist()]
+        found["to_text"][f"r{k}"] = per_cent((first_caption < k).mean())
+        found["to_image"][f"r{k}"] = per_cent((first_photo < k).mean())
+        found["chance_to_text"][f"r{k}"] = per_cent(1 - np.mean(missed))
+        found["chance_to_image"][f"r{k}"] = per_cent(min(k / photos, 1))
+    return found
+
+
+def _order(scores: np.ndarray) -> np.ndarray:
+    return np.argsort(-scores, axis=1, kind="stable")
 
 
 def per_cent(share: float) -> float:

@@ -1,8 +1,11 @@
 # SPDX-License-Identifier: MIT
-"""Plots of what tinyvlm-eval measured, as figures 4 and 5 of the paper: SVG, one panel a set.
+"""Plots of what tinyvlm-eval measured, as the paper's figures 4 and 5 have it: SVG, one style.
 
 accuracy-dimension.svg: top-1 against the numbers used of each embedding, 8-bit prototypes.
 accuracy-bytes.svg: top-1 against the bytes of a label's prototype, for float32, int8 and int4.
+accuracy-relative.svg: what short prefixes keep, beside CLIP's own vectors cut (plot_relative.py).
+accuracy-encoder.svg: top-1 against the encoder's file (plot_encoder.py).
+memory.svg: where it all lies in an STM32H743 (plot_memory.py).
 """
 
 from __future__ import annotations
@@ -44,17 +47,35 @@ STYLE = {
 COLUMNS = 4
 
 
-def draw(reports: list[dict], folder: Path) -> list[Path]:
-    """Write both plots of `reports` (see eval.py) into `folder`; returns the files."""
-    names = _names(reports)
+def draw(results: dict, folder: Path) -> list[Path]:
+    """Write the plots of `results` (see eval.py) into `folder`; returns the files.
+
+    A plot for which the results have nothing is left out.
+    """
+    from . import plot_encoder, plot_memory, plot_relative
+
+    reports, encoders = results["reports"], results.get("encoders", [])
+    named = names(reports)
+    drawn = []
     with matplotlib.rc_context(STYLE):
-        return [
-            _figure(reports, folder / "accuracy-dimension.svg", names, _by_dimension),
-            _figure(reports, folder / "accuracy-bytes.svg", names, _by_bytes),
-        ]
+        if reports:
+            drawn.append(_figure(reports, folder / "accuracy-dimension.svg", named, _by_dimension))
+            drawn.append(_figure(reports, folder / "accuracy-bytes.svg", named, _by_bytes))
+            drawn.append(plot_relative.draw(results, named, folder / "accuracy-relative.svg"))
+        if reports and len(encoders) > 1:
+            drawn.append(plot_encoder.draw(results, named, folder / "accuracy-encoder.svg"))
+        if encoders:
+            drawn.append(plot_memory.draw(encoders, folder / "memory.svg"))
+    return drawn
 
 
-def _names(reports: list[dict]) -> dict[str, str]:
+def save(figure: Figure, path: Path) -> Path:
+    """Write a figure so that the same numbers make the same file."""
+    figure.savefig(path, metadata={"Date": None})
+    return path
+
+
+def names(reports: list[dict]) -> dict[str, str]:
     """What to call an encoder, by fingerprint: its name, with the fingerprint if two share it."""
     names = {report["fingerprint"]: report["encoder"] for report in reports}
     shared = len(set(names.values())) < len(names)
@@ -70,8 +91,8 @@ def _figure(
     sets: dict[str, list[dict]] = {}
     for report in reports:
         sets.setdefault(report["set"], []).append(report)
-    columns = min(len(sets), COLUMNS)
-    rows = -(-len(sets) // columns)
+    rows = -(-len(sets) // COLUMNS)
+    columns = -(-len(sets) // rows)
     figure = Figure(layout="constrained")
     grid = figure.subplots(rows, columns, squeeze=False)
     for axes, reports_of_set in zip(grid.flat, sets.values(), strict=False):
@@ -83,7 +104,7 @@ def _figure(
         axes.annotate("chance", (1, first["chance"]), xycoords=("axes fraction", "data"),
                       ha="right", va="bottom", color="#777777", fontsize=8)  # fmt: skip
         axes.set_title(f"{first['set']}\n{first['photos']:,} photos, {first['classes']} classes",
-                       fontsize=9)  # fmt: skip
+                       fontsize=8)  # fmt: skip
         axes.set_ylim(bottom=0)
         axes.yaxis.set_major_formatter(StrMethodFormatter("{x:g}"))
     for axes in list(grid.flat)[len(sets) :]:
@@ -93,15 +114,14 @@ def _figure(
     handles, labels = grid.flat[0].get_legend_handles_labels()
     across = min(columns, len(names))  # an encoder's lines stand under each other
     figure.legend(handles, labels, loc="outside lower center", ncols=across)
-    figure.set_size_inches(max(2.5 * columns, 4), 2.6 * rows + 0.2 * -(-len(labels) // across))
-    figure.savefig(path, metadata={"Date": None})
-    return path
+    figure.set_size_inches(max(2.6 * columns, 4), 2.6 * rows + 0.2 * -(-len(labels) // across))
+    return save(figure, path)
 
 
 def _by_dimension(axes: Axes, report: dict, name: str, number: int) -> None:
     dims = [row["dim"] for row in report["rows"]]
-    axes.plot(dims, [row["int8_top1"] for row in report["rows"]], label=name, **_look(number))
-    _halvings(axes, dims)
+    axes.plot(dims, [row["int8_top1"] for row in report["rows"]], label=name, **look(number))
+    halvings(axes, dims)
     axes.set_xlabel("dimensions used (int8 prototypes)")
 
 
@@ -110,21 +130,22 @@ def _by_bytes(axes: Axes, report: dict, name: str, number: int) -> None:
     for precision, key, size, line, fill in PRECISIONS:
         bytes_ = [row["dim"] * size for row in report["rows"]]
         values = [row[key] for row in report["rows"]]
-        look = _look(number) | {"linestyle": line, "fillstyle": fill, "markerfacecoloralt": "w"}
-        axes.plot(bytes_, values, label=f"{name}, {precision}", **look)
+        style = look(number) | {"linestyle": line, "fillstyle": fill, "markerfacecoloralt": "w"}
+        axes.plot(bytes_, values, label=f"{name}, {precision}", **style)
         used.update(bytes_)
-    _halvings(axes, sorted(used))
+    halvings(axes, sorted(used))
     axes.set_xlabel("bytes per label")
 
 
-def _look(number: int) -> dict:
+def look(number: int) -> dict:
+    """Colour and marker of the encoder with this number."""
     return {
         "color": COLOURS[number % len(COLOURS)],
         "marker": MARKERS[number % len(MARKERS)],
     }
 
 
-def _halvings(axes: Axes, values: list[float]) -> None:
+def halvings(axes: Axes, values: list[float]) -> None:
     """A logarithmic axis with a tick at each value, every second one where they are many."""
     axes.set_xscale("log", base=2)
     axes.xaxis.set_major_locator(FixedLocator(values[:: 2 if len(values) > 6 else 1]))
