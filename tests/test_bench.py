@@ -9,7 +9,9 @@ import sys
 import pytest
 from nets import Builder
 
-from tinyvlm import bench, cost, cycles, samples, tvlm
+from tinyvlm import bench
+from tinyvlm.net import cost, samples, tvlm
+from tinyvlm.virtual import cycles
 
 BENCH = [sys.executable, "-m", "tinyvlm.bench"]
 

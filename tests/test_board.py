@@ -10,9 +10,9 @@ import time
 
 import pytest
 
-from tinyvlm.board import Board, BoardError
+from tinyvlm.virtual.board import Board, BoardError
 
-COMMAND = [sys.executable, "-m", "tinyvlm.board"]
+COMMAND = [sys.executable, "-m", "tinyvlm.virtual.board"]
 
 
 def test_exec_prints(board):

@@ -8,9 +8,9 @@ import sys
 import numpy as np
 import pytest
 
-from tinyvlm import text
-from tinyvlm.clip import OpenClipText, create_model
-from tinyvlm.text import TextSpace
+from tinyvlm.words.clip import OpenClipText, create_model
+from tinyvlm.words.encoders import create_text_encoder
+from tinyvlm.words.space import TextSpace, save_space
 
 torch = pytest.importorskip("torch", reason="torch is not installed (extra `train`)")
 
@@ -84,9 +84,9 @@ def test_the_map_beside_an_encoder_is_taken(encoder, monkeypatch, tmp_path):
     space = TextSpace("clip-vit-l-14-openai/0", own.centre, own.projection)
     made = []
     monkeypatch.setattr(OpenClipText, "create", lambda *a: made.append(a))
-    text.create_text_encoder("open_clip:ViT-L-14/openai", tmp_path / "mine.tvlm")
-    text.save_space(space, tmp_path / "mine.space.npz")
-    text.create_text_encoder("open_clip:ViT-L-14/openai", tmp_path / "mine.tvlm")
+    create_text_encoder("open_clip:ViT-L-14/openai", tmp_path / "mine.tvlm")
+    save_space(space, tmp_path / "mine.space.npz")
+    create_text_encoder("open_clip:ViT-L-14/openai", tmp_path / "mine.tvlm")
     assert made[0] == ("ViT-L-14", "openai", None)
     found = made[1][2]
     assert found.name == space.name
@@ -94,7 +94,7 @@ def test_the_map_beside_an_encoder_is_taken(encoder, monkeypatch, tmp_path):
     assert np.array_equal(found.projection, space.projection.astype(np.float16))
     (tmp_path / "mine.space.npz").write_bytes(b"PK")
     with pytest.raises(ValueError, match="mine.space.npz: not the map of a text space"):
-        text.create_text_encoder("open_clip:ViT-L-14/openai", tmp_path / "mine.tvlm")
+        create_text_encoder("open_clip:ViT-L-14/openai", tmp_path / "mine.tvlm")
 
 
 def test_weights_may_be_a_file(open_clip, monkeypatch, tmp_path):

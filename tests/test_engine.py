@@ -11,9 +11,9 @@ import numpy as np
 import pytest
 from nets import Builder, base_like, max78000_like, random_graph, random_image
 
-from tinyvlm import intake, reference, tvlm
-from tinyvlm.graph import AvgPool, Conv, Graph, Quant
-from tinyvlm.plan import plan
+from tinyvlm.net import intake, reference, tvlm
+from tinyvlm.net.graph import AvgPool, Conv, Graph, Quant
+from tinyvlm.net.plan import plan
 
 FORMATS = ["GRAY8", "RGB565_LE", "RGB565_BE", "RGB888", "BGR888", "YUYV"]
 BUDGETS = {"whole": 1 << 30, "default": 96 * 1024, "streamed": 1}

@@ -8,7 +8,8 @@ import pytest
 
 pytest.importorskip("scipy", reason="scipy is not installed (extra `lexicon`)")
 
-from tinyvlm.train import estimate, text, wordnet, words  # noqa: E402
+from tinyvlm.train import text  # noqa: E402
+from tinyvlm.train.lexicon import estimate, wordnet, words  # noqa: E402
 
 # offset, kind, words, pointers (hypernyms @, instance @i, usage ;u), gloss: see wndb(5)
 NOUNS = """\

@@ -4,9 +4,10 @@
 import numpy as np
 import pytest
 
-from tinyvlm import lexicon
-from tinyvlm.lexicon import KINDS, Lexicon, normalise, singulars
-from tinyvlm.text import DATA, UnknownPhrase
+from tinyvlm.shipped import DATA
+from tinyvlm.words import lexicon
+from tinyvlm.words.lexicon import KINDS, Lexicon, normalise, singulars
+from tinyvlm.words.space import UnknownPhrase
 
 TYPED = """
 dog, puppy, kitten, guinea pig, goldfish, hamster, budgie, tortoise, gecko, leash, fish tank,

@@ -9,8 +9,8 @@ import pytest
 from PIL import Image
 from tars import write
 
-from tinyvlm import fewshot, localize
-from tinyvlm.photos import photos
+from tinyvlm.measure import fewshot, localize
+from tinyvlm.virtual.photos import photos
 
 
 def shard(path, samples):

@@ -8,11 +8,12 @@ import numpy as np
 import openmv
 import pytest
 
-from tinyvlm import device, reference, tflite, tvlm
+from tinyvlm import device
 from tinyvlm.device.frame import as_frame
 from tinyvlm.device.openmv import Engine, frame_of
-from tinyvlm.photos import photos
-from tinyvlm.text import DATA
+from tinyvlm.net import reference, tflite, tvlm
+from tinyvlm.shipped import DATA
+from tinyvlm.virtual.photos import photos
 
 pytest.importorskip("ai_edge_litert.interpreter")
 

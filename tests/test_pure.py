@@ -9,11 +9,11 @@ import numpy as np
 import pytest
 from nets import Builder, max78000_like, random_graph, random_image
 
-from tinyvlm import intake, reference, tvlm
 from tinyvlm.device import pure
 from tinyvlm.device.lanes import BIAS, Lanes
 from tinyvlm.device.pure_intake import Intake
-from tinyvlm.text import DATA
+from tinyvlm.net import intake, reference, tvlm
+from tinyvlm.shipped import DATA
 
 
 def differences(graph, seed=0):

@@ -12,9 +12,11 @@ import sys
 import pytest
 from readme import TEXT, TOP, check_piece, check_row
 
-from tinyvlm import bench, eval_table, tvlm
+from tinyvlm import bench
 from tinyvlm.max78000 import cycles, mapper
-from tinyvlm.text import DATA, DEFAULT_MODEL
+from tinyvlm.measure import eval_table
+from tinyvlm.net import tvlm
+from tinyvlm.shipped import DATA, DEFAULT_MODEL
 
 DIMS = ("16", "64", "256")  # columns that README shows
 

@@ -4,8 +4,10 @@
 import numpy as np
 import pytest
 
-from tinyvlm.lexicon import Lexicon
-from tinyvlm.text import DATA, TextSpace, UnknownPhrase, create_text_encoder, space_of
+from tinyvlm.shipped import DATA
+from tinyvlm.words.encoders import create_text_encoder
+from tinyvlm.words.lexicon import Lexicon
+from tinyvlm.words.space import TextSpace, UnknownPhrase, space_of
 
 
 @pytest.fixture(scope="module")

@@ -10,8 +10,8 @@ import nets
 import numpy as np
 import pytest
 
-from tinyvlm import plan, reference, schedule, tvlm
-from tinyvlm.graph import Add, AvgPool, Conv, Depthwise, Graph, Quant, SpaceToDepth
+from tinyvlm.net import plan, reference, schedule, tvlm
+from tinyvlm.net.graph import Add, AvgPool, Conv, Depthwise, Graph, Quant, SpaceToDepth
 
 SEEDS = range(60)
 

@@ -4,11 +4,11 @@
     $ tinyvlm-bench                       # the shipped encoder and a MobileNetV2-like net
     $ tinyvlm-bench --model mine.tvlm     # an encoder of yours
     $ tinyvlm-bench --json                # everything that was measured
-    $ tinyvlm-bench --fit                 # measure many nets, fit the cost model (tinyvlm.cost)
+    $ tinyvlm-bench --fit                 # measure many nets, fit the cost model (net/cost.py)
 
 Instructions are counted exactly by QEMU, for every set of kernels in the firmware, and their
 answers are compared. Bytes of RAM are seen by painting the arena before a frame. Cycles and
-frames/s are estimates (tinyvlm.cycles).
+frames/s are estimates (virtual/cycles.py).
 """
 
 from __future__ import annotations
@@ -23,10 +23,12 @@ from pathlib import Path
 import numpy as np
 from mpremote.transport_serial import SerialTransport
 
-from . import cost, cycles, samples, tvlm, tvp
-from .board import FIRMWARE, Board, BoardError
 from .files import write_atomic
-from .text import DEFAULT_MODEL
+from .net import cost, samples, tvlm
+from .shipped import DEFAULT_MODEL
+from .virtual import cycles
+from .virtual.board import FIRMWARE, Board, BoardError
+from .words import tvp
 
 MHZ = 480  # of the fastest STM32H7
 LABELS, DIM = 20, 64
@@ -348,7 +350,7 @@ def run(encoders: dict[str, bytes], with_cycles: bool = True, firmware: Path = F
 
 
 def fit(firmware: Path) -> dict:
-    """Measure nets of many shapes for the cost model (tinyvlm.cost) and fit it."""
+    """Measure nets of many shapes for the cost model (net/cost.py) and fit it."""
     sizes = (96, 64, 96, 80)
     graphs = {f"net{seed}": samples.varied(seed, sizes[seed % 4]) for seed in range(FITTED)}
     real = samples.base_like, samples.mobilenet_like, samples.max78000_like

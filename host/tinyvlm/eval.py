@@ -23,12 +23,18 @@ from pathlib import Path
 import numpy as np
 from tqdm import tqdm
 
-from . import __version__, labelled, metrics, pack, pointing, tvlm, tvp, vocabulary
-from .embedding import Found, embed_all
-from .eval_table import confusion_lines, tables
+from . import __version__
 from .files import check_folder, explain, write_atomic
-from .text import TextEncoder, UnknownPhrase, create_text_encoder, model_path
-from .vocabulary import Entry
+from .measure import labelled, metrics, pointing
+from .measure.embedding import Found, embed_all
+from .measure.eval_table import confusion_lines, tables
+from .net import tvlm
+from .shipped import DEFAULT_MODEL, model_path
+from .words import prototypes as pack
+from .words import tvp, vocabulary
+from .words.encoders import create_text_encoder
+from .words.space import TextEncoder, UnknownPhrase
+from .words.vocabulary import Entry
 
 DIMS = (16, 32, 64, 128, 256)
 PAIRS = 20  # confusions in the JSON; the text shows the first few
@@ -210,7 +216,7 @@ def main(argv: list[str] | None = None) -> int:
         if args.json not in (None, "-"):
             write_atomic(args.json, (text + "\n").encode())
         if args.plots:
-            from .plots import draw
+            from .measure.plots import draw
 
             draw(results["reports"], args.plots)
     except (OSError, ValueError, ImportError) as error:
@@ -255,7 +261,7 @@ def _check(args: argparse.Namespace) -> None:
     if len({model.resolve() for model in args.model}) < len(args.model):
         raise ValueError("--model: the same file is given twice")
     if args.plots:
-        from . import plots  # noqa: F401
+        from .measure import plots  # noqa: F401
 
         args.plots.mkdir(parents=True, exist_ok=True)
     check_folder(Path(args.json or "-").parent)
@@ -278,7 +284,7 @@ def _arguments() -> argparse.ArgumentParser:
         "--model",
         type=model_path,
         nargs="+",
-        default=[pack.DEFAULT_MODEL],
+        default=[DEFAULT_MODEL],
         metavar="MODEL",
         help="encoders to compare: base (default), nano, max78000 or FILE.tvlm",
     )

@@ -13,13 +13,14 @@ import sys
 from collections import Counter
 from pathlib import Path
 
-from . import cost, tvlm, tvp
 from .files import explain
-from .graph import INPUT, Add, AvgPool, Conv, SpaceToDepth
-from .plan import Plan
-from .reference import embed
-from .schedule import align, operands, weight_bytes
-from .text import model_path
+from .net import cost, tvlm
+from .net.graph import INPUT, Add, AvgPool, Conv, SpaceToDepth
+from .net.plan import Plan
+from .net.reference import embed
+from .net.schedule import align, operands, weight_bytes
+from .shipped import model_path
+from .words import tvp
 
 MARKS = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789"
 MAP_ROWS = 24
@@ -162,7 +163,7 @@ def encoder_report(path: Path) -> str:
     lines += layer_table(encoder)
     lines += ["", "Arena over segments (letters: layers above, *: image, #: scratch, .: free)"]
     lines += memory_map(encoder)
-    lines += ["", "Predicted on a Cortex-M7 (instructions by tinyvlm.cost; not cycles)"]
+    lines += ["", "Predicted on a Cortex-M7 (instructions by tinyvlm.net.cost; not cycles)"]
     lines += profile(encoder)
     return "\n".join(lines)
 

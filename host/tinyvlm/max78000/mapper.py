@@ -18,8 +18,8 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from ..graph import INPUT, Add, AvgPool, Conv, Graph, SpaceToDepth
-from ..reference import conv_multipliers
+from ..net.graph import INPUT, Add, AvgPool, Conv, Graph, SpaceToDepth
+from ..net.reference import conv_multipliers
 from . import place
 from .convert import check_add, check_pool, head, hidden, refuse
 from .layers import Layer, Network

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from ..reference import requantize
+from ..net.reference import requantize
 from . import reference
 from .cycles import network_cycles
 from .layers import Network

@@ -20,11 +20,12 @@ import sys
 import threading
 from pathlib import Path
 
-from ..board import Board, BoardError, escape
+from ..shipped import CHECKOUT
+from ..virtual.board import Board, BoardError, escape
 
 ROMFS_ADDRESS, ROMFS_SIZE = 0x1003_C000, 240 << 10  # boards/MAX78000FTHR/max78000fthr.ld
 MACHINE = "max78000fthr"
-FIRMWARE = Path(__file__).resolve().parents[3] / "build" / "max78000" / "qemu.bin"
+FIRMWARE = CHECKOUT / "build" / "max78000" / "qemu.bin"
 
 
 class Accelerator:

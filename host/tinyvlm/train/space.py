@@ -16,12 +16,13 @@ import numpy as np
 import torch
 
 from tinyvlm.files import write_atomic
-from tinyvlm.lexicon import Lexicon
-from tinyvlm.text import UnknownPhrase, create_text_encoder
 from tinyvlm.train import labels, shards, teacher, text
 from tinyvlm.train.config import TrainConfig
 from tinyvlm.train.loss import MatryoshkaLoss
 from tinyvlm.train.place import Place
+from tinyvlm.words.encoders import create_text_encoder
+from tinyvlm.words.lexicon import Lexicon
+from tinyvlm.words.space import UnknownPhrase
 
 SAMPLE = 50_000  # cached vectors that centres and axes are computed from
 
