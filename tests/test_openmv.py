@@ -9,8 +9,8 @@ import openmv
 import pytest
 
 from tinyvlm import device
-from tinyvlm.device.frame import as_frame
-from tinyvlm.device.openmv import Engine, frame_of
+from tinyvlm.device.frame import as_frame, frame_of
+from tinyvlm.device.openmv import Engine
 from tinyvlm.net import reference, tflite, tvlm
 from tinyvlm.shipped import DATA
 from tinyvlm.virtual.photos import photos

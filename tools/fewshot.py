@@ -13,11 +13,12 @@ import sys
 from pathlib import Path
 
 from tinyvlm.files import explain
-from tinyvlm.measure.fewshot import GAINS, SHOTS, accuracy, embeddings, unit
+from tinyvlm.measure.fewshot import GAINS, SHOTS, accuracy, embeddings
 from tinyvlm.net import tvlm
 from tinyvlm.shipped import DEFAULT_MODEL
 from tinyvlm.words.encoders import create_text_encoder
 from tinyvlm.words.prototypes import encode
+from tinyvlm.words.space import normalize
 from tinyvlm.words.vocabulary import Entry
 
 
@@ -35,8 +36,8 @@ def main(argv: list[str] | None = None) -> int:
     except (OSError, ValueError) as error:
         print(f"fewshot: {explain(error)}", file=sys.stderr)
         return 2
-    photos = unit(found[:, : args.dim].astype(float))
-    words = unit(words[:, : args.dim])
+    photos = normalize(found[:, : args.dim].astype(float))
+    words = normalize(words[:, : args.dim])
     by_words = ((photos @ words.T).argmax(1) == label).mean()
     print(f"{len(names)} labels, {args.dim} numbers; words: {100 * by_words:.1f} % right")
     print("shots  shown  mixed at gain " + "".join(f"{gain:7.1f}" for gain in GAINS))

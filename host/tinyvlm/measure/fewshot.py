@@ -18,6 +18,7 @@ import numpy as np
 
 from ..api import load, to_frame
 from ..words.lexicon import normalise
+from ..words.space import normalize
 from . import labelled
 
 SHOTS = (1, 2, 3, 5, 10)
@@ -45,11 +46,6 @@ def embeddings(folder: Path) -> tuple[np.ndarray, np.ndarray, list[str]]:
     return np.concatenate([found[n] for n in names]), label, names
 
 
-def unit(rows: np.ndarray) -> np.ndarray:
-    """Rows of length 1."""
-    return rows / np.maximum(np.linalg.norm(rows, axis=-1, keepdims=True), 1e-9)
-
-
 def accuracy(
     photos: np.ndarray, label: np.ndarray, words: np.ndarray, shots: int, gains: tuple, seed: int
 ) -> tuple[float, list[float]]:
@@ -68,7 +64,7 @@ def accuracy(
                 for c in range(classes)
             ]
         )
-        by_shown, by_word = ask @ unit(shown).T, ask @ words.T
+        by_shown, by_word = ask @ normalize(shown).T, ask @ words.T
         shown_right.append((by_shown.argmax(1) == right).mean())
         some = rng.permutation(classes) < classes // 2
         mixed = [np.where(some, gain * by_shown, by_word) for gain in gains]

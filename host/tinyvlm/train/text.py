@@ -21,6 +21,7 @@ from pathlib import Path
 import numpy as np
 
 from tinyvlm.words.lexicon import normalise, singulars
+from tinyvlm.words.space import normalize as unit
 from tinyvlm.words.space import space_of
 
 TEXT_ENCODER = "open_clip:ViT-B-32/openai"
@@ -39,11 +40,6 @@ MEANS_ELSE = set(
     " ounce painter partridge plaque press puff rig rocker rubber scope site spike spiral spot"
     " torpedo whorl blower".split()
 )
-
-
-def unit(x: np.ndarray) -> np.ndarray:
-    """Rows scaled to length 1."""
-    return x / np.maximum(np.linalg.norm(x, axis=-1, keepdims=True), 1e-12)
 
 
 @dataclass
