@@ -262,7 +262,7 @@ def test_bad_files(small):
 
 def test_selftest_says_what_differs(small):
     data = small[1]
-    at = data.index(struct.pack("<I", tvlm.TEST_SEED)) + 4
+    at = data.index(struct.pack("<I", reference.TEST_SEED)) + 4
     engine = _tinyvlm.Encoder(repaired(data, **{f"_{at + 2}": data[at + 2] ^ 1}))
     with pytest.raises(RuntimeError, match="1 of 6 numbers, the first is number 2, -?[0-9]+ inst"):
         engine.selftest()

@@ -16,9 +16,10 @@ from pathlib import Path
 from .files import explain
 from .net import cost, tvlm
 from .net.graph import INPUT, Add, AvgPool, Conv, SpaceToDepth
+from .net.packing import weight_bytes
 from .net.plan import Plan
-from .net.reference import embed
-from .net.schedule import align, operands, weight_bytes
+from .net.reference import embed, known_image
+from .net.schedule import align, operands
 from .shipped import model_path
 from .words import tvp
 
@@ -61,8 +62,8 @@ def _known_answer(encoder: tvlm.Encoder) -> str:
     if encoder.test is None:
         return "none"
     seed, want = encoder.test
-    image = tvlm.test_image(encoder.graph.input_shape[0], seed).astype("int16") - 128
-    wrong = int((embed(encoder.graph, image.astype("int8")) != want).sum())
+    image = known_image(encoder.graph.input_shape, seed)
+    wrong = int((embed(encoder.graph, image) != want).sum())
     return f"{wrong} of {len(want)} numbers differ from the numpy reference"
 
 
@@ -87,7 +88,7 @@ def layer_table(encoder: tvlm.Encoder) -> list[str]:
         ops = {Add: "add", AvgPool: "avgpool", Conv: "conv", SpaceToDepth: "todepth"}
         op = ops.get(type(layer), "dw")
         op += " dense" if getattr(layer, "dense", False) else ""
-        kernel, stride = tvlm.window(layer, shapes)
+        kernel, stride = tvlm.record_window(layer, shapes)
         lines.append(
             f"{mark(i)} {bracket} {layer.name:{width}} {op:10}{kernel}/{stride} "
             f"{f'{h}x{w}x{c}':>12} {macs[layer.name] / 1e3:7.0f} {weight_bytes(layer):7} "

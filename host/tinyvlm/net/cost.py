@@ -19,10 +19,10 @@ import json
 import numpy as np
 
 from ..shipped import DATA
-from .graph import Add, AvgPool, Conv, Graph, SpaceToDepth
+from .graph import Add, AvgPool, Conv, Graph, SpaceToDepth, window
+from .packing import stored_taps
 from .plan import Plan
 from .plan import plan as make_plan
-from .schedule import align
 
 TABLE = DATA / "cost.json"
 COLUMNS = 3  # pixels of a tile (native/tv_conv_dsp.c)
@@ -34,11 +34,12 @@ def terms(graph: Graph, plan: Plan, index: int) -> tuple[str, dict[str, float]]:
     layer, shapes = graph.layers[index], graph.shapes()
     height, width, channels = shapes[layer.name]
     in_height, in_width, in_c = shapes[layer.src]
+    seen = window(layer, in_height, in_width)
     first, last = plan.segments[plan.segment_of(index)]
     streamed = last > first or first == 0
     outputs, all_rows = height * width * channels, height if streamed else 1
     if isinstance(layer, AvgPool):
-        inputs = outputs * (layer.kernel or in_height) ** 2
+        inputs = outputs * seen.kernel**2
         return "avgpool", {"inputs": inputs, "outputs": outputs, "calls": all_rows}
     if isinstance(layer, SpaceToDepth):
         runs = height * width * layer.block
@@ -47,10 +48,9 @@ def terms(graph: Graph, plan: Plan, index: int) -> tuple[str, dict[str, float]]:
         return "add", {"elements": outputs, "calls": all_rows}
     free = layer.out.zero_point == -128  # saturation is the ReLU; else it is a pass of its own
     clamped = outputs if layer.relu and not free else 0
-    kernel = layer.weights.shape[1]
     if not isinstance(layer, Conv):
         calls = height if streamed else -(-height // ROWS)
-        return f"depthwise{kernel}x{layer.stride}", {
+        return f"depthwise{seen.kernel}x{seen.stride}", {
             "fours": height * channels * (width // 4),
             "twos": height * channels * (width % 4 // 2),
             "ones": height * channels * (width % 2),
@@ -60,13 +60,13 @@ def terms(graph: Graph, plan: Plan, index: int) -> tuple[str, dict[str, float]]:
             "linear": 0 if free else outputs,
             "clamped": clamped,
         }
-    taps = align(kernel * kernel * in_c, 4)
+    kernel, taps = seen.kernel, stored_taps(layer)
     pixels, pairs = height * width, -(-channels // 2)
     if pixels == 1:
         return "conv of one pixel", {"weights": channels * taps, "pairs": pairs, "calls": 1}
     ref = plan.refs[layer.name]
     room = (plan.scratch_size - 4 * taps) // (6 * taps)  # tiles
-    flat = not streamed and kernel == layer.stride == 1 and not ref.pitch
+    flat = not streamed and kernel == seen.stride == 1 and not ref.pitch
     lines, line = (1, pixels) if flat else (height, width)
     tiles = -(-line // COLUMNS)
     if streamed or room < tiles:

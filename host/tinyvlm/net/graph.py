@@ -117,6 +117,35 @@ def same_padding(size: int, kernel: int, stride: int) -> tuple[int, int, int]:
     return out, total // 2, total - total // 2
 
 
+@dataclass(frozen=True)
+class Window:
+    """What one value of a layer's output is made of: kernel x kernel values, `stride` apart.
+
+    pads: values of SAME padding before the first row and before the first column.
+    """
+
+    kernel: int
+    stride: int
+    pads: tuple[int, int] = (0, 0)
+
+
+def window(layer: Layer, height: int, width: int) -> Window:
+    """The window of a layer whose input is height x width. Nobody else derives it.
+
+    That of an addition is a single value; a pool of the whole map takes the map's longer side.
+    """
+    if isinstance(layer, Add):
+        return Window(1, 1)
+    if isinstance(layer, AvgPool):
+        kernel = layer.kernel or max(height, width)
+        return Window(kernel, layer.stride or kernel)
+    if isinstance(layer, SpaceToDepth):
+        return Window(layer.block, layer.block)
+    kernel, stride = layer.weights.shape[1], layer.stride
+    top, left = (same_padding(size, kernel, stride)[1] for size in (height, width))
+    return Window(kernel, stride, (top, left))
+
+
 @dataclass
 class Graph:
     """A quantized encoder. `embedding` and `dense` name the two output layers.
@@ -183,11 +212,12 @@ def _output_shape(layer: Layer, shapes: dict[str, tuple[int, int, int]]) -> tupl
             )
         return h, w, c
     if isinstance(layer, AvgPool):
-        kh, kw = (layer.kernel, layer.kernel) if layer.kernel else (h, w)
-        stride = layer.stride or max(kh, kw)
-        if kh > h or kw > w:
-            raise ValueError(f"layer {layer.name!r}: window {kh}x{kw} is larger than {h}x{w}")
-        return (h - kh) // stride + 1, (w - kw) // stride + 1, c
+        if not layer.kernel:
+            return 1, 1, c
+        k, stride = layer.kernel, window(layer, h, w).stride
+        if k > h or k > w:
+            raise ValueError(f"layer {layer.name!r}: window {k}x{k} is larger than {h}x{w}")
+        return (h - k) // stride + 1, (w - k) // stride + 1, c
     if isinstance(layer, SpaceToDepth):
         block = layer.block
         if block < 1 or h % block or w % block:
@@ -196,9 +226,7 @@ def _output_shape(layer: Layer, shapes: dict[str, tuple[int, int, int]]) -> tupl
                 "height and width must be multiples of the block"
             )
         return h // block, w // block, c * block * block
-    kernel = layer.weights.shape[1]
     in_c = layer.weights.shape[3] if isinstance(layer, Conv) else layer.weights.shape[0]
     if in_c != c:
         raise ValueError(f"layer {layer.name!r}: weights want {in_c} channels, input has {c}")
-    out_h, out_w = (same_padding(size, kernel, layer.stride)[0] for size in (h, w))
-    return out_h, out_w, layer.weights.shape[0]
+    return -(-h // layer.stride), -(-w // layer.stride), layer.weights.shape[0]

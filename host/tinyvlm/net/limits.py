@@ -11,7 +11,8 @@ from contextlib import contextmanager
 
 import numpy as np
 
-from .graph import INPUT, Add, AvgPool, Conv, Depthwise, Graph, Layer, SpaceToDepth
+from .graph import INPUT, Add, AvgPool, Conv, Depthwise, Graph, Layer, SpaceToDepth, window
+from .packing import stored_taps
 from .reference import add_multipliers, conv_multipliers, fold_bias
 
 KERNELS = (1, 3, 5, 7)
@@ -81,10 +82,9 @@ def _check_pool(layer: AvgPool, shape: tuple[int, int, int]) -> None:
     height, width = shape[:2]
     if layer.kernel == 0 and height != width:
         raise ValueError(f"the map is {height}x{width}; only square windows are supported")
-    kernel = layer.kernel or height
-    stride = layer.stride or kernel
-    if not 1 <= kernel <= 255 or not 1 <= stride <= 255:
-        raise ValueError(f"window {kernel}, stride {stride}; both must be 1 ... 255")
+    seen = window(layer, height, width)
+    if not 1 <= seen.kernel <= 255 or not 1 <= seen.stride <= 255:
+        raise ValueError(f"window {seen.kernel}, stride {seen.stride}; both must be 1 ... 255")
 
 
 def _check_add(graph: Graph, layer: Add) -> None:
@@ -144,14 +144,6 @@ def _check_numbers(graph: Graph, layer: Conv | Depthwise) -> None:
             f"channel {bias.argmax()}: its accumulator can leave +-2**30 (folded bias "
             f"{bias.max()}, {taps} taps); raise its weight scale, or use fewer inputs"
         )
-
-
-def stored_taps(layer: Conv | Depthwise) -> int:
-    """Weights of one output channel as a `.tvlm` stores them, padding included."""
-    if isinstance(layer, Conv):
-        return -(-layer.weights[0].size // 4) * 4
-    kernel = layer.weights.shape[1]
-    return kernel * -(-kernel // 4) * 4
 
 
 def _check_planar(graph: Graph, layer: Depthwise) -> None:

@@ -8,14 +8,38 @@ from __future__ import annotations
 
 import numpy as np
 
-from .graph import Quant
+from .graph import Conv, Depthwise, Layer, Quant
 from .reference import conv_multipliers, fold_bias
+
+
+def padded(taps: int) -> int:
+    """Taps in a row of weights as it is stored: a multiple of 4."""
+    return -(-taps // 4) * 4
+
+
+def stored_taps(layer: Conv | Depthwise) -> int:
+    """Weights of one output channel, padding included."""
+    if isinstance(layer, Conv):
+        return padded(layer.weights[0].size)
+    kernel = layer.weights.shape[1]
+    return kernel * padded(kernel)
+
+
+def weight_bytes(layer: Layer) -> int:
+    """Bytes of the layer's weights, tables not counted."""
+    if isinstance(layer, Conv):
+        return stored_taps(layer) * _paired(len(layer.weights))
+    return stored_taps(layer) * len(layer.weights) if isinstance(layer, Depthwise) else 0
+
+
+def _paired(channels: int) -> int:
+    return -(-channels // 2) * 2
 
 
 def pack_conv(weights: np.ndarray) -> bytes:
     """int8 (out_c, k, k, in_c) in the file's order: pairs of channels, four taps at a time."""
     out_c, taps = len(weights), weights[0].size
-    flat = np.zeros((-(-out_c // 2) * 2, -(-taps // 4) * 4), np.int8)
+    flat = np.zeros((_paired(out_c), padded(taps)), np.int8)
     flat[:out_c, :taps] = weights.reshape(out_c, -1)
     return flat.reshape(len(flat) // 2, 2, -1, 4).transpose(0, 2, 1, 3).tobytes()
 
@@ -23,7 +47,7 @@ def pack_conv(weights: np.ndarray) -> bytes:
 def pack_depthwise(weights: np.ndarray) -> bytes:
     """int8 (c, k, k) with each row of taps padded to a multiple of 4."""
     kernel = weights.shape[1]
-    return np.pad(weights, [(0, 0), (0, 0), (0, -kernel % 4)]).tobytes()
+    return np.pad(weights, [(0, 0), (0, 0), (0, padded(kernel) - kernel)]).tobytes()
 
 
 def pack_table(
@@ -44,17 +68,17 @@ def cut(blob: bytes, offset: int, size: int) -> bytes:
 
 def unpack_conv(blob: bytes, at: int, shape: tuple[int, int, int, int]) -> np.ndarray:
     out_c, taps = shape[0], shape[1] * shape[2] * shape[3]
-    blocks, fours = -(-out_c // 2), -(-taps // 4)
-    raw = np.frombuffer(cut(blob, at, blocks * fours * 8), np.int8)
-    flat = raw.reshape(blocks, fours, 2, 4).transpose(0, 2, 1, 3).reshape(blocks * 2, -1)
+    rows, row = _paired(out_c), padded(taps)
+    raw = np.frombuffer(cut(blob, at, rows * row), np.int8)
+    flat = raw.reshape(rows // 2, row // 4, 2, 4).transpose(0, 2, 1, 3).reshape(rows, row)
     return flat[:out_c, :taps].reshape(shape).copy()
 
 
 def unpack_depthwise(blob: bytes, at: int, shape: tuple[int, int, int]) -> np.ndarray:
     channels, kernel, _ = shape
-    padded = -(-kernel // 4) * 4
-    raw = np.frombuffer(cut(blob, at, channels * kernel * padded), np.int8)
-    return raw.reshape(channels, kernel, padded)[:, :, :kernel].copy()
+    row = padded(kernel)
+    raw = np.frombuffer(cut(blob, at, channels * kernel * row), np.int8)
+    return raw.reshape(channels, kernel, row)[:, :, :kernel].copy()
 
 
 def unpack_table(

@@ -18,6 +18,7 @@ import numpy as np
 
 from .graph import INPUT, Add, AvgPool, Conv, Graph, Layer, SpaceToDepth, same_padding
 
+TEST_SEED = 0x2545F491  # of the known-answer image; any number but 0
 ADD_LEFT_SHIFT = 20  # TFLite's ADD gives its operands 20 fractional bits
 
 
@@ -186,6 +187,17 @@ def space_to_depth(x: np.ndarray, block: int) -> np.ndarray:
     cut = x.reshape(*lead, height // block, block, width // block, block, channels)
     shape = *lead, height // block, width // block, block * block * channels
     return np.moveaxis(cut, -3, -4).reshape(shape)
+
+
+def known_image(shape: tuple[int, int, int], seed: int = TEST_SEED) -> np.ndarray:
+    """The image of a known answer, int8 (H, W, C): bytes of an xorshift32 generator, minus 128."""
+    state, out = seed, bytearray(shape[0] * shape[1] * shape[2])
+    for i in range(len(out)):
+        state ^= state << 13 & 0xFFFFFFFF
+        state ^= state >> 17
+        state ^= state << 5 & 0xFFFFFFFF
+        out[i] = state >> 24 ^ 0x80
+    return np.frombuffer(bytes(out), np.int8).reshape(shape)
 
 
 def run_layer(graph: Graph, layer: Layer, tensors: dict[str, np.ndarray]) -> np.ndarray:

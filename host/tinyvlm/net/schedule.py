@@ -17,7 +17,8 @@ from functools import cached_property
 
 import numpy as np
 
-from .graph import INPUT, Add, AvgPool, Conv, Depthwise, Graph, Layer, SpaceToDepth, same_padding
+from .graph import INPUT, Add, Conv, Depthwise, Graph, window
+from .packing import stored_taps, weight_bytes
 
 ALIGN = 16  # of every tensor; the arena itself begins at a multiple of 8
 SCRATCH = 16 * 1024  # bytes that convolutions get where they can use them
@@ -56,24 +57,6 @@ def align(value: int, to: int = ALIGN) -> int:
     return -(-value // to) * to
 
 
-def windows(graph: Graph) -> list[tuple[int, int, int]]:
-    """(kernel, stride, pad_top) of every layer along the rows; 1, 1, 0 for an addition."""
-    shapes, result = graph.shapes(), []
-    for layer in graph.layers:
-        height = shapes[layer.src][0]
-        if isinstance(layer, Add):
-            result.append((1, 1, 0))
-        elif isinstance(layer, AvgPool):
-            kernel = layer.kernel or height
-            result.append((kernel, layer.stride or kernel, 0))
-        elif isinstance(layer, SpaceToDepth):
-            result.append((layer.block, layer.block, 0))
-        else:
-            kernel = layer.weights.shape[1]
-            result.append((kernel, layer.stride, same_padding(height, kernel, layer.stride)[1]))
-    return result
-
-
 def operands(graph: Graph) -> list[tuple[int, ...]]:
     """Tensors that each layer reads, the latest first (the order `in`, `in2` of a record)."""
     number = {INPUT: 0} | {layer.name: i + 1 for i, layer in enumerate(graph.layers)}
@@ -81,16 +64,6 @@ def operands(graph: Graph) -> list[tuple[int, ...]]:
         tuple(sorted((number[s] for s in (x.src, getattr(x, "src2", None)) if s), reverse=True))
         for x in graph.layers
     ]
-
-
-def weight_bytes(layer: Layer) -> int:
-    """Bytes of the layer's weights in a .tvlm, tables not counted."""
-    if isinstance(layer, Conv):
-        return align(layer.weights[0].size, 4) * align(len(layer.weights), 2)
-    if isinstance(layer, Depthwise):
-        channels, kernel = layer.weights.shape[:2]
-        return channels * kernel * align(kernel, 4)
-    return 0
 
 
 def scratch_bytes(graph: Graph, refs: list[Ref], wish: int = 0) -> int:
@@ -102,7 +75,7 @@ def scratch_bytes(graph: Graph, refs: list[Ref], wish: int = 0) -> int:
     need = 12 * graph.input_shape[1]
     for i, layer in enumerate(graph.layers):
         if isinstance(layer, Conv):
-            taps = align(layer.weights[0].size, 4)
+            taps = stored_taps(layer)
             height, width, _ = shapes[layer.name]
             most = 4 * taps + 6 * taps * -(-height * width // 3)
             need = max(need, 10 * taps, min(most, wish))
@@ -119,7 +92,9 @@ class Schedule:
         self.graph, self.layers = graph, graph.layers
         self.names = [INPUT] + [layer.name for layer in graph.layers]
         self.heights = [shapes[name][0] for name in self.names]
-        self.windows, self.reads = windows(graph), operands(graph)
+        self.widths = [shapes[name][1] for name in self.names]
+        self.windows = [window(layer, *shapes[layer.src][:2]) for layer in graph.layers]
+        self.reads = operands(graph)
         self.readers = [
             [i for i, reads in enumerate(self.reads) if t in reads] for t in range(len(self.names))
         ]
@@ -130,11 +105,10 @@ class Schedule:
         """The tensor kept whole at offset 0: row layout, planar for a depthwise reader."""
         height, width, channels = shape
         for reader in self.readers[tensor]:
-            layer = self.layers[reader]
-            if isinstance(layer, Depthwise):
-                kernel = layer.weights.shape[1]
-                out_w, margin, _ = same_padding(width, kernel, layer.stride)
-                pitch = align(max(margin + width, (out_w - 1) * layer.stride + kernel), 2)
+            if isinstance(self.layers[reader], Depthwise):
+                seen, margin = self.windows[reader], self.windows[reader].pads[1]
+                read = (self.widths[reader + 1] - 1) * seen.stride + seen.kernel
+                pitch = align(max(margin + width, read), 2)
                 return Ref(0, 2 * channels * pitch, height, pitch, margin)  # int16
         return Ref(0, width * channels, height)
 
@@ -150,13 +124,14 @@ class Schedule:
 
     def need(self, stage: int, y: np.ndarray) -> np.ndarray:
         """Rows of its input that must be written before `stage` can make its row y."""
-        kernel, stride, pad = self.windows[stage]
-        return np.minimum(y * stride - pad + kernel, self.heights[self.reads[stage][0]])
+        seen = self.windows[stage]
+        last = y * seen.stride - seen.pads[0] + seen.kernel
+        return np.minimum(last, self.heights[self.reads[stage][0]])
 
     def first(self, stage: int, y: np.ndarray) -> np.ndarray:
         """First input row that row y of `stage` looks at."""
-        _, stride, pad = self.windows[stage]
-        return np.maximum(y * stride - pad, 0)
+        seen = self.windows[stage]
+        return np.maximum(y * seen.stride - seen.pads[0], 0)
 
     def written(self, stage: int, tensor: int) -> np.ndarray:
         """Rows of `tensor` that exist when `stage` makes row 0, 1, ...; both in one segment.
@@ -174,7 +149,7 @@ class Schedule:
         for stage in self.readers[tensor]:
             y = np.arange(self.heights[stage + 1])
             rows = max(rows, int((self.written(stage, tensor) - self.first(stage, y)).max()))
-            rows = max(rows, self.windows[stage][0])
+            rows = max(rows, self.windows[stage].kernel)
         return min(rows, self.heights[tensor])
 
     def overwrites(self, add: int, tensor: int, first: int) -> bool:

@@ -23,8 +23,8 @@ import struct
 import numpy as np
 
 from . import tvlm
-from .graph import INPUT, Add, AvgPool, Conv, Depthwise, Graph, Layer, Quant, SpaceToDepth
-from .reference import embed
+from .graph import INPUT, Add, AvgPool, Conv, Depthwise, Graph, Layer, Quant, SpaceToDepth, window
+from .reference import TEST_SEED, embed, known_image
 
 SCHEMA_VERSION = 3
 FILE_IDENTIFIER = b"TFL3"
@@ -114,11 +114,10 @@ class _Writer:
             options, kind = s.Pool2DOptionsT(), "Pool2DOptions"
             code = self.code(ops.AVERAGE_POOL_2D, 2)
             height, width = self.shapes[layer.src][:2]
-            options.filterHeight = layer.kernel or height
-            options.filterWidth = layer.kernel or width
-            options.strideH = options.strideW = layer.stride or max(
-                options.filterHeight, options.filterWidth
-            )
+            seen = window(layer, height, width)
+            options.filterHeight = min(seen.kernel, height)
+            options.filterWidth = min(seen.kernel, width)
+            options.strideH = options.strideW = seen.stride
             options.padding = s.Padding.VALID
         elif isinstance(layer, SpaceToDepth):
             options, kind = s.SpaceToDepthOptionsT(), "SpaceToDepthOptions"
@@ -165,14 +164,12 @@ class _Writer:
 
 def footer(graph: Graph) -> bytes:
     """JSON with fingerprint, macs, info and the known answer; its size, u32; the letters TVLM."""
-    size = graph.input_shape[0]
-    image = (tvlm.test_image(size).astype(np.int16) - 128).astype(np.int8)
-    answer = embed(graph, image).tobytes().hex()
+    answer = embed(graph, known_image(graph.input_shape)).tobytes().hex()
     about = {
         "fingerprint": tvlm.fingerprint(graph).hex(),
         "macs": sum(graph.macs().values()),
         "info": graph.info,
-        "test": {"seed": tvlm.TEST_SEED, "embedding": answer},
+        "test": {"seed": TEST_SEED, "embedding": answer},
     }
     text = json.dumps(about, ensure_ascii=False).encode()
     return text + struct.pack("<I", len(text)) + b"TVLM"

@@ -31,11 +31,11 @@ from .graph import (
     Layer,
     Quant,
     SpaceToDepth,
-    same_padding,
+    window,
 )
 from .plan import Plan, restore
 from .plan import plan as make_plan
-from .reference import add_multipliers, embed
+from .reference import TEST_SEED, add_multipliers, embed, known_image
 from .schedule import Ref, operands
 
 MAGIC = b"TVLM"
@@ -48,7 +48,6 @@ ADD_TABLE = struct.Struct("<iiiBBB")
 NO_LAYER = 0xFFFF
 DENSE, STREAM, RELU = 1, 2, 4
 OPS: dict[type, int] = {Conv: 1, Depthwise: 2, Add: 3, AvgPool: 4, SpaceToDepth: 5}
-TEST_SEED = 0x2545F491  # of the known-answer image; any number but 0
 
 
 @dataclass(frozen=True)
@@ -62,17 +61,6 @@ class Encoder:
     size: int
     sections: dict[str, int]
     test: tuple[int, np.ndarray] | None
-
-
-def test_image(size: int, seed: int = TEST_SEED) -> np.ndarray:
-    """The known-answer image, RGB888: uint8 (size, size, 3), bytes of an xorshift32 generator."""
-    state, out = seed, bytearray(size * size * 3)
-    for i in range(len(out)):
-        state ^= state << 13 & 0xFFFFFFFF
-        state ^= state >> 17
-        state ^= state << 5 & 0xFFFFFFFF
-        out[i] = state >> 24
-    return np.frombuffer(bytes(out), np.uint8).reshape(size, size, 3)
 
 
 def fingerprint(graph: Graph) -> bytes:
@@ -89,7 +77,7 @@ def fingerprint(graph: Graph) -> bytes:
     digest.update(struct.pack("<HHHbf", *graph.input_shape, source.zero_point, source.scale))
     for layer, reads in zip(graph.layers, operands(graph), strict=True):
         out = graph.quant(layer.name)
-        kernel, stride = window(layer, shapes)
+        kernel, stride = record_window(layer, shapes)
         digest.update(struct.pack("<BBBB", OPS[type(layer)], kernel, stride, _flags(layer)))
         digest.update(struct.pack("<HH", *(reads + (NO_LAYER,))[:2]))
         digest.update(struct.pack("<HHHbf", *shapes[layer.name], out.zero_point, out.scale))
@@ -101,17 +89,13 @@ def fingerprint(graph: Graph) -> bytes:
     return digest.digest()[:8]
 
 
-def window(layer: Layer, shapes: dict[str, tuple[int, int, int]]) -> tuple[int, int]:
-    """kernel and stride of a record; one window over the whole map has stride = kernel."""
+def record_window(layer: Layer, shapes: dict[str, tuple[int, int, int]]) -> tuple[int, int]:
+    """kernel and stride of a record: 0 of an addition; a lone window of a pool has one stride."""
     if isinstance(layer, Add):
         return 0, 0
-    if isinstance(layer, AvgPool):
-        kernel = layer.kernel or shapes[layer.src][0]
-        one = shapes[layer.name][:2] == (1, 1)
-        return kernel, kernel if one else layer.stride or kernel
-    if isinstance(layer, SpaceToDepth):
-        return layer.block, layer.block
-    return layer.weights.shape[1], layer.stride
+    seen = window(layer, *shapes[layer.src][:2])
+    lone = isinstance(layer, AvgPool) and shapes[layer.name][:2] == (1, 1)
+    return seen.kernel, seen.kernel if lone else seen.stride
 
 
 def _flags(layer: Layer) -> int:
@@ -155,8 +139,7 @@ def to_bytes(graph: Graph, plan: Plan | None = None, cpu: bool = True) -> bytes:
     names = b"".join(
         bytes([len(raw)]) + raw for raw in (layer.name.encode() for layer in graph.layers)
     )
-    size = graph.input_shape[0]
-    answer = embed(graph, (test_image(size).astype(np.int16) - 128).astype(np.int8))
+    answer = embed(graph, known_image(graph.input_shape))
     sections = {
         b"LAYR": records,
         b"NAME": names,
@@ -198,10 +181,8 @@ def _record(graph: Graph, plan: Plan, index: int, blobs: _Blobs) -> bytes:
     reads = [names[tensor] for tensor in operands(graph)[index]]
     source, out = graph.quant(reads[0]), graph.quant(layer.name)
     source2 = graph.quant(reads[1]) if len(reads) > 1 else None
-    kernel, stride = window(layer, shapes)
-    pads, weights, table = (0, 0), 0, 0
+    pads, weights, table = window(layer, *shapes[layer.src][:2]).pads, 0, 0
     if isinstance(layer, Conv | Depthwise):
-        pads = tuple(same_padding(n, kernel, stride)[1] for n in shapes[layer.src][:2])
         conv = isinstance(layer, Conv)
         pack = packing.pack_conv if conv else packing.pack_depthwise
         weights = blobs.put(pack(layer.weights))
@@ -213,7 +194,7 @@ def _record(graph: Graph, plan: Plan, index: int, blobs: _Blobs) -> bytes:
     stream = all(index != last for _, last in plan.segments)
     return LAYER.pack(
         OPS[type(layer)], _flags(layer) | STREAM * stream,
-        kernel, stride, *pads, source.zero_point, out.zero_point,
+        *record_window(layer, shapes), *pads, source.zero_point, out.zero_point,
         *shapes[layer.src], *shapes[layer.name],
         _tensor(plan.refs[reads[0]]), _tensor(plan.refs[layer.name]),
         _tensor(plan.refs[reads[1]]) if source2 else bytes(12),
@@ -371,8 +352,6 @@ def _layer(fields: tuple, name: str, graph: Graph, refs: dict[str, Ref], weights
         conv = op == OPS[Conv]
         if kernel not in limits.KERNELS or stride not in (1, 2):
             raise ValueError(f"kernel {kernel} with stride {stride} is not supported")
-        if pads != [same_padding(n, kernel, stride)[1] for n in in_shape[:2]]:
-            raise ValueError("only SAME padding is read")
         shape = (out_shape[2], kernel, kernel, in_shape[2])[: 4 if conv else 3]
         unpack = packing.unpack_conv if conv else packing.unpack_depthwise
         array = unpack(weights, at, shape)
@@ -380,6 +359,8 @@ def _layer(fields: tuple, name: str, graph: Graph, refs: dict[str, Ref], weights
         more = {"dense": bool(flags & DENSE)} if conv else {}
         cls = Conv if conv else Depthwise
         layer = cls(name, src, array, *numbers, Quant(scale, out_zero), stride, relu, **more)
+        if tuple(pads) != window(layer, *in_shape[:2]).pads:
+            raise ValueError("only SAME padding is read")
     quant = graph.quant(src) if moves else layer.out
     if (quant.zero_point, quant.scale) != (out_zero, scale):
         raise ValueError("the output's quantization is inconsistent")
