@@ -6,7 +6,7 @@ import pytest
 
 from tinyvlm.shipped import DATA
 from tinyvlm.words import lexicon
-from tinyvlm.words.lexicon import KINDS, Lexicon, normalise, singulars
+from tinyvlm.words.lexicon import KINDS, Lexicon, canonical, singulars
 from tinyvlm.words.space import UnknownPhrase
 
 TYPED = """
@@ -45,7 +45,7 @@ def test_what_people_type_is_there(shipped):
 
 
 def test_names_are_in_the_form_in_which_they_are_compared(shipped):
-    assert [name for name in shipped.index if normalise(name) != name] == []
+    assert [name for name in shipped.index if canonical(name) != name] == []
 
 
 @pytest.mark.parametrize(

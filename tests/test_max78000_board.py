@@ -25,7 +25,7 @@ from tinyvlm.max78000 import virtual
 from tinyvlm.max78000.virtual import VirtualMax78000, find_qemu
 from tinyvlm.net import tvlm
 from tinyvlm.shipped import DATA
-from tinyvlm.virtual.board import BoardError
+from tinyvlm.virtual.board import VirtualBoardError
 from tinyvlm.virtual.photos import photos
 from tinyvlm.words import tvp
 
@@ -128,7 +128,7 @@ def start(request, tmp_path_factory, data, damaged, words):
     if request.param == "qemu":
         try:
             find_qemu()
-        except BoardError as error:
+        except VirtualBoardError as error:
             pytest.skip(str(error))
         make("max78000")
         return lambda romfs=image: Fthr(romfs=romfs)

@@ -21,7 +21,7 @@ from pathlib import Path
 from .files import write_atomic
 from .net import cost, samples, tvlm
 from .shipped import DEFAULT_MODEL
-from .virtual.board import FIRMWARE, BoardError
+from .virtual.board import FIRMWARE, VirtualBoardError
 from .virtual.count import FRAMES, MHZ, fit, run
 
 
@@ -121,7 +121,7 @@ def main(argv: list[str] | None = None) -> int:
             write_atomic(cost.TABLE, (json.dumps(fit(args.firmware), indent=1) + "\n").encode())
             return 0
         report = run(models(args.model), not args.no_cycles, args.firmware)
-    except (BoardError, OSError, ValueError) as error:
+    except (VirtualBoardError, OSError, ValueError) as error:
         print(f"tinyvlm-bench: {error}", file=sys.stderr)
         return 1
     print(json.dumps(report, indent=1) if args.json else show(report))

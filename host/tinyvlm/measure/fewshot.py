@@ -17,7 +17,7 @@ from pathlib import Path
 import numpy as np
 
 from ..api import load, to_frame
-from ..words.lexicon import normalise
+from ..words.lexicon import canonical
 from ..words.space import normalize
 from . import labelled
 
@@ -31,7 +31,7 @@ def embeddings(folder: Path) -> tuple[np.ndarray, np.ndarray, list[str]]:
     """int8 (n, D), class numbers (n,) and names, of the classes set aside."""
     from ..train.labels import HELD_OUT, text_name
 
-    chief = {normalise(n): k for k, names in HELD_OUT.items() for n in names}
+    chief = {canonical(n): k for k, names in HELD_OUT.items() for n in names}
     encoder, found = load(), defaultdict(list)
     for path in sorted(folder.glob("tiny-imagenet-00[01].tar.gz")):
         for sample in labelled.read(path):

@@ -58,7 +58,7 @@ class Case:
 def composites(folder: Path, count: int, seed: int = 1) -> list[Case]:
     """`count` pictures of set-aside classes pasted on landscapes. The same for the same seed."""
     from ..train.labels import HELD_OUT, text_name
-    from ..words.lexicon import normalise
+    from ..words.lexicon import canonical as normalise
 
     chief = {normalise(n): k for k, names in HELD_OUT.items() for n in names}
     objects, backs = defaultdict(list), []

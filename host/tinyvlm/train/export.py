@@ -32,7 +32,8 @@ from tinyvlm.train.loss import MatryoshkaLoss
 from tinyvlm.train.place import Place, join
 from tinyvlm.train.student import to_input
 from tinyvlm.words.encoders import create_text_encoder
-from tinyvlm.words.space import TextSpace, save_space, space_beside
+from tinyvlm.words.space import TextMap as TextSpace
+from tinyvlm.words.space import save_space, space_beside
 
 LOG_EVERY = 25  # steps of fine-tuning
 BATCH = 128  # images at a time when nothing is learnt

@@ -20,7 +20,8 @@ from pathlib import Path
 
 import numpy as np
 
-from tinyvlm.words.lexicon import normalise, singulars
+from tinyvlm.words.lexicon import canonical as normalise
+from tinyvlm.words.lexicon import singulars
 from tinyvlm.words.space import normalize as unit
 from tinyvlm.words.space import space_of
 

@@ -35,7 +35,7 @@ FLASH_SIZE = 8 << 20  # bytes: LittleFS, then ROMFS
 FIRMWARE = CHECKOUT / "build" / "board" / "firmware.elf"
 
 
-class BoardError(RuntimeError):
+class VirtualBoardError(RuntimeError):
     """The virtual board cannot start."""
 
 
@@ -105,7 +105,9 @@ class Board:
         end = time.monotonic() + seconds
         while time.monotonic() < end:
             if self._process.poll() is not None:
-                raise BoardError(f"QEMU ended at once: {self.stderr().strip() or 'no message'}")
+                raise VirtualBoardError(
+                    f"QEMU ended at once: {self.stderr().strip() or 'no message'}"
+                )
             if select.select([self._slave], [], [], 0.02)[0]:
                 return
 
@@ -131,13 +133,13 @@ class Board:
 
 
 def qemu_command(firmware=None, romfs=None, flash=None, icount=False) -> list[str]:
-    """The command line that starts QEMU; raises BoardError when something is missing."""
+    """The command line that starts QEMU; raises VirtualBoardError when something is missing."""
     qemu = shutil.which("qemu-system-arm")
     if qemu is None:
-        raise BoardError("qemu-system-arm is not installed: run `make setup`")
+        raise VirtualBoardError("qemu-system-arm is not installed: run `make setup`")
     firmware = Path(firmware or FIRMWARE)
     if not firmware.is_file():
-        raise BoardError(f"no firmware at {firmware}: run `make board`")
+        raise VirtualBoardError(f"no firmware at {firmware}: run `make board`")
     arguments = [qemu, "-machine", "mps2-an500", "-kernel", str(firmware)]
     arguments += ["-display", "none", "-monitor", "none", "-serial", "null"]
     # The board reads these options as one line, so the one with a path comes last.
@@ -147,7 +149,7 @@ def qemu_command(firmware=None, romfs=None, flash=None, icount=False) -> list[st
         options.append(f"icount={ICOUNT_SHIFT}")
     if romfs is not None:
         if not Path(romfs).is_file():
-            raise BoardError(f"no ROMFS image at {romfs}")
+            raise VirtualBoardError(f"no ROMFS image at {romfs}")
         loader = f"loader,file={escape(romfs)},addr={ROMFS_ADDRESS:#x},force-raw=on"
         arguments += ["-device", loader]
     if flash is not None:
@@ -169,9 +171,11 @@ def make_flash(path: Path) -> Path:
             if size == 0:
                 file.truncate(FLASH_SIZE)  # sparse: takes no room until it is written
     except OSError as error:
-        raise BoardError(f"cannot write the flash file {path}: {error.strerror}") from error
+        raise VirtualBoardError(f"cannot write the flash file {path}: {error.strerror}") from error
     if size not in (0, FLASH_SIZE):
-        raise BoardError(f"{path} is not a flash file: it has {size} bytes, not {FLASH_SIZE}")
+        raise VirtualBoardError(
+            f"{path} is not a flash file: it has {size} bytes, not {FLASH_SIZE}"
+        )
     return path.resolve()
 
 
@@ -181,7 +185,7 @@ def make_link(link: Path, port: str) -> None:
     try:
         link.symlink_to(port)
     except OSError as error:
-        raise BoardError(f"cannot make the link {link}: {error.strerror}") from error
+        raise VirtualBoardError(f"cannot make the link {link}: {error.strerror}") from error
 
 
 def main(argv: list[str] | None = None) -> int:
@@ -206,7 +210,7 @@ def main(argv: list[str] | None = None) -> int:
                     args.link.unlink()
             print(board.stderr(), end="", file=sys.stderr)
             return status
-    except BoardError as error:
+    except VirtualBoardError as error:
         print(f"tinyvlm-board: {error}", file=sys.stderr)
         return 2
     except KeyboardInterrupt:

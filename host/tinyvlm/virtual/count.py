@@ -19,7 +19,7 @@ from mpremote.transport_serial import SerialTransport
 from ..net import cost, samples, tvlm
 from ..words import tvp
 from . import cycles
-from .board import FIRMWARE, Board, BoardError
+from .board import FIRMWARE, Board, VirtualBoardError
 
 MHZ = 480  # of the fastest STM32H7
 LABELS, DIM = 20, 64
@@ -96,7 +96,7 @@ class Session:
     def exec(self, code: str) -> str:
         out, error = self.transport.exec_raw(code, timeout=120)
         if error:
-            raise BoardError(error.decode().strip().splitlines()[-1])
+            raise VirtualBoardError(error.decode().strip().splitlines()[-1])
         return out.decode().strip()
 
     def eval(self, expression: str):

@@ -17,7 +17,7 @@ from pathlib import Path
 from PIL import Image, ImageDraw, ImageFont
 
 from ..shipped import CHECKOUT, DEFAULT_MODEL
-from .board import Board, BoardError
+from .board import Board, VirtualBoardError
 from .photos import Photo, photos, save_ppm
 
 BUILD = Path("build/demo")  # seen from CHECKOUT, where the commands run
@@ -43,7 +43,7 @@ def main() -> int:
             mpremote = [sys.executable, "-m", "mpremote", "connect", board.port]
             run([*mpremote, "cp", str(vocab), ":"])
             lines = run([*mpremote, "run", str(DETECT)])
-    except (BoardError, ImportError, subprocess.CalledProcessError) as error:
+    except (VirtualBoardError, ImportError, subprocess.CalledProcessError) as error:
         print(f"demo: {error}", file=sys.stderr)
         return 1
     answers = parse(lines)

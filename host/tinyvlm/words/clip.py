@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 
 from ..shipped import DATA
-from .space import Encoded, TextSpace, space_of
+from .space import Encoded, TextMap, space_of
 
 DEFAULT_PROMPTS = ("a photo of a {}.",)
 
@@ -26,11 +26,11 @@ class OpenClipText:
 
     model: Any
     tokenizer: Any
-    text_space: TextSpace
+    text_space: TextMap
     name: str
 
     @classmethod
-    def create(cls, model_name: str, tag: str, space: TextSpace | None = None) -> OpenClipText:
+    def create(cls, model_name: str, tag: str, space: TextMap | None = None) -> OpenClipText:
         """Load `model_name` with the weights `tag`. ValueError says what is missing.
 
         space: the map of the image encoder; None: that of the encoders that ship.
@@ -108,7 +108,7 @@ def create_model(model_name: str, tag: str) -> Any:
     return open_clip.create_model(model_name, pretrained=tag, force_quick_gelu=quick)
 
 
-def default_text_space() -> TextSpace:
+def default_text_space() -> TextMap:
     """The text space that ships with the package (it lies beside the lexicon)."""
     from .lexicon import Lexicon
 

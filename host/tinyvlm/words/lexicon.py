@@ -24,7 +24,7 @@ from pathlib import Path
 
 import numpy as np
 
-from .space import Encoded, TextSpace, UnknownPhrase, normalize
+from .space import Encoded, TextMap, UnknownPhrase, normalize
 
 # Where a name's vector comes from: the teacher's own for just this name; its own from several
 # prompts, moved to where single prompts lie; or a regression from a sentence encoder.
@@ -46,7 +46,7 @@ IRREGULAR = {  # ending of the plural -> of the singular: firemen, grandchildren
 }
 
 
-def normalise(name: str) -> str:
+def canonical(name: str) -> str:
     """'Computer_Keyboard ' -> 'computer keyboard': the form in which names are compared."""
     name = name.casefold().replace("_", " ").replace("-", " ").replace("’", "'")
     return " ".join(re.sub(r"[()]", " ", name).split())
@@ -81,7 +81,7 @@ class Lexicon:
     index: dict[str, int]
     kinds: np.ndarray
     vectors: np.ndarray
-    text_space: TextSpace
+    text_space: TextMap
     name: str = "lexicon"
 
     @classmethod
@@ -90,7 +90,7 @@ class Lexicon:
         try:
             with np.load(path) as table:
                 names = bytes(table["names"]).decode("utf-8").split("\n")
-                space = TextSpace(
+                space = TextMap(
                     str(table["space"]),
                     table["centre"].astype(np.float32),
                     table["projection"].astype(np.float32),
@@ -121,7 +121,7 @@ class Lexicon:
 
     def encode(self, phrase: str, prompts: tuple[str, ...] = ()) -> Encoded:
         """Vector of a phrase. The prompts are already in the table, so they are not used."""
-        words = normalise(phrase).split()
+        words = canonical(phrase).split()
         content = [word for word in words if word not in ARTICLES] or words
         # Words are joined only when nothing else helps: "a corn" is no acorn.
         for joined in (False, True):

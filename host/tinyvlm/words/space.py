@@ -2,7 +2,7 @@
 """Text spaces: vectors of phrases, and the linear map that takes a teacher's to the student's.
 
 Every text encoder ends in the 256-dimensional space of the image encoder, by a fixed linear map
-(`TextSpace`) that was learned together with it. It lies in the lexicon, or, for an encoder that
+(`TextMap`) that was learned together with it. It lies in the lexicon, or, for an encoder that
 learned from another CLIP than the lexicon's, beside the encoder: mine.tvlm, mine.space.npz.
 """
 
@@ -43,7 +43,7 @@ class TextEncoder(Protocol):
 
 
 @dataclass(frozen=True)
-class TextSpace:
+class TextMap:
     """The linear map from the teacher's text space to the student's: (v - centre) @ projection.
 
     centre: float32 (teacher dim,); projection: float32 (teacher dim, student dim).
@@ -63,7 +63,7 @@ def space_beside(model: Path) -> Path:
     return model.with_suffix(".space.npz")
 
 
-def save_space(space: TextSpace, path: Path) -> None:
+def save_space(space: TextMap, path: Path) -> None:
     """Write the map, in float16."""
     out = io.BytesIO()
     parts = {"centre": space.centre, "projection": space.projection}
@@ -71,12 +71,12 @@ def save_space(space: TextSpace, path: Path) -> None:
     write_atomic(path, out.getvalue())
 
 
-def load_space(path: Path) -> TextSpace:
+def load_space(path: Path) -> TextMap:
     """Read what `save_space` wrote. ValueError if it is something else."""
     try:
         with np.load(path) as table:
             parts = (table[key].astype(np.float32) for key in ("centre", "projection"))
-            return TextSpace(str(table["space"]), *parts)
+            return TextMap(str(table["space"]), *parts)
     except (KeyError, TypeError, AttributeError, ValueError, EOFError, zipfile.BadZipFile) as e:
         raise ValueError(
             f"{path}: not the map of a text space ({e}); export the encoder again"

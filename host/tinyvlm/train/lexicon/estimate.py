@@ -17,7 +17,7 @@ from pathlib import Path
 import numpy as np
 
 from tinyvlm.train.lexicon import wordnet
-from tinyvlm.words.lexicon import normalise
+from tinyvlm.words.lexicon import canonical
 from tinyvlm.words.space import normalize
 
 RIDGE = 0.03
@@ -144,7 +144,7 @@ class Meanings:
             return senses
 
         def shared(sense: tuple[int, float]) -> tuple[int, float]:
-            own = {normalise(w) for w in self.wordnet.synsets[sense[0]].words}
+            own = {canonical(w) for w in self.wordnet.synsets[sense[0]].words}
             return len(own & {first, *others}), sense[1]
 
         return [(max(senses, key=shared)[0], 1.0)]
@@ -235,6 +235,6 @@ class Estimator:
 
     def __call__(self, names: list[str]) -> np.ndarray:
         """(n, 512) float32 unit vectors."""
-        query = self.features([normalise(n) for n in names])
+        query = self.features([canonical(n) for n in names])
         parts = range(0, len(names), BATCH)
         return np.concatenate([self.regression(query.take(slice(i, i + BATCH))) for i in parts])

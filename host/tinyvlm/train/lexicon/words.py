@@ -12,7 +12,7 @@ import re
 from collections.abc import Callable
 
 from tinyvlm.train.lexicon.wordnet import WordNet
-from tinyvlm.words.lexicon import normalise
+from tinyvlm.words.lexicon import canonical as normalise
 
 LONGEST = 3  # words
 # Kinds of things that one can see, with how many pieces a word's spelling may have (a common word
