@@ -94,7 +94,7 @@ bench: setup board ## Count what a frame costs, layer by layer (with Debian's ll
 	$(VENV)/bin/python -m tinyvlm.bench --firmware $(FIRMWARE)
 
 demo: setup board ## Name what is on real photos, on the virtual board
-	$(VENV)/bin/python -m tinyvlm.demo
+	$(VENV)/bin/python -m tinyvlm.virtual.demo
 
 # torch is large and only training and the tests of it need it.
 $(VENV)/train.stamp: tests/constraints.txt $(VENV)/packages.stamp

@@ -12,7 +12,7 @@ import pytest
 from hypothesis import HealthCheck, settings
 from mpremote.transport_serial import SerialTransport
 
-from tinyvlm.board import Board
+from tinyvlm.virtual.board import Board
 
 TOP = Path(__file__).resolve().parents[1]
 LIMIT = 300  # seconds for one test that uses the board: ends a hang, however slow the machine
@@ -123,7 +123,7 @@ def firmware() -> Path:
 def demo(firmware) -> str:
     """What `make demo` printed; build/demo and build/demo.png are there then."""
     done = subprocess.run(
-        [sys.executable, "-m", "tinyvlm.demo"],
+        [sys.executable, "-m", "tinyvlm.virtual.demo"],
         cwd=TOP,
         capture_output=True,
         text=True,

@@ -7,8 +7,10 @@ import io
 import numpy as np
 from nets import random_graph
 
-from tinyvlm import deploy, tvlm, tvp
-from tinyvlm.text import DEFAULT_MODEL
+from tinyvlm import deploy
+from tinyvlm.net import tvlm
+from tinyvlm.shipped import DEFAULT_MODEL
+from tinyvlm.words import tvp
 
 FINGERPRINT = DEFAULT_MODEL.read_bytes()[16:24]
 

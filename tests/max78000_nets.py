@@ -9,10 +9,10 @@ from pathlib import Path
 
 import numpy as np
 
-from tinyvlm.graph import Add, Graph
 from tinyvlm.max78000.layers import Layer, Network
 from tinyvlm.max78000.plan import Rescale
-from tinyvlm.samples import IMAGE_QUANT, Builder
+from tinyvlm.net.graph import Add, Graph
+from tinyvlm.net.samples import IMAGE_QUANT, Builder
 
 VECTORS = Path(__file__).with_name("max78000_vectors.json.gz")
 

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""Random but sane quantized networks for the tests; the rest is in tinyvlm.samples.
+"""Random but sane quantized networks for the tests; the rest is in tinyvlm.net.samples.
 
     graph = random_graph(seed)            # any mix of kernels, strides, odd sizes, residuals
 """
@@ -8,8 +8,8 @@ from __future__ import annotations
 
 import numpy as np
 
-from tinyvlm.graph import Graph
-from tinyvlm.samples import Builder, base_like, max78000_like, mobilenet_like, random_image
+from tinyvlm.net.graph import Graph
+from tinyvlm.net.samples import Builder, base_like, max78000_like, mobilenet_like, random_image
 
 __all__ = [
     "Builder",

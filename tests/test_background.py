@@ -7,11 +7,15 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from tinyvlm import aside, background, calibrate, tvlm, tvp
+from tinyvlm import background
 from tinyvlm.device.vocab import Vocab
-from tinyvlm.lexicon import Lexicon
-from tinyvlm.text import DATA, DEFAULT_MODEL, normalize
+from tinyvlm.measure import calibrate, held_out
+from tinyvlm.net import tvlm
+from tinyvlm.shipped import DATA, DEFAULT_MODEL
 from tinyvlm.train import labels
+from tinyvlm.words import tvp
+from tinyvlm.words.lexicon import Lexicon
+from tinyvlm.words.space import normalize
 
 
 @pytest.fixture(scope="module")
@@ -22,7 +26,7 @@ def photos():
     vectors = np.stack([lexicon.encode(name).vector for name in names])
     label = np.repeat(np.arange(len(names)), 4)
     noisy = normalize(vectors[label] + 0.06 * rng.normal(size=(len(label), 256)))
-    return aside.Photos(
+    return held_out.Photos(
         tvlm.load(DEFAULT_MODEL),
         np.rint(400 * noisy).clip(-128, 127).astype(np.int8),
         label,
@@ -114,7 +118,7 @@ def test_from_photos_to_a_file(tmp_path, monkeypatch, capsys):
         (tmp_path / "set" / name).mkdir(parents=True)
         for i in range(2):
             Image.effect_noise((16, 16), 20 + 3 * k + i).save(tmp_path / "set" / name / f"{i}.png")
-    for module in (aside, calibrate):
+    for module in (held_out, calibrate):
         monkeypatch.setattr(module, "SIZES", (2,))
     monkeypatch.setattr(calibrate, "ROWS", (4,))
     monkeypatch.setattr(calibrate, "TRIALS", 5)
@@ -126,7 +130,7 @@ def test_from_photos_to_a_file(tmp_path, monkeypatch, capsys):
     assert "60 photos of 30 classes" in text and f"{output}: background words for" in text
     assert "<svg" in (tmp_path / "x.svg").read_text()
     first = json.loads(output.read_text())
-    monkeypatch.setattr(aside, "embed_all", None)  # the second time the cache is used
+    monkeypatch.setattr(held_out, "embed_all", None)  # the second time the cache is used
     assert background.main(arguments) == 0
     assert json.loads(output.read_text()) == first
 

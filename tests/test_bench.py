@@ -9,7 +9,8 @@ import sys
 import pytest
 from nets import Builder
 
-from tinyvlm import bench, cost, cycles, samples, tvlm
+from tinyvlm.net import cost, samples, tvlm
+from tinyvlm.virtual import count, cycles
 
 BENCH = [sys.executable, "-m", "tinyvlm.bench"]
 
@@ -88,7 +89,7 @@ def test_cost_model(firmware):
     nets = {f"n{seed}": samples.varied(seed, 64) for seed in range(100, 104)}
     nets |= {f"n{seed}": samples.varied(seed) for seed in range(104, 106)}
     encoders = {name: tvlm.to_bytes(graph) for name, graph in nets.items()}
-    for result in bench.run(encoders, with_cycles=False)["models"]:
+    for result in count.run(encoders, with_cycles=False)["models"]:
         encoder = tvlm.load(encoders[result["name"]])
         measured = result["backends"]["dsp"]["sum"]
         predicted = cost.instructions(encoder.graph, encoder.plan)

@@ -10,9 +10,9 @@ import time
 
 import pytest
 
-from tinyvlm.board import Board, BoardError
+from tinyvlm.virtual.board import Board, VirtualBoardError
 
-COMMAND = [sys.executable, "-m", "tinyvlm.board"]
+COMMAND = [sys.executable, "-m", "tinyvlm.virtual.board"]
 
 
 def test_exec_prints(board):
@@ -274,5 +274,5 @@ def test_what_is_missing_is_one_sentence(firmware, tmp_path, arguments, sentence
 
 def test_qemu_missing(firmware, monkeypatch, tmp_path):
     monkeypatch.setenv("PATH", str(tmp_path))
-    with pytest.raises(BoardError, match="run `make setup`"):
+    with pytest.raises(VirtualBoardError, match="run `make setup`"):
         Board(firmware)

@@ -12,8 +12,8 @@ import numpy as np
 import pytest
 from nets import Builder, base_like, random_graph
 
-from tinyvlm import tvlm
-from tinyvlm.plan import plan
+from tinyvlm.net import tvlm
+from tinyvlm.net.plan import plan
 
 FRAMES = [(31, 17, 0), (20, 33, 1), (9, 9, 2), (40, 30, 3), (12, 50, 4), (22, 21, 5)]
 PIXEL = (1, 2, 2, 3, 3, 2)

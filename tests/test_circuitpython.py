@@ -10,9 +10,10 @@ import numpy as np
 import pytest
 
 import tinyvlm
-from tinyvlm import pack, tflite, tvlm
-from tinyvlm.photos import photos
-from tinyvlm.text import DATA
+from tinyvlm import pack
+from tinyvlm.net import tflite, tvlm
+from tinyvlm.shipped import DATA
+from tinyvlm.virtual.photos import photos
 
 STOCK = Path(__file__).with_name("stock.py")
 WORDS = ["cat", "rocket", "coffee", "dog"]

@@ -8,9 +8,9 @@ import sys
 import numpy as np
 import pytest
 
-from tinyvlm import text
-from tinyvlm.clip import OpenClipText, create_model
-from tinyvlm.text import TextSpace
+from tinyvlm.words.clip import OpenClipText, create_model
+from tinyvlm.words.encoders import create_text_encoder
+from tinyvlm.words.space import TextMap, save_space
 
 torch = pytest.importorskip("torch", reason="torch is not installed (extra `train`)")
 
@@ -43,9 +43,7 @@ def encoder(open_clip):
     torch.manual_seed(0)
     model = open_clip.CLIP(**TINY).eval()
     rng = np.random.default_rng(0)
-    space = TextSpace(
-        "tiny", rng.normal(size=32).astype("f"), rng.normal(size=(32, 8)).astype("f")
-    )
+    space = TextMap("tiny", rng.normal(size=32).astype("f"), rng.normal(size=(32, 8)).astype("f"))
     return OpenClipText(model, open_clip.SimpleTokenizer(), space, "open_clip:tiny/random")
 
 
@@ -72,7 +70,7 @@ def test_encode_projects_and_normalises(encoder):
 
 
 def test_a_text_tower_of_another_size_is_refused(encoder):
-    other = TextSpace("512", np.zeros(512, "f"), np.zeros((512, 8), "f"))
+    other = TextMap("512", np.zeros(512, "f"), np.zeros((512, 8), "f"))
     wrong = OpenClipText(encoder.model, encoder.tokenizer, other, encoder.name)
     with pytest.raises(ValueError, match="makes 32-dimensional vectors"):
         wrong.encode("cat")
@@ -81,12 +79,12 @@ def test_a_text_tower_of_another_size_is_refused(encoder):
 def test_the_map_beside_an_encoder_is_taken(encoder, monkeypatch, tmp_path):
     """As `tinyvlm-train export` leaves it for an encoder that learned from another CLIP."""
     own = encoder.text_space
-    space = TextSpace("clip-vit-l-14-openai/0", own.centre, own.projection)
+    space = TextMap("clip-vit-l-14-openai/0", own.centre, own.projection)
     made = []
     monkeypatch.setattr(OpenClipText, "create", lambda *a: made.append(a))
-    text.create_text_encoder("open_clip:ViT-L-14/openai", tmp_path / "mine.tvlm")
-    text.save_space(space, tmp_path / "mine.space.npz")
-    text.create_text_encoder("open_clip:ViT-L-14/openai", tmp_path / "mine.tvlm")
+    create_text_encoder("open_clip:ViT-L-14/openai", tmp_path / "mine.tvlm")
+    save_space(space, tmp_path / "mine.space.npz")
+    create_text_encoder("open_clip:ViT-L-14/openai", tmp_path / "mine.tvlm")
     assert made[0] == ("ViT-L-14", "openai", None)
     found = made[1][2]
     assert found.name == space.name
@@ -94,7 +92,7 @@ def test_the_map_beside_an_encoder_is_taken(encoder, monkeypatch, tmp_path):
     assert np.array_equal(found.projection, space.projection.astype(np.float16))
     (tmp_path / "mine.space.npz").write_bytes(b"PK")
     with pytest.raises(ValueError, match="mine.space.npz: not the map of a text space"):
-        text.create_text_encoder("open_clip:ViT-L-14/openai", tmp_path / "mine.tvlm")
+        create_text_encoder("open_clip:ViT-L-14/openai", tmp_path / "mine.tvlm")
 
 
 def test_weights_may_be_a_file(open_clip, monkeypatch, tmp_path):
@@ -104,7 +102,7 @@ def test_weights_may_be_a_file(open_clip, monkeypatch, tmp_path):
     model, asked = open_clip.CLIP(**TINY), []
     monkeypatch.setattr(open_clip, "create_model", lambda *a, **k: asked.append(k) or model)
     monkeypatch.setattr(open_clip, "get_tokenizer", lambda name: None)
-    space = TextSpace("clip-vit-b-32-mine.pt/0", np.zeros(32, "f"), np.zeros((32, 8), "f"))
+    space = TextMap("clip-vit-b-32-mine.pt/0", np.zeros(32, "f"), np.zeros((32, 8), "f"))
     made = OpenClipText.create("ViT-B-32", str(weights), space)
     assert made.text_space is space and asked[0]["pretrained"] == str(weights)
 

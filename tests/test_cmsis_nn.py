@@ -13,8 +13,8 @@ import pytest
 from nets import Builder, base_like, random_graph
 from test_board_engine import FRAMES, romfs
 
-from tinyvlm import tvlm
-from tinyvlm.plan import plan
+from tinyvlm.net import tvlm
+from tinyvlm.net.plan import plan
 
 TOP = Path(__file__).resolve().parents[1]
 BACKENDS = ["dsp", "portable", "cmsis-nn"]

@@ -6,8 +6,8 @@ from pathlib import Path
 
 from PIL import Image
 
-from tinyvlm.demo import parse
-from tinyvlm.photos import photos
+from tinyvlm.virtual.demo import parse
+from tinyvlm.virtual.photos import photos
 
 TOP = Path(__file__).resolve().parents[1]
 

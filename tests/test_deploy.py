@@ -16,8 +16,10 @@ import pytest
 from deploying import FINGERPRINT, make_vocab, run, small_encoder
 from mpremote.transport_serial import SerialTransport
 
-from tinyvlm import deploy, deployment, onboard, transports, tvlm
-from tinyvlm.text import DEFAULT_MODEL
+from tinyvlm import deploy
+from tinyvlm.boards import deployment, target, transports
+from tinyvlm.net import tvlm
+from tinyvlm.shipped import DEFAULT_MODEL
 
 TOP = Path(__file__).resolve().parents[1]
 
@@ -100,8 +102,8 @@ def test_examples_and_main_run(board, pets, tmp_path):
 
 def test_package_goes_to_lib_when_the_firmware_lacks_it(board, pets, monkeypatch):
     # This firmware has it: make deploy blind for that, and the board's import, too.
-    hidden = onboard._PROBE.replace("d['frozen']=tinyvlm.__version__", "pass")
-    monkeypatch.setattr(onboard, "_PROBE", hidden)
+    hidden = target._PROBE.replace("d['frozen']=tinyvlm.__version__", "pass")
+    monkeypatch.setattr(target, "_PROBE", hidden)
     board.exec(
         "with open('boot.py', 'w') as f: f.write('import sys; sys.path.remove(\".frozen\")')"
     )
@@ -153,8 +155,8 @@ def test_a_vocabulary_left_behind_by_a_new_encoder_is_named(board, tmp_path, pet
 
 
 def test_encoder_without_romfs_is_a_file(board, tmp_path, monkeypatch):
-    hidden = onboard._PROBE.replace("vfs.rom_ioctl(1)>0", "False")
-    monkeypatch.setattr(onboard, "_PROBE", hidden)
+    hidden = target._PROBE.replace("vfs.rom_ioctl(1)>0", "False")
+    monkeypatch.setattr(target, "_PROBE", hidden)
     small = small_encoder(tmp_path)
     status, out, _ = run("--encoder", small, "--port", board.port)
     assert status == 0 and "no ROMFS" in out and "in RAM" in out and "self-test passed" in out
@@ -198,10 +200,10 @@ def test_damage_on_the_way_is_found(board, pets, monkeypatch, backend):
 
 
 def test_crc32_where_the_board_has_no_sha256(board, pets, monkeypatch):
-    monkeypatch.setattr(onboard, "_SUMS", onboard._SUMS.replace("import hashlib", "import none_"))
+    monkeypatch.setattr(target, "_SUMS", target._SUMS.replace("import hashlib", "import none_"))
     sums = []
-    real = onboard._sum
-    monkeypatch.setattr(onboard, "_sum", lambda d, kind: sums.append(kind) or real(d, kind))
+    real = target._sum
+    monkeypatch.setattr(target, "_sum", lambda d, kind: sums.append(kind) or real(d, kind))
     assert run(pets, "--port", board.port)[0] == 0
     assert "unchanged" in run(pets, "--port", board.port)[1]
     assert set(sums) == {"crc32"}
@@ -312,7 +314,7 @@ def test_port_in_use(board):
 
 
 def test_auto_finds_the_only_board(board, pets, monkeypatch):
-    from tinyvlm import ports
+    from tinyvlm.boards import ports
 
     monkeypatch.setattr(ports, "serial_ports", lambda: [ports.Port("/dev/ttyS0")])
     monkeypatch.setattr(ports, "_mounts", lambda: [])

@@ -7,7 +7,7 @@ import os
 import pytest
 from deploying import make_vocab, run, small_encoder
 
-from tinyvlm import deployment, ports
+from tinyvlm.boards import deployment, ports
 
 BOOT_OUT = """\
 Adafruit CircuitPython 9.2.1 on 2024-11-20; Adafruit Feather ESP32-S3 with ESP32S3

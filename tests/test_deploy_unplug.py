@@ -12,7 +12,7 @@ from conftest import TOP, BoardUnderTest
 from deploying import make_vocab, run
 from mpremote.transport_serial import SerialTransport
 
-from tinyvlm.text import DEFAULT_MODEL
+from tinyvlm.shipped import DEFAULT_MODEL
 
 OLD, NEW = ["cat", "dog"], [f"thing {n}" for n in range(60)]  # NEW: 5 KB, several pieces
 

@@ -10,9 +10,9 @@ from pathlib import Path
 import pytest
 
 import tinyvlm
-from tinyvlm.demo import parse
-from tinyvlm.photos import photos, save_ppm
-from tinyvlm.text import DATA
+from tinyvlm.shipped import DATA
+from tinyvlm.virtual.demo import parse
+from tinyvlm.virtual.photos import photos, save_ppm
 
 TOP = Path(__file__).resolve().parents[1]
 DETECT = TOP / "device" / "examples" / "detect.py"

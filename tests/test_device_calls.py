@@ -17,8 +17,10 @@ import numpy as np
 import pytest
 from conftest import BoardUnderTest
 
-from tinyvlm import text, tvlm, tvp
-from tinyvlm.photos import photos, save_ppm
+from tinyvlm.net import tvlm
+from tinyvlm.shipped import DEFAULT_MODEL
+from tinyvlm.virtual.photos import photos, save_ppm
+from tinyvlm.words import tvp
 
 LABELS = ["cat", "dog", "rocket", "motorcycle", "coffee cup", "flower"]
 PRELUDE = """
@@ -53,7 +55,7 @@ class PC:
 
 
 def random_vocab(labels, dim=64, background=0, seed=1, **more):
-    encoder = tvlm.load(text.DEFAULT_MODEL)
+    encoder = tvlm.load(DEFAULT_MODEL)
     rng = np.random.default_rng(seed)
     vectors = rng.integers(-127, 128, (len(labels) + background, dim), np.int8)
     return tvp.Prototypes(
@@ -71,7 +73,7 @@ def rom(tmp_path_factory):
     """A folder with the encoder, photos and vocabularies, and its ROMFS image."""
     folder = tmp_path_factory.mktemp("calls") / "rom"
     (folder / "photos").mkdir(parents=True)
-    (folder / "base.tvlm").write_bytes(text.DEFAULT_MODEL.read_bytes())
+    (folder / "base.tvlm").write_bytes(DEFAULT_MODEL.read_bytes())
     for photo in photos():
         save_ppm(photo, folder / "photos" / f"{photo.name}.ppm")
     words = folder.parent / "words.txt"

@@ -13,9 +13,9 @@ import pytest
 from nets import Builder
 from test_board_engine import romfs
 
-from tinyvlm import tvlm
-from tinyvlm.plan import plan
-from tinyvlm.schedule import Schedule
+from tinyvlm.net import tvlm
+from tinyvlm.net.plan import plan
+from tinyvlm.net.schedule import Schedule
 
 COMPARE = """
 import _tinyvlm, gc

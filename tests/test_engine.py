@@ -11,9 +11,9 @@ import numpy as np
 import pytest
 from nets import Builder, base_like, max78000_like, random_graph, random_image
 
-from tinyvlm import intake, reference, tvlm
-from tinyvlm.graph import AvgPool, Conv, Graph, Quant
-from tinyvlm.plan import plan
+from tinyvlm.net import intake, reference, tvlm
+from tinyvlm.net.graph import AvgPool, Conv, Graph, Quant
+from tinyvlm.net.plan import plan
 
 FORMATS = ["GRAY8", "RGB565_LE", "RGB565_BE", "RGB888", "BGR888", "YUYV"]
 BUDGETS = {"whole": 1 << 30, "default": 96 * 1024, "streamed": 1}
@@ -262,7 +262,7 @@ def test_bad_files(small):
 
 def test_selftest_says_what_differs(small):
     data = small[1]
-    at = data.index(struct.pack("<I", tvlm.TEST_SEED)) + 4
+    at = data.index(struct.pack("<I", reference.TEST_SEED)) + 4
     engine = _tinyvlm.Encoder(repaired(data, **{f"_{at + 2}": data[at + 2] ^ 1}))
     with pytest.raises(RuntimeError, match="1 of 6 numbers, the first is number 2, -?[0-9]+ inst"):
         engine.selftest()

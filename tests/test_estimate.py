@@ -8,7 +8,8 @@ import pytest
 
 pytest.importorskip("scipy", reason="scipy is not installed (extra `lexicon`)")
 
-from tinyvlm.train import estimate, text, wordnet, words  # noqa: E402
+from tinyvlm.train import text  # noqa: E402
+from tinyvlm.train.lexicon import estimate, measure, wordnet, words  # noqa: E402
 
 # offset, kind, words, pointers (hypernyms @, instance @i, usage ;u), gloss: see wndb(5)
 NOUNS = """\
@@ -102,7 +103,7 @@ def letters_of(name):
 
 
 def test_interval():
-    low, high = estimate.interval(356, 400)
+    low, high = measure.interval(356, 400)
     assert (round(low, 1), round(high, 1)) == (85.6, 91.7)
 
 

@@ -15,11 +15,12 @@ from PIL import Image
 from tars import write
 
 from tinyvlm import eval as evaluation
-from tinyvlm import intake, labelled, reference, tvlm
 from tinyvlm.device import Encoder, Frame
-from tinyvlm.photos import photos
-from tinyvlm.samples import Builder
-from tinyvlm.text import create_text_encoder
+from tinyvlm.measure import labelled
+from tinyvlm.net import intake, reference, tvlm
+from tinyvlm.net.samples import Builder
+from tinyvlm.virtual.photos import photos
+from tinyvlm.words.encoders import create_text_encoder
 
 CLASSES = ("cat", "cup", "dog", "rocket")  # sorted, as the command numbers them
 DIMS = (16, 32, 48)

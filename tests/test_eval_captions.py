@@ -7,8 +7,9 @@ import numpy as np
 import pytest
 from test_eval_sets import model, run, shard  # noqa: F401
 
-from tinyvlm import caption_vectors, metrics
-from tinyvlm.text import create_text_encoder
+from tinyvlm.measure import metrics
+from tinyvlm.train.lexicon import caption_vectors
+from tinyvlm.words.encoders import create_text_encoder
 
 CAPTIONS = [["A dog on grass", "A brown dog"], ["A red car"], ["A cat", "A cat on a chair"]]
 

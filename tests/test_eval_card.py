@@ -9,9 +9,11 @@ import numpy as np
 import pytest
 
 from tinyvlm import eval as evaluation
-from tinyvlm import eval_card, eval_table, plot_memory, truncation, tvlm
-from tinyvlm.eval_encoders import facts
-from tinyvlm.text import DATA, TextSpace
+from tinyvlm.measure import eval_card, eval_table, plot_memory, truncation
+from tinyvlm.measure.eval_encoders import facts
+from tinyvlm.net import tvlm
+from tinyvlm.shipped import DATA
+from tinyvlm.words.space import TextMap
 
 TOP = Path(__file__).resolve().parents[1]
 RESULTS = TOP / "docs" / "runs" / "evaluation.json"
@@ -122,7 +124,7 @@ def write_vectors(folder, dims=24):
         source=["a", "a", "a", truncation.APART],
     )
     turn = np.eye(dims)[:, ::-1].astype(np.float32)
-    return TextSpace("s", np.zeros(dims, np.float32), turn)
+    return TextMap("s", np.zeros(dims, np.float32), turn)
 
 
 def test_cut_and_mapped_vectors(tmp_path):
@@ -132,7 +134,7 @@ def test_cut_and_mapped_vectors(tmp_path):
     assert (found["chance"], found["dims"]) == (33.33, [16, 24])
     assert found["cut"] == [33.33, 100]  # 16 numbers know nothing: the first class is said
     assert found["mapped"] == [100, 100]
-    other = TextSpace("t", np.zeros(8, np.float32), np.eye(8, dtype=np.float32))
+    other = TextMap("t", np.zeros(8, np.float32), np.eye(8, dtype=np.float32))
     found = truncation.measure(tmp_path / "images.npz", tmp_path / "names.npz", other)
     assert "mapped" not in found  # of another CLIP
 

@@ -4,7 +4,7 @@
 import numpy as np
 import pytest
 
-from tinyvlm import metrics, pointing
+from tinyvlm.measure import metrics, pointing
 
 
 def test_cosines_are_of_the_prefix():

@@ -11,9 +11,11 @@ from PIL import Image
 from tars import write
 
 from tinyvlm import eval as evaluation
-from tinyvlm import overlap, published, tvlm
-from tinyvlm.samples import Builder
-from tinyvlm.text import DATA, create_text_encoder
+from tinyvlm.measure import overlap, published
+from tinyvlm.net import tvlm
+from tinyvlm.net.samples import Builder
+from tinyvlm.shipped import DATA
+from tinyvlm.words.encoders import create_text_encoder
 
 SHARED = Path(__file__).resolve().parents[2] / "shared" / "data"
 needs_shared = pytest.mark.skipif(not SHARED.is_dir(), reason="no ../shared/data here")
@@ -217,7 +219,7 @@ def test_published_figures(name, classes, figure):
 @needs_shared
 def test_the_evaluation_data():
     """What is in ../shared/data/eval, without decoding a photo."""
-    from tinyvlm import eval_sets, labelled
+    from tinyvlm.measure import eval_sets, labelled
 
     found = labelled.sets([str(SHARED / "eval")])
     every = {name: eval_sets.index(name, paths) for name, paths in found.items()}

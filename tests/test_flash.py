@@ -15,7 +15,8 @@ import pytest
 from conftest import TOP
 from deploying import call
 
-from tinyvlm import flash, flashers, ports
+from tinyvlm import flash
+from tinyvlm.boards import flashers, ports
 
 H743 = '"@Internal Flash   /0x08000000/16*128Kg"'
 F407 = '"@Internal Flash  /0x08000000/04*016Kg,01*064Kg,07*128Kg"'
@@ -313,7 +314,7 @@ def test_daplink_reports_a_failure(file, daplink, monkeypatch):
 
 
 def test_daplink_that_does_not_come_back(file, daplink, tmp_path, capsys):
-    from tinyvlm.images import read_image
+    from tinyvlm.boards.firmware import read_image
 
     drive = daplink()
     image = read_image(file("firmware.bin", MAX78000))

@@ -14,7 +14,8 @@ pytest.importorskip("esptool", reason="pip install 'tinyvlm[boards]'")
 from esprom import FLASH_BEGIN, RomLoader, firmware  # noqa: E402
 from esptool.targets import CHIP_DEFS  # noqa: E402
 
-from tinyvlm import flash, ports  # noqa: E402
+from tinyvlm import flash  # noqa: E402
+from tinyvlm.boards import ports  # noqa: E402
 
 TOP = Path(__file__).resolve().parents[1]
 CHIPS = ["esp32", "esp32s2", "esp32s3", "esp32c3", "esp32c6", "esp32p4"]

@@ -10,7 +10,7 @@ import ast
 import pytest
 from test_device_calls import PC, both, close, machines, random_vocab, rom  # noqa: F401
 
-from tinyvlm import tvp
+from tinyvlm.words import tvp
 
 PREPARE = """
 import gc

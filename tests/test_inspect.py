@@ -4,8 +4,10 @@
 import nets
 import numpy as np
 
-from tinyvlm import cost, inspect, tvlm, tvp
+from tinyvlm import inspect
 from tinyvlm.device import about
+from tinyvlm.net import cost, tvlm
+from tinyvlm.words import tvp
 
 
 def test_encoder(tmp_path, capsys):

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from tinyvlm import intake
+from tinyvlm.net import intake
 
 
 def picture(width: int, height: int, seed: int = 0) -> np.ndarray:

@@ -4,9 +4,10 @@
 import numpy as np
 import pytest
 
-from tinyvlm import lexicon
-from tinyvlm.lexicon import KINDS, Lexicon, normalise, singulars
-from tinyvlm.text import DATA, UnknownPhrase
+from tinyvlm.shipped import DATA
+from tinyvlm.words import lexicon
+from tinyvlm.words.lexicon import KINDS, Lexicon, canonical, singulars
+from tinyvlm.words.space import UnknownPhrase
 
 TYPED = """
 dog, puppy, kitten, guinea pig, goldfish, hamster, budgie, tortoise, gecko, leash, fish tank,
@@ -44,7 +45,7 @@ def test_what_people_type_is_there(shipped):
 
 
 def test_names_are_in_the_form_in_which_they_are_compared(shipped):
-    assert [name for name in shipped.index if normalise(name) != name] == []
+    assert [name for name in shipped.index if canonical(name) != name] == []
 
 
 @pytest.mark.parametrize(

@@ -4,10 +4,11 @@
 import numpy as np
 import pytest
 
-from tinyvlm import lint
-from tinyvlm.lexicon import Lexicon
-from tinyvlm.text import DATA, normalize
-from tinyvlm.vocabulary import Entry
+from tinyvlm.shipped import DATA
+from tinyvlm.words import lint
+from tinyvlm.words.lexicon import Lexicon
+from tinyvlm.words.space import normalize
+from tinyvlm.words.vocabulary import Entry
 
 
 @pytest.fixture(scope="module")

@@ -4,13 +4,16 @@
 import io
 import json
 
+import fewshot
 import numpy as np
 import pytest
 from PIL import Image
 from tars import write
 
-from tinyvlm import fewshot, localize
-from tinyvlm.photos import photos
+from tinyvlm.measure import localize
+from tinyvlm.measure.fewshot import PHOTOS, accuracy
+from tinyvlm.virtual.photos import photos
+from tinyvlm.words.space import normalize
 
 
 def shard(path, samples):
@@ -64,10 +67,10 @@ def test_photos_on_grey_are_pointed_at(tmp_path, capsys):
 
 def test_clusters_are_learnt_from_one_photo():
     rng = np.random.default_rng(0)
-    middles = fewshot.unit(rng.normal(size=(4, 16)))
-    label = np.repeat(np.arange(4), fewshot.PHOTOS)
-    near = fewshot.unit(middles[label] + 0.01 * rng.normal(size=(len(label), 16)))
-    shown, mixed = fewshot.accuracy(near, label, middles, 1, (1.0, 0.01), seed=1)
+    middles = normalize(rng.normal(size=(4, 16)))
+    label = np.repeat(np.arange(4), PHOTOS)
+    near = normalize(middles[label] + 0.01 * rng.normal(size=(len(label), 16)))
+    shown, mixed = accuracy(near, label, middles, 1, (1.0, 0.01), seed=1)
     assert shown == 1 and mixed[0] == 1
     assert mixed[1] < 0.9  # nothing shown can win with such a gain
 

@@ -19,13 +19,15 @@ from conftest import LIMIT, BoardUnderTest
 from nets import Builder
 from test_board_engine import pixels, romfs
 
-from tinyvlm import export, pack, tvlm, tvp
-from tinyvlm.board import BoardError
+from tinyvlm import export, pack
 from tinyvlm.device import Encoder, Frame, Vocab
 from tinyvlm.max78000 import virtual
 from tinyvlm.max78000.virtual import VirtualMax78000, find_qemu
-from tinyvlm.photos import photos
-from tinyvlm.text import DATA
+from tinyvlm.net import tvlm
+from tinyvlm.shipped import DATA
+from tinyvlm.virtual.board import VirtualBoardError
+from tinyvlm.virtual.photos import photos
+from tinyvlm.words import tvp
 
 TOP = Path(__file__).resolve().parents[1]
 JAM_DONE, JAM_POWER, JAM_STUCK = 1, 2, 8
@@ -126,7 +128,7 @@ def start(request, tmp_path_factory, data, damaged, words):
     if request.param == "qemu":
         try:
             find_qemu()
-        except BoardError as error:
+        except VirtualBoardError as error:
             pytest.skip(str(error))
         make("max78000")
         return lambda romfs=image: Fthr(romfs=romfs)

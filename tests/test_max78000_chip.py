@@ -3,8 +3,8 @@
 
 import pytest
 
-from tinyvlm import reference, samples, tvlm
 from tinyvlm.max78000 import chip, mapper
+from tinyvlm.net import reference, samples, tvlm
 
 
 @pytest.fixture(scope="module")

@@ -12,8 +12,8 @@ import pytest
 from _tinyvlm_max78000 import JAM_DONE, JAM_LATE, JAM_POWER, JAM_STUCK, Device, Simulator
 from max78000_nets import golden, network, random_graph, some_rescale
 
-from tinyvlm import reference, samples, tvlm
 from tinyvlm.max78000 import mapper, plan, weights
+from tinyvlm.net import reference, samples, tvlm
 
 ROOT = Path(__file__).resolve().parents[1]
 

@@ -6,9 +6,10 @@ import numpy as np
 import pytest
 from nets import Builder
 
-from tinyvlm import export, samples, tvlm
+from tinyvlm import export
 from tinyvlm.max78000.chip import Chip
-from tinyvlm.reference import embed
+from tinyvlm.net import samples, tvlm
+from tinyvlm.net.reference import embed
 
 
 def sections(data):

@@ -10,10 +10,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from max78000_nets import random_graph
 
-from tinyvlm import reference, samples, tvlm
-from tinyvlm.graph import Add, AvgPool, Quant
 from tinyvlm.max78000 import cycles, mapper
-from tinyvlm.samples import IMAGE_QUANT, Builder
+from tinyvlm.net import reference, samples, tvlm
+from tinyvlm.net.graph import Add, AvgPool, Quant
+from tinyvlm.net.samples import IMAGE_QUANT, Builder
 
 
 def differences(graph, image):

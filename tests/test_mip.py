@@ -11,7 +11,7 @@ import pytest
 from test_board_engine import romfs
 from test_natmod import TOP, build, micropython  # noqa: F401 - fixtures
 
-from tinyvlm.text import DATA
+from tinyvlm.shipped import DATA
 
 DEVICE = TOP / "device"
 

@@ -8,8 +8,8 @@ from pathlib import Path
 import pytest
 from nets import Builder, random_graph
 
-from tinyvlm import tvlm
-from tinyvlm.plan import plan
+from tinyvlm.net import tvlm
+from tinyvlm.net.plan import plan
 
 ROOT = Path(__file__).resolve().parents[1]
 FLAGS = (

@@ -17,8 +17,8 @@ import pytest
 from nets import Builder, random_graph
 from test_board_engine import romfs
 
-from tinyvlm import tvlm
-from tinyvlm.text import DATA
+from tinyvlm.net import tvlm
+from tinyvlm.shipped import DATA
 
 TOP = Path(__file__).resolve().parents[1]
 BOARD_ARCHS = ("armv7emsp", "armv7emdp", "armv6m")

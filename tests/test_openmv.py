@@ -8,11 +8,12 @@ import numpy as np
 import openmv
 import pytest
 
-from tinyvlm import device, reference, tflite, tvlm
-from tinyvlm.device.frame import as_frame
-from tinyvlm.device.openmv import Engine, frame_of
-from tinyvlm.photos import photos
-from tinyvlm.text import DATA
+from tinyvlm import device
+from tinyvlm.device.frame import as_frame, frame_of
+from tinyvlm.device.openmv import Engine
+from tinyvlm.net import reference, tflite, tvlm
+from tinyvlm.shipped import DATA
+from tinyvlm.virtual.photos import photos
 
 pytest.importorskip("ai_edge_litert.interpreter")
 
@@ -169,6 +170,6 @@ def test_without_a_dense_map(tmp_path):
             engine.embed_map(bytes(96 * 96), 96, 96, 0, 0, bytearray(256), bytearray(9))
         with pytest.raises(RuntimeError, match="no profile"):
             engine.profile()
-    image = (tvlm.test_image(96).astype(np.int16) - 128).astype(np.int8)
+    image = reference.known_image((96, 96, 3))
     answer = json.loads(tflite.footer(graph)[:-8])["test"]["embedding"]
     assert bytes.fromhex(answer) == reference.embed(graph, image).tobytes()

@@ -8,8 +8,11 @@ from pathlib import Path
 
 import pytest
 
-from tinyvlm import Vocab, background, tvlm, tvp
-from tinyvlm.text import DEFAULT_MODEL, create_text_encoder, model_path
+from tinyvlm import Vocab
+from tinyvlm.net import tvlm
+from tinyvlm.shipped import DEFAULT_MODEL, model_path
+from tinyvlm.words import background, tvp
+from tinyvlm.words.encoders import create_text_encoder
 
 TOP = Path(__file__).resolve().parents[1]
 

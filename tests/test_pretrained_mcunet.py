@@ -18,7 +18,7 @@ import torch.nn.functional as F  # noqa: E402
 from ai_edge_litert.interpreter import Interpreter  # noqa: E402
 from PIL import Image  # noqa: E402
 
-from tinyvlm import tflite  # noqa: E402
+from tinyvlm.net import tflite  # noqa: E402
 from tinyvlm.train import pretrained_chain, pretrained_mcunet  # noqa: E402
 from tinyvlm.train.student import Student, to_input  # noqa: E402
 

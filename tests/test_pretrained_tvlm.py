@@ -13,8 +13,8 @@ import _tinyvlm  # noqa: E402
 import nets  # noqa: E402
 from PIL import Image  # noqa: E402
 
-from tinyvlm import tvlm  # noqa: E402
-from tinyvlm.text import DATA  # noqa: E402
+from tinyvlm.net import tvlm  # noqa: E402
+from tinyvlm.shipped import DATA  # noqa: E402
 from tinyvlm.train import pretrained_tvlm  # noqa: E402
 from tinyvlm.train.config import read  # noqa: E402
 from tinyvlm.train.student import Student, to_input  # noqa: E402

@@ -9,11 +9,11 @@ import numpy as np
 import pytest
 from nets import Builder, max78000_like, random_graph, random_image
 
-from tinyvlm import intake, reference, tvlm
 from tinyvlm.device import pure
 from tinyvlm.device.lanes import BIAS, Lanes
 from tinyvlm.device.pure_intake import Intake
-from tinyvlm.text import DATA
+from tinyvlm.net import intake, reference, tvlm
+from tinyvlm.shipped import DATA
 
 
 def differences(graph, seed=0):
@@ -195,7 +195,7 @@ def test_bad_frames_are_refused_in_the_words_of_the_c_engine(arguments):
 
 def test_selftest_says_what_differs():
     data = tvlm.to_bytes(random_graph(3, size=8, dim=6))
-    at = data.index(struct.pack("<I", tvlm.TEST_SEED)) + 4
+    at = data.index(struct.pack("<I", reference.TEST_SEED)) + 4
     bad = repaired(data, {at + 2: data[at + 2] ^ 1})
     with pytest.raises(RuntimeError, match="1 of 6 numbers, the first is number 2, -?[0-9]+ inst"):
         pure.Encoder(bad).selftest()

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 from nets import Builder, random_graph
 
-from tinyvlm import tvlm
+from tinyvlm.net import tvlm
 
 SMALL = 18  # a random net with every operation whose kernels fit the heap
 HIDE = "import sys; sys.modules['_tinyvlm'] = None; import tinyvlm, virt, gc\n"

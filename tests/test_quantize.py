@@ -15,12 +15,12 @@ import _tinyvlm  # noqa: E402
 from PIL import Image  # noqa: E402
 from tars import write  # noqa: E402
 
-from tinyvlm import reference, samples, tvlm  # noqa: E402
-from tinyvlm.graph import Conv, Quant  # noqa: E402
-from tinyvlm.text import load_space  # noqa: E402
+from tinyvlm.net import reference, samples, tvlm  # noqa: E402
+from tinyvlm.net.graph import Conv, Quant  # noqa: E402
 from tinyvlm.train import checkpoint, export, integer, labels, main, place, quantize  # noqa: E402
 from tinyvlm.train.config import DIMS, read  # noqa: E402
 from tinyvlm.train.student import Student, to_input  # noqa: E402
+from tinyvlm.words.space import load_space  # noqa: E402
 
 
 def by_the_engine(graph, images):

@@ -31,7 +31,7 @@ from readme import (
     shown_after,
 )
 
-from tinyvlm.photos import photos
+from tinyvlm.virtual.photos import photos
 
 PROMPT = ">>> "
 ROMFS = "build/demo/rom.romfs"
@@ -123,11 +123,14 @@ def typed_at_the_prompt(port, commands):
 
 def test_the_prompt(packed, folder, demo):
     """By README's commands: a board with the demo's photos, the words copied, the calls typed."""
-    [start] = [c for commands, _ in BLOCKS for c in commands if "tinyvlm.board" in c]
+    [start] = [c for commands, _ in BLOCKS for c in commands if "tinyvlm-board" in c]
     words = start.split(" #")[0].split()
-    assert words[0] == ".venv/bin/python" and ROMFS in words
+    assert words[0] == ".venv/bin/tinyvlm-board" and ROMFS in words
     with subprocess.Popen(
-        [sys.executable, *words[1:]], cwd=folder, stdout=subprocess.PIPE, text=True
+        [Path(sys.executable).with_name("tinyvlm-board"), *words[1:]],
+        cwd=folder,
+        stdout=subprocess.PIPE,
+        text=True,
     ) as board:
         try:
             connect = board.stdout.readline().strip()

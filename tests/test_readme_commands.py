@@ -17,8 +17,9 @@ from readme import BLOCKS, FENCES, TEXT, TOP, make, shell
 from stm32 import BOARDS
 
 import tinyvlm
-from tinyvlm import export, pack, tvp
+from tinyvlm import export, pack
 from tinyvlm.train import config
+from tinyvlm.words import tvp
 
 HERE = Path(__file__)
 
@@ -62,7 +63,7 @@ CLAIMED = {
     "tinyvlm-deploy --engine": "test_deploy_engine.py::test_the_engine_is_copied_and_runs",
     "--port": "test_readme.py::test_deploy_prints_what_is_shown",
     "mpremote cp pets.tvp :": "test_readme.py::test_a_new_vocabulary_is_copied",
-    ".venv/bin/python -m tinyvlm.board --romfs build/demo/rom.romfs": PROMPT,
+    ".venv/bin/tinyvlm-board --romfs build/demo/rom.romfs": PROMPT,
     "mpremote connect PORT cp build/demo/things.tvp pets.tvp :": PROMPT,
     "mpremote connect PORT": PROMPT,
     "host/tinyvlm-try --vocab build/demo/things.tvp photos/": (

@@ -12,9 +12,11 @@ import sys
 import pytest
 from readme import TEXT, TOP, check_piece, check_row
 
-from tinyvlm import bench, eval_table, tvlm
 from tinyvlm.max78000 import cycles, mapper
-from tinyvlm.text import DATA, DEFAULT_MODEL
+from tinyvlm.measure import eval_table
+from tinyvlm.net import tvlm
+from tinyvlm.shipped import DATA, DEFAULT_MODEL
+from tinyvlm.virtual.count import FRAMES
 
 DIMS = ("16", "64", "256")  # columns that README shows
 
@@ -34,7 +36,7 @@ def test_bench(firmware):
     assert done.returncode == 0, done.stderr
     report = json.loads(done.stdout)
     [model] = report["models"]
-    camera = bench.FRAMES[0][0]
+    camera = FRAMES[0][0]
     cost = model["backends"]["dsp"]["frames"][camera]
     count = cost["frame"]
     measured = f"{count / 1e6:.1f} M instructions, {count / model['macs']:.2f} a MAC, measured"

@@ -9,8 +9,8 @@ import nets
 import numpy as np
 import pytest
 
-from tinyvlm import reference
-from tinyvlm.graph import same_padding
+from tinyvlm.net import reference
+from tinyvlm.net.graph import same_padding
 
 
 def high_mul(a: int, b: int) -> int:

@@ -10,8 +10,9 @@ import subprocess
 import numpy as np
 import pytest
 
-from tinyvlm import lint, pack, report, tvp
-from tinyvlm.text import normalize
+from tinyvlm import pack
+from tinyvlm.words import lint, report, tvp
+from tinyvlm.words.space import normalize
 
 LABELS = ["cat", "kitten <small>", "bird & bee", "eagle", "school bus"]
 BROWSER = shutil.which("chromium") or shutil.which("chromium-browser")

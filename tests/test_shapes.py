@@ -4,8 +4,8 @@
 from __future__ import annotations
 
 import pytest
+import shapes
 
-from tinyvlm.train import shapes
 from tinyvlm.train.config import read
 
 

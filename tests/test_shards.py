@@ -17,6 +17,8 @@ from tars import write
 torch = pytest.importorskip("torch", reason="torch is not installed (extra `train`)")
 pytest.importorskip("webdataset", reason="webdataset is not installed (extra `train`)")
 
+import sheet  # noqa: E402
+
 from tinyvlm.train import augment, shards, teacher  # noqa: E402
 
 SIZE = 16
@@ -363,7 +365,7 @@ def test_a_turned_view_has_no_empty_corners():
 
 
 def test_a_sheet_of_views(folder, tmp_path):
-    augment.main([str(folder / "a-000.tar"), "--sheet", str(tmp_path / "s.png"), "--size", "16"])
+    sheet.main([str(folder / "a-000.tar"), "--sheet", str(tmp_path / "s.png"), "--size", "16"])
     assert Image.open(tmp_path / "s.png").size == (15 * 18, 16 * 18)
     with pytest.raises(SystemExit):
-        augment.main([str(Path("/nowhere/x.tar")), "--sheet", str(tmp_path / "t.png")])
+        sheet.main([str(Path("/nowhere/x.tar")), "--sheet", str(tmp_path / "t.png")])

@@ -10,9 +10,9 @@ import numpy as np
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from tinyvlm import reference, tvlm
-from tinyvlm.graph import Conv, Graph
-from tinyvlm.samples import IMAGE_QUANT, SHIFT_SCALE
+from tinyvlm.net import reference, tvlm
+from tinyvlm.net.graph import Conv, Graph
+from tinyvlm.net.samples import IMAGE_QUANT, SHIFT_SCALE
 
 EXACT = (1 << 23) - 1  # up to here for every shift
 

@@ -16,8 +16,8 @@ from pathlib import Path
 import pytest
 from stm32 import BOARDS, INTERNAL, SHARED, TOP, NoBoard, gcc, variables
 
-from tinyvlm.demo import DEFAULT_MODEL
-from tinyvlm.images import read_image
+from tinyvlm.boards.firmware import read_image
+from tinyvlm.shipped import DEFAULT_MODEL
 
 sys.path.insert(0, str(SHARED))
 import elf  # noqa: E402

@@ -4,8 +4,10 @@
 import numpy as np
 import pytest
 
-from tinyvlm.lexicon import Lexicon
-from tinyvlm.text import DATA, TextSpace, UnknownPhrase, create_text_encoder, space_of
+from tinyvlm.shipped import DATA
+from tinyvlm.words.encoders import create_text_encoder
+from tinyvlm.words.lexicon import Lexicon
+from tinyvlm.words.space import TextMap, UnknownPhrase, space_of
 
 
 @pytest.fixture(scope="module")
@@ -105,7 +107,7 @@ def test_unknown_text_encoder():
 
 def test_projection_is_a_centred_linear_map():
     rng = np.random.default_rng(0)
-    space = TextSpace("t", rng.normal(size=6), rng.normal(size=(6, 4)))
+    space = TextMap("t", rng.normal(size=6), rng.normal(size=(6, 4)))
     vectors = rng.normal(size=(5, 6))
     want = (vectors - space.centre) @ space.projection
     want /= np.linalg.norm(want, axis=1, keepdims=True)

@@ -6,10 +6,11 @@ import numpy as np
 import pytest
 
 import tinyvlm
-from tinyvlm import export, intake, reference, tflite, tvlm
-from tinyvlm.graph import Graph
-from tinyvlm.photos import photos
-from tinyvlm.text import DATA
+from tinyvlm import export
+from tinyvlm.net import intake, reference, tflite, tvlm
+from tinyvlm.net.graph import Graph
+from tinyvlm.shipped import DATA
+from tinyvlm.virtual.photos import photos
 
 litert = pytest.importorskip("ai_edge_litert.interpreter")
 

@@ -18,7 +18,6 @@ from tars import write
 
 torch = pytest.importorskip("torch", reason="torch is not installed (extra `train`)")
 
-from tinyvlm.text import create_text_encoder  # noqa: E402
 from tinyvlm.train import (  # noqa: E402
     checkpoint,
     config,
@@ -31,6 +30,7 @@ from tinyvlm.train import (  # noqa: E402
     text,
 )
 from tinyvlm.train.place import Place, join  # noqa: E402
+from tinyvlm.words.encoders import create_text_encoder  # noqa: E402
 
 HOST = Path(__file__).parents[1] / "host"
 CLASSES = ("cat", "rocket", "coin", "umbrella")  # the last is one that training sets aside

@@ -12,7 +12,7 @@ from PIL import Image
 
 import tinyvlm
 from tinyvlm import pack, picture, tryit
-from tinyvlm.photos import photos
+from tinyvlm.virtual.photos import photos
 
 TOP = Path(__file__).resolve().parents[1]
 

@@ -10,9 +10,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tinyvlm import background, files, tvp
+from tinyvlm import files
 from tinyvlm.device import slow
 from tinyvlm.device import vocab as device_vocab
+from tinyvlm.words import background, tvp
 
 
 def sample(rows=3, dim=16, bits=8, background=0, seed=0, **more):

@@ -3,7 +3,7 @@
 
 import pytest
 
-from tinyvlm import vocabulary
+from tinyvlm.words import vocabulary
 
 
 def labels(text):

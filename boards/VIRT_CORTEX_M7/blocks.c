@@ -6,7 +6,7 @@
 //
 // Whenever the instruction at address `mark` runs, what was counted since the last time is
 // written to `out`, a line "address count" for each instruction, and a line "mark" at the end.
-// tinyvlm.cycles builds it, marks with virt.instructions() and reads what it writes.
+// tinyvlm.virtual.cycles builds it, marks with virt.instructions() and reads what it writes.
 
 #include <inttypes.h>
 #include <stdbool.h>

@@ -39,7 +39,7 @@ def rows(build: Path, encoder: Path, arena: int) -> list[tuple[str, int, int]]:
 
 def main(build: Path, encoder: Path) -> int:
     """Print the table; 1 if the encoder's arena does not fit."""
-    from tinyvlm.tvlm import load
+    from tinyvlm.net.tvlm import load
 
     table = rows(build, encoder, load(encoder).plan.arena_size)
     print(f"\n{build.name:40}{'bytes':>10}{'of':>10}{'left':>10}")

@@ -61,8 +61,6 @@ def as_frame(thing, side):
     if isinstance(thing, Frame):
         return thing
     if hasattr(thing, "width") and hasattr(thing, "height"):
-        from .openmv import frame_of
-
         return frame_of(thing)
     try:
         if isinstance(thing, str):  # a path, perhaps; MicroPython would take its letters as pixels
@@ -79,3 +77,22 @@ def as_frame(thing, side):
         "%d bytes: say what they are, e.g. tinyvlm.Frame(buffer, width, height, "
         "tinyvlm.RGB565_BE)" % length
     )
+
+
+def frame_of(picture):
+    """A Frame of an OpenMV image.Image, not copied. ValueError if it is not of raw pixels."""
+    if not callable(picture.width):  # a displayio.Bitmap of CircuitPython, a Pillow image
+        raise ValueError(
+            "this %s does not say in which order its bytes are; say it: tinyvlm.Frame(buffer, "
+            "width, height, tinyvlm.RGB565_BE)" % type(picture).__name__
+        )
+    import image
+
+    kind = picture.format()
+    if kind == image.GRAYSCALE:
+        kind = GRAY8
+    elif kind == image.RGB565:
+        kind = RGB565_LE
+    else:
+        raise ValueError("an image of format %r; ask the camera for RGB565 or GRAYSCALE" % (kind,))
+    return Frame(picture.bytearray(), picture.width(), picture.height(), kind)

@@ -11,29 +11,10 @@ tinyvlm-export wrote: behind the model it carries the encoder's identity (docs/f
 import json
 import struct
 
-from .frame import GRAY8, RGB565_LE, Frame
+from .frame import GRAY8, RGB565_LE
 from .pure_intake import Intake, NoiseIntake
 
 _BACK = 1024  # a footer is rarely longer
-
-
-def frame_of(picture):
-    """A Frame of an OpenMV image.Image, not copied. ValueError if it is not of raw pixels."""
-    if not callable(picture.width):  # a displayio.Bitmap of CircuitPython, a Pillow image
-        raise ValueError(
-            "this %s does not say in which order its bytes are; say it: tinyvlm.Frame(buffer, "
-            "width, height, tinyvlm.RGB565_BE)" % type(picture).__name__
-        )
-    import image
-
-    kind = picture.format()
-    if kind == image.GRAYSCALE:
-        kind = GRAY8
-    elif kind == image.RGB565:
-        kind = RGB565_LE
-    else:
-        raise ValueError("an image of format %r; ask the camera for RGB565 or GRAYSCALE" % (kind,))
-    return Frame(picture.bytearray(), picture.width(), picture.height(), kind)
 
 
 class Engine:

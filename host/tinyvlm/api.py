@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 from . import device
 from .device import RGB888, Encoder, Frame, Heatmap
 from .device import Vocab as DeviceVocab
-from .text import DEFAULT_MODEL, model_path
+from .shipped import DEFAULT_MODEL, model_path
 
 if TYPE_CHECKING:
     from array import array

@@ -14,13 +14,13 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from .boards.ports import BoardError
 from .files import explain
-from .ports import BoardError
 
 if TYPE_CHECKING:
-    from .deployment import Plan
-    from .drive import Drive
-    from .onboard import Target
+    from .boards.deployment import Plan
+    from .boards.drive import Drive
+    from .boards.target import Target
 
 # What to tell when the board is lost, by what was being done.
 _LOST = {
@@ -34,7 +34,7 @@ _LOST = {
 
 def open_target(args: argparse.Namespace) -> Target | Drive:
     """The board that is meant. BoardError says why it cannot be reached."""
-    from .ports import choose_port, drives
+    from .boards.ports import choose_port, drives
 
     port, backend = args.port, args.backend
     if port == "auto" and backend != "ampy":
@@ -49,11 +49,11 @@ def open_target(args: argparse.Namespace) -> Target | Drive:
     if port != "auto" and (backend == "circuitpy" or Path(port).is_dir()):
         if backend not in (None, "circuitpy"):
             raise BoardError(f"{port} is a folder; {backend} needs a serial port")
-        from .drive import Drive
+        from .boards.drive import Drive
 
         return Drive(Path(port))
-    from .onboard import Target
-    from .transports import connect
+    from .boards.target import Target
+    from .boards.transports import connect
 
     if port == "auto":
         port = choose_port()
@@ -72,16 +72,16 @@ def open_target(args: argparse.Namespace) -> Target | Drive:
 
 
 def _serial_board() -> bool:
-    from .ports import board_ports
+    from .boards.ports import board_ports
 
     return bool(board_ports())
 
 
 def carry_out(plan: Plan, target) -> None:
     """Copy, verify, switch."""
-    from .engine import try_staged
-    from .onboard import ENOSPC
-    from .transports import LinkLost
+    from .boards.native_mpy import try_staged
+    from .boards.target import ENOSPC
+    from .boards.transports import LinkLost
 
     for path in target.tidy():
         print(f"  {path}: an interrupted copy was complete, it is in place now")
@@ -111,7 +111,7 @@ def carry_out(plan: Plan, target) -> None:
 def write_romfs(plan: Plan, target) -> None:
     import tempfile
 
-    from .deployment import make_image
+    from .boards.deployment import make_image
 
     image = make_image(plan.encoder, [(path, target.read(path)) for path in plan.kept])
     with tempfile.TemporaryDirectory() as folder:
@@ -125,7 +125,7 @@ def write_romfs(plan: Plan, target) -> None:
 
 def test_board(plan: Plan, target) -> int:
     """Run the self-test on the board and open the vocabularies there. Returns the exit status."""
-    from .transports import OnBoard
+    from .boards.transports import OnBoard
 
     target.link.soft_reset()
     try:
@@ -172,11 +172,11 @@ def describe(target) -> str:
 
 
 def deploy(args: argparse.Namespace) -> int:
-    from . import engine
-    from .deployment import make_plan, read_model, read_vocabs
-    from .transports import LinkLost
+    from .boards import native_mpy
+    from .boards.deployment import make_plan, read_model, read_vocabs
+    from .boards.transports import LinkLost
 
-    native = engine.read(args.engine) if args.engine else None
+    native = native_mpy.read(args.engine) if args.engine else None
     model = read_model(args.encoder) if args.encoder else None
     vocabs = read_vocabs(args.vocab, model)
     target = plan = None
@@ -220,8 +220,8 @@ def finish(plan: Plan, target, args) -> int:
 
 def test_engine(plan: Plan, target) -> int:
     """Import the engine on the board: is it the one that was meant? Returns the exit status."""
-    from .engine import found
-    from .transports import OnBoard
+    from .boards.native_mpy import found
+    from .boards.transports import OnBoard
 
     target.link.soft_reset()
     try:
@@ -240,13 +240,13 @@ def test_engine(plan: Plan, target) -> int:
 
 def encoder_path(name: str) -> Path:
     """The file of an encoder: one that ships, by name, or `name` itself."""
-    from .text import model_path  # which needs numpy, and --help does not
+    from .shipped import model_path  # which needs numpy, and --help does not
 
     return model_path(name)
 
 
 def list_ports() -> int:
-    from .ports import drives, serial_ports
+    from .boards.ports import drives, serial_ports
 
     ports = serial_ports()
     mounted = drives("boot_out.txt")

@@ -18,13 +18,18 @@ import os
 import sys
 from pathlib import Path
 
-from . import __version__, labelled, pack, tvlm, vocabulary
-from . import eval_captions as captions
-from . import eval_naming as naming
-from . import eval_sets as sets
-from .eval_table import confusion_lines, summary, tables
+from . import __version__
 from .files import check_folder, explain, write_atomic
-from .text import create_text_encoder, model_path
+from .measure import eval_captions as captions
+from .measure import eval_naming as naming
+from .measure import eval_sets as sets
+from .measure import labelled
+from .measure.eval_table import confusion_lines, summary, tables
+from .net import tvlm
+from .shipped import model_path
+from .words import prototypes as pack
+from .words import vocabulary
+from .words.encoders import create_text_encoder
 
 
 def main(argv: list[str] | None = None) -> int:
@@ -37,11 +42,11 @@ def main(argv: list[str] | None = None) -> int:
         if args.json not in (None, "-"):
             write_atomic(args.json, (text + "\n").encode())
         if args.plots:
-            from .plots import draw
+            from .measure.plots import draw
 
             draw(results, args.plots)
         if args.markdown:
-            from .eval_card import rewrite
+            from .measure.eval_card import rewrite
 
             rewrite(args.markdown, results)
     except (OSError, ValueError, ImportError) as error:
@@ -65,7 +70,7 @@ def _say(line: str) -> None:
 
 def _run(args: argparse.Namespace) -> dict:
     """Every encoder on every set. Names and files are checked before any photo is decoded."""
-    from .eval_encoders import facts
+    from .measure.eval_encoders import facts
 
     text = create_text_encoder(args.text_encoder, args.model[0])
     prompts = tuple(args.prompt or ())
@@ -118,7 +123,7 @@ def _jobs(every, text, encoders, prompts, words, table) -> tuple[list[tuple], li
 def _imagenet(args: argparse.Namespace) -> list[str] | None:
     if not args.imagenet_labels:
         return None
-    from .overlap import read
+    from .measure.overlap import read
 
     return read(args.imagenet_labels)
 
@@ -126,7 +131,7 @@ def _imagenet(args: argparse.Namespace) -> list[str] | None:
 def _clip(args: argparse.Namespace, text) -> dict | None:
     if not args.clip:
         return None
-    from .truncation import measure
+    from .measure.truncation import measure
 
     return measure(*args.clip, text.text_space)
 
@@ -154,7 +159,7 @@ def _check(args: argparse.Namespace) -> None:
 
         args.plots.mkdir(parents=True, exist_ok=True)
     if args.markdown:
-        from . import eval_card
+        from .measure import eval_card
 
         eval_card.check(args.markdown)
     check_folder(Path(args.json or "-").parent)

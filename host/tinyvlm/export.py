@@ -10,9 +10,9 @@ import argparse
 import sys
 from pathlib import Path
 
-from . import tflite, tvlm
 from .files import explain, write_atomic
-from .text import model_path
+from .net import tflite, tvlm
+from .shipped import model_path
 
 
 def main(argv: list[str] | None = None) -> int:

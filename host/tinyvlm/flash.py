@@ -15,10 +15,11 @@ import json
 import sys
 from pathlib import Path
 
+from .boards.ports import BoardError
 from .files import explain
-from .ports import BoardError
+from .shipped import CHECKOUT
 
-BOARDS = Path(__file__).resolve().parents[2] / "boards"
+BOARDS = CHECKOUT / "boards"
 
 
 def chip_of(board: str) -> str:
@@ -36,7 +37,7 @@ def plain(chip: str) -> str:
 
 def check_chip(image, wanted: str) -> None:
     """BoardError if the image is not for the chip that the user named."""
-    from .images import MEMORY, check_vectors
+    from .boards.firmware import MEMORY, check_vectors
 
     wanted = plain(wanted)
     there = image.chip or image.family
@@ -67,8 +68,8 @@ def way(image) -> str:
 
 
 def flash(args: argparse.Namespace) -> int:
-    from . import flashers
-    from .images import read_image
+    from .boards import flashers
+    from .boards.firmware import read_image
 
     image = read_image(args.firmware, args.address)
     chip = args.chip or (chip_of(args.board) if args.board else None)

@@ -13,13 +13,15 @@ import sys
 from collections import Counter
 from pathlib import Path
 
-from . import cost, tvlm, tvp
 from .files import explain
-from .graph import INPUT, Add, AvgPool, Conv, SpaceToDepth
-from .plan import Plan
-from .reference import embed
-from .schedule import align, operands, weight_bytes
-from .text import model_path
+from .net import cost, tvlm
+from .net.graph import INPUT, Add, AvgPool, Conv, SpaceToDepth
+from .net.packing import weight_bytes
+from .net.plan import Plan
+from .net.reference import embed, known_image
+from .net.schedule import align, operands
+from .shipped import model_path
+from .words import tvp
 
 MARKS = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789"
 MAP_ROWS = 24
@@ -60,8 +62,8 @@ def _known_answer(encoder: tvlm.Encoder) -> str:
     if encoder.test is None:
         return "none"
     seed, want = encoder.test
-    image = tvlm.test_image(encoder.graph.input_shape[0], seed).astype("int16") - 128
-    wrong = int((embed(encoder.graph, image.astype("int8")) != want).sum())
+    image = known_image(encoder.graph.input_shape, seed)
+    wrong = int((embed(encoder.graph, image) != want).sum())
     return f"{wrong} of {len(want)} numbers differ from the numpy reference"
 
 
@@ -86,7 +88,7 @@ def layer_table(encoder: tvlm.Encoder) -> list[str]:
         ops = {Add: "add", AvgPool: "avgpool", Conv: "conv", SpaceToDepth: "todepth"}
         op = ops.get(type(layer), "dw")
         op += " dense" if getattr(layer, "dense", False) else ""
-        kernel, stride = tvlm.window(layer, shapes)
+        kernel, stride = tvlm.record_window(layer, shapes)
         lines.append(
             f"{mark(i)} {bracket} {layer.name:{width}} {op:10}{kernel}/{stride} "
             f"{f'{h}x{w}x{c}':>12} {macs[layer.name] / 1e3:7.0f} {weight_bytes(layer):7} "
@@ -162,7 +164,7 @@ def encoder_report(path: Path) -> str:
     lines += layer_table(encoder)
     lines += ["", "Arena over segments (letters: layers above, *: image, #: scratch, .: free)"]
     lines += memory_map(encoder)
-    lines += ["", "Predicted on a Cortex-M7 (instructions by tinyvlm.cost; not cycles)"]
+    lines += ["", "Predicted on a Cortex-M7 (instructions by tinyvlm.net.cost; not cycles)"]
     lines += profile(encoder)
     return "\n".join(lines)
 

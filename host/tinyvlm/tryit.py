@@ -19,10 +19,10 @@ from PIL import Image, ImageDraw, ImageFont, UnidentifiedImageError
 import tinyvlm
 
 from .files import check_folder, explain, write_atomic
-from .intake import MAX_SIDE
-from .labelled import PICTURES
+from .measure.labelled import PICTURES
+from .net.intake import MAX_SIDE
 from .picture import rgb
-from .text import model_path
+from .shipped import model_path
 
 MARK = ".tinyvlm.png"
 SMALLEST, LARGEST = 480, 1600  # long side of what is written: text must be readable

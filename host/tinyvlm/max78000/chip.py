@@ -12,8 +12,8 @@ from __future__ import annotations
 
 import numpy as np
 
-from ..graph import Graph
-from ..tvlm import fingerprint
+from ..net.graph import Graph
+from ..net.tvlm import fingerprint
 from .cycles import CLOCK_HZ, layer_cycles, network_cycles
 from .layers import first_bit
 from .mapper import Mapped, plans

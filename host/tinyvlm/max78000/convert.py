@@ -12,8 +12,8 @@ from typing import NoReturn
 
 import numpy as np
 
-from ..graph import INPUT, Add, AvgPool, Conv, Graph, Layer, Quant
-from ..reference import conv_multipliers
+from ..net.graph import INPUT, Add, AvgPool, Conv, Graph, Layer, Quant
+from ..net.reference import conv_multipliers
 from .rules import MOST_CHANNELS
 
 UNIT = Quant(1 / 128, 0)  # all maps of the accelerator

@@ -18,8 +18,8 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from ..graph import INPUT, Add, AvgPool, Conv, Graph, SpaceToDepth
-from ..reference import conv_multipliers
+from ..net.graph import INPUT, Add, AvgPool, Conv, Graph, SpaceToDepth, window
+from ..net.reference import conv_multipliers
 from . import place
 from .convert import check_add, check_pool, head, hidden, refuse
 from .layers import Layer, Network
@@ -71,8 +71,8 @@ def map_graph(graph: Graph, dense: bool = False, fingerprint: bytes = bytes(8)) 
         height, width, channels = steps.shape(step.reads.maps[0])
         pool, more = step.reads.pool, step.more
         if pool is not None:
-            side = pool.kernel or height
-            more = more | {"pool": (side, side), "pool_stride": pool.stride or side}
+            seen = window(pool, height, width)
+            more = more | {"pool": (seen.kernel, seen.kernel), "pool_stride": seen.stride}
         layers.append(
             Layer(
                 step.name,

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from ..reference import requantize
+from ..net.reference import TEST_SEED, known_image, requantize, space_to_depth
 from . import reference
 from .cycles import network_cycles
 from .layers import Network
@@ -27,7 +27,6 @@ RUN = struct.Struct("<BBHH")
 BLOCK = struct.Struct("<BBHH")
 CRC_START = 16
 ROUND, SHARED, PLANES = 1, 2, 4
-TEST_SEED = 0x2545F491  # as in a .tvlm
 
 
 class OtherWeights(ValueError):
@@ -47,24 +46,6 @@ class Rescale:
         return requantize(
             sums.astype(np.int64) + self.bias, self.mult, self.shift, self.zero_point
         )
-
-
-def fold_image(image: np.ndarray, fold: int) -> np.ndarray:
-    """TFLite's SPACE_TO_DEPTH: (H, W, C) -> (H / fold, W / fold, fold * fold * C)."""
-    h, w, c = image.shape
-    squares = image.reshape(h // fold, fold, w // fold, fold, c).transpose(0, 2, 1, 3, 4)
-    return squares.reshape(h // fold, w // fold, fold * fold * c)
-
-
-def test_image(shape: tuple[int, int, int], seed: int = TEST_SEED) -> np.ndarray:
-    """int8 (H, W, C): bytes of an xorshift32 generator, minus 128."""
-    state, out = seed, bytearray(int(np.prod(shape)))
-    for i in range(len(out)):
-        state ^= state << 13 & 0xFFFFFFFF
-        state ^= state >> 17
-        state ^= state << 5 & 0xFFFFFFFF
-        out[i] = state >> 24 ^ 0x80
-    return np.frombuffer(bytes(out), np.int8).reshape(shape)
 
 
 def to_bytes(
@@ -106,7 +87,7 @@ def to_bytes(
         *shape, 0, first.in_offset, first.processors,
         *last.out_size, last.out_c, 4 if last.wide else 1, rescale.zero_point if rescale else 0,
         last.out_offset, last.out_processors,
-        TEST_SEED, zlib.crc32(expected(network, test_image(shape), fold, rescale).tobytes()),
+        TEST_SEED, zlib.crc32(expected(network, known_image(shape), fold, rescale).tobytes()),
         bytes(12),
     )  # fmt: skip
     data = bytearray(header + tables + weights)
@@ -118,7 +99,7 @@ def expected(
     network: Network, image: np.ndarray, fold: int = 1, rescale: Rescale | None = None
 ) -> np.ndarray:
     """The int8 results (h, w, c) that the driver must give for an image, int8 (H, W, C)."""
-    y = reference.run(network, fold_image(image, fold))[-1]
+    y = reference.run(network, space_to_depth(image, fold))[-1]
     return y if rescale is None else rescale(y)
 
 

@@ -20,11 +20,12 @@ import sys
 import threading
 from pathlib import Path
 
-from ..board import Board, BoardError, escape
+from ..shipped import CHECKOUT
+from ..virtual.board import Board, VirtualBoardError, escape
 
 ROMFS_ADDRESS, ROMFS_SIZE = 0x1003_C000, 240 << 10  # boards/MAX78000FTHR/max78000fthr.ld
 MACHINE = "max78000fthr"
-FIRMWARE = Path(__file__).resolve().parents[3] / "build" / "max78000" / "qemu.bin"
+FIRMWARE = CHECKOUT / "build" / "max78000" / "qemu.bin"
 
 
 class Accelerator:
@@ -90,16 +91,19 @@ class VirtualMax78000(Board):
 
 
 def find_qemu() -> str:
-    """QEMU with this board: $TINYVLM_QEMU or the one in PATH. BoardError says what is missing."""
+    """QEMU with this board: $TINYVLM_QEMU or the one in PATH.
+
+    VirtualBoardError says what is missing.
+    """
     qemu = os.environ.get("TINYVLM_QEMU") or shutil.which("qemu-system-arm")
     if qemu is None:
-        raise BoardError("qemu-system-arm is not installed: run `make setup`")
+        raise VirtualBoardError("qemu-system-arm is not installed: run `make setup`")
     try:
         done = subprocess.run([qemu, "-machine", "help"], capture_output=True, text=True)
     except OSError as error:
-        raise BoardError(f"{qemu}: {error.strerror}; see TINYVLM_QEMU") from None
+        raise VirtualBoardError(f"{qemu}: {error.strerror}; see TINYVLM_QEMU") from None
     if MACHINE not in done.stdout:
-        raise BoardError(
+        raise VirtualBoardError(
             f"{qemu} has no machine {MACHINE}: QEMU 10.1 or newer has; "
             "say where one is with TINYVLM_QEMU=/path/to/qemu-system-arm"
         )
@@ -110,15 +114,15 @@ def qemu_command(firmware: str | os.PathLike, romfs: str | os.PathLike, bus: int
     """The command line that starts QEMU; `bus` is the file descriptor behind UART1."""
     qemu = find_qemu()
     if not Path(firmware).is_file():
-        raise BoardError(f"no firmware at {firmware}: run `make max78000`")
+        raise VirtualBoardError(f"no firmware at {firmware}: run `make max78000`")
     # -kernel is what the reset takes stack and entry from; the code runs at flash's address.
     arguments = [qemu, "-machine", MACHINE, "-display", "none", "-monitor", "none"]
     arguments += ["-kernel", str(firmware), "-device", _loader(firmware, 0x1000_0000)]
     if romfs:
         if not Path(romfs).is_file():
-            raise BoardError(f"no ROMFS image at {romfs}")
+            raise VirtualBoardError(f"no ROMFS image at {romfs}")
         if (size := Path(romfs).stat().st_size) > ROMFS_SIZE:
-            raise BoardError(f"{romfs} has {size} bytes, the board's ROMFS {ROMFS_SIZE}")
+            raise VirtualBoardError(f"{romfs} has {size} bytes, the board's ROMFS {ROMFS_SIZE}")
         arguments += ["-device", _loader(romfs, ROMFS_ADDRESS)]
     arguments += ["-chardev", "stdio,id=console,signal=off", "-serial", "chardev:console"]
     return [*arguments, "-chardev", f"socket,id=bus,fd={bus}", "-serial", "chardev:bus"]
@@ -137,7 +141,7 @@ def main(argv: list[str] | None = None) -> int:
         with VirtualMax78000(args.firmware, args.romfs) as board:
             print("mpremote connect", board.port, flush=True)
             return board.wait()
-    except BoardError as error:
+    except VirtualBoardError as error:
         print(f"tinyvlm.max78000.virtual: {error}", file=sys.stderr)
         return 2
     except KeyboardInterrupt:

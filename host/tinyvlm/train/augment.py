@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: MIT
 """What a small camera does to a picture: crops, flips, turns, blur, colour, backgrounds.
 
-    python -m tinyvlm.train.augment --sheet sheet.png SHARD...      look at it
+    python tools/sheet.py --sheet sheet.png SHARD...      look at it
 
 Everything is drawn from one `random.Random` a sample, which the loader seeds with seed, epoch and
 id, and done with Pillow, whose resizing is area-correct. Cost: about 0.2 ms a picture of 64 px.
@@ -9,10 +9,8 @@ id, and done with Pillow, whose resizing is area-correct. Cost: about 0.2 ms a p
 
 from __future__ import annotations
 
-import argparse
 import math
 import random
-from pathlib import Path
 
 from PIL import Image, ImageFilter
 
@@ -127,40 +125,3 @@ def colour(view: Image.Image, rng: random.Random) -> Image.Image:
         row = LUMA if grey else [float(channel == k) for k in range(3)]
         matrix += [gain * part for part in row] + [112 * (1 - gain) + shift]
     return view.convert("RGB", matrix)
-
-
-def sheet(shards: list[str], size: int = 64, rows: int = 16, columns: int = 15) -> Image.Image:
-    """A picture a row: its centre square, then training views."""
-    from tinyvlm.train import shards as wds
-
-    paths = wds.expand("::".join(shards))
-    plain = next(iter(wds.Loader(paths, size=size, batch=rows, seed=0, epoch=0, augment=False)))
-    views = [plain.images]
-    for epoch in range(columns - 1):
-        loader = wds.Loader(
-            paths, size=size, batch=rows, seed=0, epoch=epoch, keep=lambda i, _: i in plain.ids
-        )
-        batch = next(iter(loader))
-        views.append(batch.images[[batch.ids.index(i) for i in plain.ids]])
-    page = Image.new("RGB", (columns * (size + 2), rows * (size + 2)), "white")
-    for x, view in enumerate(views):
-        for y, picture in enumerate(view):
-            page.paste(Image.fromarray(picture.numpy()), (x * (size + 2), y * (size + 2)))
-    return page
-
-
-def main(argv: list[str] | None = None) -> None:
-    p = argparse.ArgumentParser(description="Paint a contact sheet of training views.")
-    p.add_argument("shards", nargs="+", metavar="SHARD")
-    p.add_argument("--sheet", type=Path, required=True, help="picture to write")
-    p.add_argument("--size", type=int, default=64)
-    args = p.parse_args(argv)
-    try:
-        sheet(args.shards, args.size).save(args.sheet)
-    except ValueError as error:
-        p.exit(2, f"{p.prog}: {error}\n")
-    print(args.sheet)
-
-
-if __name__ == "__main__":
-    main()

@@ -24,14 +24,16 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from tinyvlm import cost, graph, tvlm
-from tinyvlm.plan import plan as make_plan
-from tinyvlm.text import TextSpace, create_text_encoder, save_space, space_beside
+from tinyvlm.net import cost, graph, tvlm
+from tinyvlm.net.plan import plan as make_plan
 from tinyvlm.train import checkpoint, integer, labels, quantize, shards, space, task, text
 from tinyvlm.train.config import DIMS, TrainConfig
 from tinyvlm.train.loss import MatryoshkaLoss
 from tinyvlm.train.place import Place, join
 from tinyvlm.train.student import to_input
+from tinyvlm.words.encoders import create_text_encoder
+from tinyvlm.words.space import TextMap as TextSpace
+from tinyvlm.words.space import save_space, space_beside
 
 LOG_EVERY = 25  # steps of fine-tuning
 BATCH = 128  # images at a time when nothing is learnt

@@ -11,7 +11,7 @@ counts as the identity, and a number at an end of its range passes nothing (stra
 Exactness: a float holds every whole number below 2**24 (float32) or 2**53 (float64), so sums that
 stay below may be added up by any convolution that only multiplies and adds.  On a GPU cuDNN may
 transform (Winograd) or shorten (TF32) what it multiplies; there float64 is taken and rounded.
-Arithmetic: docs/format.md, "Arithmetic"; the same in numpy: `tinyvlm.reference`.
+Arithmetic: docs/format.md, "Arithmetic"; the same in numpy: `tinyvlm.net.reference`.
 """
 
 from __future__ import annotations
@@ -22,8 +22,8 @@ import torch.nn.functional as F
 from torch import Tensor
 from torch.autograd.function import once_differentiable
 
-from tinyvlm import reference
-from tinyvlm.graph import (
+from tinyvlm.net import reference
+from tinyvlm.net.graph import (
     INPUT,
     Add,
     AvgPool,

@@ -26,10 +26,10 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from tinyvlm.text import TextSpace, save_space
 from tinyvlm.train import labels, shards, teacher, text
 from tinyvlm.train.config import DIMS
 from tinyvlm.train.loss import unit
+from tinyvlm.words.space import TextMap, save_space
 
 SCALE = 20.0  # logits per cosine in 512 dimensions: what "the distribution over words" means
 WORDS = 0.5  # weight of the neighbours of words
@@ -192,7 +192,7 @@ def main(argv: list[str] | None = None) -> int:
                 + f"{top:7.1f}"
             )
     space = text.TextSpace(pca.centre, matrix.numpy()).rounded()
-    save_space(TextSpace(space.name, space.centre, space.matrix.T), args.out)
+    save_space(TextMap(space.name, space.centre, space.matrix.T), args.out)
     print(f"{args.out}: {space.name}")
     return 0
 

@@ -19,7 +19,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from tinyvlm.graph import INPUT
+from tinyvlm.net.graph import INPUT
 from tinyvlm.train.config import DIMS, Bottleneck, Conv, StudentConfig
 from tinyvlm.train.student import GAIN, ConvBN, Student
 

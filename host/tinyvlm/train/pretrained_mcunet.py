@@ -20,7 +20,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from tinyvlm.graph import INPUT
+from tinyvlm.net.graph import INPUT
 from tinyvlm.train.config import StudentConfig
 from tinyvlm.train.pretrained_chain import Layer, student
 

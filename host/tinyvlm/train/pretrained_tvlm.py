@@ -12,7 +12,7 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-from tinyvlm import graph, tvlm
+from tinyvlm.net import graph, tvlm
 from tinyvlm.train.config import StudentConfig
 from tinyvlm.train.pretrained_chain import Layer, student
 

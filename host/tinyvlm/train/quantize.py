@@ -24,7 +24,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from tinyvlm import graph
+from tinyvlm.net import graph
 from tinyvlm.train import integer
 from tinyvlm.train.student import (
     GAIN,

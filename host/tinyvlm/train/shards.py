@@ -38,7 +38,7 @@ from PIL import Image
 from torch import Tensor
 from torch.utils.data import DataLoader, Dataset
 
-from tinyvlm.labelled import stem
+from tinyvlm.measure.labelled import stem
 from tinyvlm.train.augment import augment, centre
 
 IMAGES = ("jpg", "jpeg", "png", "webp")

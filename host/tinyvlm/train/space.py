@@ -17,12 +17,13 @@ import numpy as np
 import torch
 
 from tinyvlm.files import write_atomic
-from tinyvlm.lexicon import Lexicon
-from tinyvlm.text import UnknownPhrase, create_text_encoder, load_space
 from tinyvlm.train import labels, shards, teacher, text
 from tinyvlm.train.config import TrainConfig
 from tinyvlm.train.loss import MatryoshkaLoss
 from tinyvlm.train.place import Place
+from tinyvlm.words.encoders import create_text_encoder
+from tinyvlm.words.lexicon import Lexicon
+from tinyvlm.words.space import UnknownPhrase, load_space
 
 CLASSIFIERS = ("tflite:", "efficientnet-lite2")  # teachers in the space of --text-vectors
 SAMPLE = 50_000  # cached vectors that centres and axes are computed from

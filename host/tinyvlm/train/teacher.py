@@ -27,7 +27,7 @@ import torch
 from PIL import Image
 from torch import Tensor
 
-from tinyvlm.clip import create_model
+from tinyvlm.words.clip import create_model
 
 RANDOM = "random"  # the tag of a model as it is initialised
 LABELS = "imagenet_labels.txt"  # beside a classifier: a class a line, in the order of its outputs

@@ -7,7 +7,7 @@ kinds of vectors come out, and every name remembers its kind:
 
     clip        a row of the table for this very name (or its singular)
     ensemble    a template-ensembled row (SUN397, RESISC45, ...), moved to where plain rows lie
-    estimated   no row: regression from a sentence encoder and WordNet (estimate.py)
+    estimated   no row: regression from a sentence encoder and WordNet (lexicon/estimate.py)
 """
 
 from __future__ import annotations
@@ -20,8 +20,10 @@ from pathlib import Path
 
 import numpy as np
 
-from tinyvlm.lexicon import normalise, singulars
-from tinyvlm.text import space_of
+from tinyvlm.words.lexicon import canonical as normalise
+from tinyvlm.words.lexicon import singulars
+from tinyvlm.words.space import normalize as unit
+from tinyvlm.words.space import space_of
 
 TEXT_ENCODER = "open_clip:ViT-B-32/openai"
 RANK = ("lvis(detic)", "oid(detic)", "o365(detic)", "cifar100(nayer)", "cifar10(nayer)")
@@ -39,11 +41,6 @@ MEANS_ELSE = set(
     " ounce painter partridge plaque press puff rig rocker rubber scope site spike spiral spot"
     " torpedo whorl blower".split()
 )
-
-
-def unit(x: np.ndarray) -> np.ndarray:
-    """Rows scaled to length 1."""
-    return x / np.maximum(np.linalg.norm(x, axis=-1, keepdims=True), 1e-12)
 
 
 @dataclass
@@ -129,7 +126,7 @@ def add_estimates(table: TextTable, names: list[str]) -> None:
     """Give every name that has no vector, nor has its singular, an estimated one."""
     missing = sorted({normalise(n) for n in names if table.find(n) is None})
     if missing:
-        from tinyvlm.train import estimate  # needs a sentence encoder and WordNet
+        from tinyvlm.train.lexicon import estimate  # needs a sentence encoder and WordNet
 
         vectors = estimate.Estimator(table.rows)(missing)
         for name, v in zip(missing, vectors, strict=True):

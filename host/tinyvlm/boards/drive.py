@@ -1,0 +1,120 @@
+# SPDX-License-Identifier: MIT
+"""CIRCUITPY: the drive that a CircuitPython board shows on USB. The same steps as on a prompt.
+
+    drive = Drive(Path("/media/me/CIRCUITPY"))
+    drive.stage(file); drive.switch([file])
+
+A file is written beside the old one, forced out to the board and read back; then one rename puts
+it in place. The drive is FAT, and the PC's own driver does the rename: pull the plug only after
+the command has ended.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import os
+import re
+import shutil
+from pathlib import Path
+
+from .ports import BoardError
+from .target import NEW, Facts, File
+
+BOOT_OUT = "boot_out.txt"  # CircuitPython writes it at every start
+
+
+class Drive:
+    """A mounted CIRCUITPY drive."""
+
+    def __init__(self, root: Path):
+        self.root = root
+        try:
+            text = (root / BOOT_OUT).read_text(errors="replace")
+        except OSError:
+            raise BoardError(
+                f"{root}: no {BOOT_OUT}, so this is not the drive of a CircuitPython board"
+            ) from None
+        self.facts = self._look(text)
+
+    def _look(self, text: str) -> Facts:
+        # "Adafruit CircuitPython 9.2.1 on 2024-11-20; Adafruit Feather ESP32-S3 with ESP32S3"
+        found = re.match(r"(?:Adafruit )?CircuitPython (\S+) on [^;]*; (.*)", text)
+        version, machine = found.groups() if found else ("?", text.split("\n")[0][:60] or "?")
+        usage = shutil.disk_usage(self.root)
+        facts = Facts("circuitpython", version, machine.strip(), ram=0, cwd="", lib="lib")
+        facts.flash, facts.free, facts.fs = usage.total, usage.free, "VfsFat"
+        facts.block = os.statvfs(self.root).f_frsize if hasattr(os, "statvfs") else 512
+        for path in sorted(self.root.glob("*.tv*")):
+            with path.open("rb") as file:
+                head = file.read(24)
+            kind = {b"TVLM": facts.encoders, b"TVPR": facts.vocabs}.get(head[:4])
+            if kind is not None and len(head) == 24 and path.suffix != NEW:
+                kind.append((path.name, head[16:], path.stat().st_size))
+        for folder in (self.root, self.root / "lib" / "tinyvlm"):
+            facts.leftovers += [str(p.relative_to(self.root)) for p in folder.glob(f".*{NEW}")]
+        return facts
+
+    def compare(self, files: list[File]) -> None:
+        for file in files:
+            try:
+                same = (self.root / file.path).read_bytes() == file.data
+            except FileNotFoundError:
+                continue
+            file.was = "unchanged" if same else "changed"
+
+    def tidy(self) -> list[str]:
+        for path in self.facts.leftovers:
+            (self.root / path).unlink(missing_ok=True)
+        return []
+
+    def make_folders(self, paths: list[str]) -> None:
+        with self._explain():
+            for path in paths:
+                (self.root / path).parent.mkdir(parents=True, exist_ok=True)
+
+    def _new(self, file: File) -> Path:
+        path = self.root / file.path
+        return path.with_name(f".{path.name}{NEW}")  # CircuitPython does not restart for these
+
+    def stage(self, file: File) -> None:
+        new = self._new(file)
+        with self._explain(), new.open("wb") as out:
+            out.write(file.data)
+            out.flush()
+            os.fsync(out.fileno())
+            if hasattr(os, "posix_fadvise"):  # so that reading asks the board, not the PC's cache
+                os.posix_fadvise(out.fileno(), 0, 0, os.POSIX_FADV_DONTNEED)
+        if new.read_bytes() != file.data:
+            raise BoardError(f"{file.path}: differs when read back; nothing was replaced")
+
+    def unstage(self, files: list[File]) -> None:
+        with contextlib.suppress(OSError):
+            for file in files:
+                self._new(file).unlink(missing_ok=True)
+
+    def switch(self, files: list[File]) -> None:
+        with self._explain():
+            for file in files:
+                os.replace(self._new(file), self.root / file.path)
+            if hasattr(os, "O_DIRECTORY"):
+                for folder in {(self.root / file.path).parent for file in files}:
+                    handle = os.open(folder, os.O_DIRECTORY)
+                    os.fsync(handle)
+                    os.close(handle)
+
+    @contextlib.contextmanager
+    def _explain(self):
+        try:
+            yield
+        except OSError as error:
+            if error.errno in (errno.EROFS, errno.EACCES, errno.EPERM):
+                raise BoardError(
+                    f"{self.root} cannot be written; does boot.py keep the drive to the board, "
+                    "or is it mounted read-only?"
+                ) from None
+            if error.errno == errno.ENOSPC:
+                raise BoardError(f"{self.root}: no space left; nothing was replaced") from None
+            if error.errno in (errno.EIO, errno.ENODEV, errno.ENOENT):
+                raise BoardError(f"{self.root} is gone (unplugged?); try again") from None
+            raise

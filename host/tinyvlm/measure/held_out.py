@@ -1,0 +1,127 @@
+# SPDX-License-Identifier: MIT
+"""Photos that no training has seen, as embeddings: those that tinyvlm-train holds out.
+
+These are all photos of 20 classes, and one in 50 of the others (train/labels.py).
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from ..net import tvlm
+from ..shipped import DATA
+from ..train import labels as known
+from ..words.lexicon import Lexicon
+from ..words.space import UnknownPhrase
+from . import labelled
+from .embedding import embed_all
+
+SIZES = (3, 5, 10, 20)  # labels in a vocabulary of calibrate.py
+
+
+@dataclass(frozen=True)
+class Photos:
+    """int8 embeddings (photos, dim) with the number of their class; classes with unit vectors.
+
+    ignore[i, j]: class j is not wrong for a photo of i (a word above or below).
+    """
+
+    model: tvlm.Encoder
+    embeddings: np.ndarray
+    label: np.ndarray
+    classes: list[str]
+    vectors: np.ndarray
+    ignore: np.ndarray
+    sets: list[str]
+
+    def describe(self) -> str:
+        info = self.model.graph.info
+        return (
+            f"{len(self.label)} photos of {len(self.classes)} classes, encoder "
+            f"{info.get('name', 'unnamed')} ({self.model.fingerprint.hex()})"
+        )
+
+
+def gather(
+    patterns: Iterable[str], model: Path, most: int, workers: int, cache: Path | None, every: bool
+) -> Photos:
+    """Embed the photos that training sets aside (or `every` one), at most `most` of a class.
+
+    Classes without a vector in the lexicon are left out. ValueError if too few are left.
+    """
+    encoder, lexicon = tvlm.load(model), Lexicon.load(DATA / "lexicon.npz")
+    if lexicon.space != encoder.graph.info.get("text_space"):
+        raise ValueError(f"{model}: not aligned to the lexicon's text space {lexicon.space!r}")
+    names, embeddings, sets = _embedded(patterns, model, encoder, most, workers, cache, every)
+    vectors = {}
+    for name in sorted(set(names)):
+        try:
+            vectors[name] = lexicon.encode(name).vector
+        except UnknownPhrase:
+            pass
+    classes = list(vectors)
+    if len(classes) < 4 * max(SIZES):
+        raise ValueError(
+            f"{len(classes)} classes with photos that training sets aside; at least "
+            f"{4 * max(SIZES)} are needed (photos of another set: --all)"
+        )
+    keep = [i for i, name in enumerate(names) if name in vectors]
+    number = {name: i for i, name in enumerate(classes)}
+    return Photos(
+        encoder,
+        embeddings[keep],
+        np.array([number[names[i]] for i in keep]),
+        classes,
+        np.stack(list(vectors.values())),
+        known.related(classes)[1],
+        sets,
+    )
+
+
+def _embedded(
+    patterns: Iterable[str],
+    model: Path,
+    encoder: tvlm.Encoder,
+    most: int,
+    workers: int,
+    cache: Path | None,
+    every: bool,
+) -> tuple[list[str], np.ndarray, list[str]]:
+    """(class names, int8 embeddings, names of the sets), from the cache if it is of this model."""
+    paths = [path for found in labelled.sets(patterns).values() for path in found]
+    sets = sorted({labelled.set_name(path) for path in paths})
+    mark = f"{encoder.fingerprint.hex()} {most} {every} {' '.join(p.name for p in paths)}"
+    if cache and cache.exists():
+        with np.load(cache) as table:
+            if str(table["mark"]) == mark:
+                return table["names"].tolist(), table["embeddings"], sets
+    names, rows, count = [], [], Counter()
+
+    def samples() -> Iterator[labelled.Sample]:
+        for path in paths:
+            for sample in labelled.read(path):
+                name = known.text_name(sample.name)
+                key = sample.where.rpartition(": ")[2]
+                if not sample.name or sample.name == known.UNLABELLED or count[name] >= most:
+                    continue
+                if every or known.aside(f"{labelled.stem(path)}/{key}", sample.name):
+                    count[name] += 1
+                    yield sample
+
+    for found in embed_all(samples(), model, {}, workers):
+        if not found.problem:
+            names.append(known.text_name(found.name))
+            rows.append(found.embedding)
+    if not rows:
+        raise ValueError("no photos that training sets aside; give training shards, or --all")
+    embeddings = np.stack(rows)
+    if cache:
+        cache.parent.mkdir(parents=True, exist_ok=True)
+        with cache.open("wb") as file:
+            np.savez(file, mark=np.array(mark), names=np.array(names), embeddings=embeddings)
+    return names, embeddings, sets

@@ -1,0 +1,104 @@
+# SPDX-License-Identifier: MIT
+"""How good estimated vectors are: names that have one are estimated as if they had none.
+
+    python -m tinyvlm.train.lexicon.measure --data ../shared/data
+
+Retrieval@1 is how often the estimate's nearest true vector is the name's own.
+"""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+
+import numpy as np
+
+from tinyvlm.train.lexicon.estimate import Estimator, Meanings, Regression
+from tinyvlm.train.text import load_table
+from tinyvlm.words.lexicon import singulars, squeeze
+from tinyvlm.words.space import normalize
+
+MEASURED = Path(__file__).with_name("measured.txt")
+
+
+def families(texts: list[str], y: np.ndarray, meanings: Meanings) -> np.ndarray:
+    """(n,) a number for each text, equal for spellings, synonyms and near copies of a name.
+
+    None of a family is known when one of it is measured.
+    """
+    parent = list(range(len(texts)))
+
+    def root(i: int) -> int:
+        while parent[i] != i:
+            i = parent[i]
+        return i
+
+    y = normalize(y - y.mean(0))
+    for i, j in zip(*np.where(np.triu(y @ y.T, 1) > 0.9), strict=True):
+        parent[root(i)] = root(j)
+    first: dict[object, int] = {}
+    for i, text in enumerate(texts):
+        parts = text.split(", ")
+        keys: set[object] = {squeeze(f) for p in parts for f in (p, *singulars(p))}
+        if len(parts) == 1 and text in meanings.wordnet.senses:
+            keys.add(meanings.main(text))
+        for key in keys:
+            parent[root(i)] = root(first.setdefault(key, i))
+    return np.array([root(i) for i in range(len(texts))])
+
+
+def relation(name: str, known: set[int], meanings: Meanings) -> str:
+    """How near the known names come to `name` in WordNet."""
+    offset, net = meanings.main(name), meanings.wordnet
+    if offset is None or name not in net.senses:
+        return "not in WordNet"
+    above = {a for a, steps in net.ancestors(offset).items() if 0 < steps <= 2}
+    below = any(net.ancestors(k).get(offset, 9) <= 2 for k in known)
+    if below or above & known:
+        return "word above or below it known"
+    if any(set(net.synsets[k].above) & set(net.synsets[offset].above) for k in known):
+        return "sibling known"
+    return "farther"
+
+
+def interval(hits: int, n: int) -> tuple[float, float]:
+    """Wilson's 95 % confidence interval of hits / n, in per cent."""
+    z, p = 1.96, hits / n
+    middle, half = p + z * z / (2 * n), z * np.sqrt(p * (1 - p) / n + z * z / (4 * n * n))
+    return tuple(100 * (middle + s * half) / (1 + z * z / n) for s in (-1, 1))
+
+
+def measure(rows: list[tuple[str, np.ndarray]], names: list[str]) -> None:
+    """Print retrieval@1 among `names` when their families are all unknown."""
+    estimator = Estimator(rows)
+    texts, meanings = [text for text, _ in rows], estimator.meanings
+    family = families(texts, estimator.y, meanings)
+    test = np.array([texts.index(name) for name in names])
+    known = np.flatnonzero(~np.isin(family, family[test]))
+    regression = Regression(estimator.known.take(known), estimator.y[known])
+    wanted = normalize(estimator.y[test] - regression.centre)
+    made = normalize(regression(estimator.known.take(test)) - regression.centre)
+    hit = (made @ wanted.T).argmax(1) == np.arange(len(test))
+    cosine = (made * wanted).sum(1)
+    seen = {meanings.main(texts[i]) for i in known} - {None}
+    kinds = np.array([relation(name, seen, meanings) for name in names])
+    print(f"{len(test)} names, {len(known)} others known; cosine is between centred vectors")
+    for kind in ("all", *sorted(set(kinds))):
+        mine = kinds == kind if kind != "all" else np.full(len(test), True)
+        low, high = interval(hit[mine].sum(), mine.sum())
+        print(
+            f"{kind:30}{mine.sum():5} names  retrieval@1 {100 * hit[mine].mean():5.1f} % "
+            f"({low:.1f} ... {high:.1f})  cosine {cosine[mine].mean():.3f}"
+        )
+
+
+def main() -> None:
+    p = argparse.ArgumentParser(description=__doc__.split("\n")[0])
+    p.add_argument("--data", type=Path, default=Path("../shared/data"))
+    args = p.parse_args()
+    table = load_table(args.data / "text" / "clip-vit-b-32-openai.npz")
+    measure(table.rows, MEASURED.read_text().splitlines())
+
+
+if __name__ == "__main__":
+    main()

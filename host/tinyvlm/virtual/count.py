@@ -1,0 +1,272 @@
+# SPDX-License-Identifier: MIT
+"""Counting what a frame costs on the virtual board: instructions, bytes of RAM, cycles.
+
+QEMU counts instructions exactly, for every set of kernels in the firmware, whose answers are
+compared. Bytes of RAM are seen by painting the arena before a frame. Cycles and frames/s are
+estimates (cycles.py). `run` makes the report that `tinyvlm-bench --json` prints.
+"""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+
+import numpy as np
+from mpremote.transport_serial import SerialTransport
+
+from ..net import cost, samples, tvlm
+from ..words import tvp
+from . import cycles
+from .board import FIRMWARE, Board, VirtualBoardError
+
+MHZ = 480  # of the fastest STM32H7
+LABELS, DIM = 20, 64
+# What cameras send: the first is resized to the encoder's size, the second is not.
+FRAMES = [("160x120 RGB565", 160, 120, 2), ("96x96 RGB888", 96, 96, 3)]
+PIXEL = (1, 2, 2, 3, 3, 2)  # bytes
+FITTED = 16  # nets that the cost model is fitted on; tests take others
+COMPARED = 4  # frames whose answers the backends must agree on
+
+_SETUP = """
+import _tinyvlm, array, binascii, gc, tinyvlm, uctypes, virt
+address, size = [m[1:3] for m in virt.memory() if m[0] == "arena"][0]
+arena = uctypes.bytearray_at(address, size)
+paint = bytes([0xa5]) * 1024
+def read(name):
+    return memoryview(open("/rom/" + name, "rb"))
+def high_water(run):
+    top = 0
+    for i in range(0, size, 1024):
+        arena[i:i + 1024] = paint
+    run()
+    for i in range(0, size, 1024):
+        if arena[i:i + 1024] != paint:
+            top = i
+    while top + 1 < size and arena[top:top + 1024] != paint[:size - top]:
+        top += 1
+    return top
+def hexed(buffer):
+    return binascii.hexlify(buffer).decode()
+"""
+
+_OPEN = """
+gc.collect()
+e = tinyvlm.load("/rom/{name}.tvlm")
+core = e._engine
+core.backend = {backend!r}
+vocab = tinyvlm.Vocab("/rom/{name}.tvp")
+out, times = bytearray(core.dim), array.array("I", [0] * (core.layers + 1))
+dense = bytearray(core.map[0] * core.map[1] * core.dim) if core.map else b""
+def run_without(*frame):
+    core.embed(*frame, out)
+def run(*frame):
+    if dense:
+        core.embed_map(*frame, out, dense)
+    else:
+        core.embed(*frame, out)
+"""
+
+
+class Session:
+    """The virtual board with models and frames in its ROMFS, for as long as a `with` lasts."""
+
+    def __init__(
+        self, firmware: Path, folder: Path, files: dict[str, bytes], plugin: str | None = None
+    ) -> None:
+        (folder / "rom").mkdir(parents=True)
+        for name, data in files.items():
+            (folder / "rom" / name).write_bytes(data)
+        image = folder / "rom.romfs"
+        command = [sys.executable, "-m", "mpremote", "romfs", "-o", image, "build", folder / "rom"]
+        subprocess.run(command, check=True, capture_output=True)
+        self.board = Board(firmware, romfs=image, icount=True, plugin=plugin)
+        self.transport = SerialTransport(self.board.port)
+        self.transport.enter_raw_repl(soft_reset=False)
+        self.exec(_SETUP)
+
+    def __enter__(self) -> Session:
+        return self
+
+    def __exit__(self, *exc) -> None:
+        self.transport.close()
+        self.board.close()
+
+    def exec(self, code: str) -> str:
+        out, error = self.transport.exec_raw(code, timeout=120)
+        if error:
+            raise VirtualBoardError(error.decode().strip().splitlines()[-1])
+        return out.decode().strip()
+
+    def eval(self, expression: str):
+        return eval(self.exec(f"print(repr({expression}))"))
+
+
+def frames() -> dict[str, bytes]:
+    """Random pixels: the number of instructions does not depend on them."""
+    rng = np.random.default_rng(1)
+    files = {}
+    for i in range(COMPARED):
+        _, width, height, format = FRAMES[i % len(FRAMES)]
+        files[f"frame{i}"] = rng.bytes(width * height * PIXEL[format])
+    return files
+
+
+def vocabulary(data: bytes, dim: int) -> bytes:
+    """A vocabulary of 20 labels for an encoder."""
+    vectors = np.random.default_rng(2).integers(-127, 128, (LABELS, min(DIM, dim)), np.int16)
+    labels = [f"label {i}" for i in range(LABELS)]
+    words = tvp.Prototypes(labels, vectors.astype(np.int8), data[16:24], "bench")
+    return tvp.to_bytes(words)
+
+
+def frame(i: int) -> str:
+    """Arguments for the engine: frame number i."""
+    _, width, height, format = FRAMES[i % len(FRAMES)]
+    return f"frame{i}, {width}, {height}, {format}, 0"
+
+
+def measure(session: Session, name: str, data: bytes) -> dict:
+    """Everything about one encoder but cycles. The board's answers are compared on the PC."""
+    encoder = tvlm.load(data)
+    for i in range(COMPARED):
+        session.exec(f"frame{i} = read('frame{i}')")
+    result = {
+        "name": name,
+        "file": len(data),
+        "macs": encoder.macs,
+        "arena": encoder.plan.arena_size,
+        "layers": [],
+        "backends": {},
+    }
+    answers = {}
+    for backend in session.eval("_tinyvlm.backends()"):
+        session.exec(_OPEN.format(name=name, backend=backend))
+        if not result["layers"]:
+            for i in range(len(encoder.graph.layers)):
+                result["layers"].append(_layer(session.eval(f"core.layer({i})")))
+        entry, counts = _count(session)
+        for row, count in zip(result["layers"], counts, strict=True):
+            if row["name"] == encoder.graph.dense:
+                count, row["dense"] = entry["dense"], True
+            row["instructions"][backend] = count
+        answers[backend] = b""
+        for i in range(COMPARED):
+            session.exec(f"run({frame(i)})")
+            answers[backend] += bytes.fromhex(session.eval("hexed(out) + hexed(dense)"))
+        result["backends"][backend] = entry
+    want = np.frombuffer(answers.pop("portable"), np.int8)
+    got = [np.frombuffer(answer, np.int8) for answer in answers.values()]
+    result["compared"] = want.size * len(got)
+    result["differ"] = sum(int((g != want).sum()) for g in got)
+    return result
+
+
+def _count(session: Session) -> tuple[dict, list[int]]:
+    """Instructions of the open encoder: the sums, and those of every layer."""
+    entry = {"frames": {}}
+    for i, (title, width, height, format) in enumerate(FRAMES):
+        session.exec(f"core.profile({frame(i)}, times)")
+        intake, *layers = session.eval("list(times)")
+        session.exec(f"f = tinyvlm.Frame(frame{i}, {width}, {height}, {format})")
+        entry["frames"][title] = {
+            "intake": intake,
+            "engine": session.eval(f"virt.count(core.embed, {frame(i)}, out)"),
+            "frame": session.eval("virt.count(tinyvlm.classify, f, vocab)"),
+        }
+    entry["sum"] = sum(layers)
+    entry["score"] = session.eval("virt.count(vocab.cosines, out)")
+    # The dense layer alone: what a frame with the map takes more than one without it
+    both = session.eval(f"virt.count(run, {frame(0)})")
+    one = session.eval(f"virt.count(run_without, {frame(0)})")
+    entry["dense"] = both - one if session.eval("core.map") else None
+    entry["arena_used"] = session.eval(f"high_water(lambda: run({frame(0)}))")
+    return entry, layers
+
+
+def _layer(said: tuple) -> dict:
+    keys = ("name", "op", "in", "out", "macs")
+    return dict(zip(keys, said, strict=True)) | {"dense": False, "instructions": {}}
+
+
+def estimate(firmware: Path, folder: Path, files: dict[str, bytes], results: list[dict]) -> None:
+    """Add cycles to the results: one frame of each format, for every backend."""
+    folder.mkdir()
+    program = cycles.program(firmware)
+    counts = folder / "counts.txt"
+    plugin = cycles.build_plugin(folder)
+    option = f"{plugin},mark={program.mark:#x},out={counts}"
+    with Session(firmware, folder, files, option) as session:
+        for result in results:
+            for i in range(len(FRAMES)):
+                session.exec(f"frame{i} = read('frame{i}')")
+            for backend in result["backends"]:
+                session.exec(_OPEN.format(name=result["name"], backend=backend))
+                for i, (_, width, height, format) in enumerate(FRAMES):
+                    session.exec(f"f = tinyvlm.Frame(frame{i}, {width}, {height}, {format})")
+                    session.exec(
+                        "def go():\n virt.instructions()\n tinyvlm.classify(f, vocab)\n"
+                        " virt.instructions()\ngo()"
+                    )
+    found = cycles.read_counts(counts)[1::2]
+    for result in results:
+        for entry in result["backends"].values():
+            for title, _, _, _ in FRAMES:
+                one = program.estimate(found.pop(0))
+                row = entry["frames"][title]
+                row["cycles"] = round(one.cycles)
+                row["fps"] = MHZ * 1e6 / one.cycles
+                row["guessed"] = one.guessed
+                top = sorted(one.functions.items(), key=lambda item: -item[1][1])
+                row["functions"] = {
+                    name: {"instructions": n, "cycles": round(c)} for name, (n, c) in top[:24]
+                }
+
+
+def engine_size(firmware: Path) -> dict:
+    """Bytes of code and constants of the engine's object files, and of RAM that they hold."""
+    objects = sorted((firmware.parent / "native").glob("tv_*.o"))
+    objects = [path for path in objects if path.name != "tv_cmsis_nn.o"]  # only to compare
+    command = ["arm-none-eabi-size", *map(str, objects)]
+    said = subprocess.run(command, capture_output=True, text=True, check=True).stdout
+    rows = [line.split() for line in said.splitlines()[1:]]
+    return {
+        "text": sum(int(row[0]) for row in rows),
+        "ram": sum(int(row[1]) + int(row[2]) for row in rows),
+        "objects": {Path(row[5]).stem: int(row[0]) for row in rows},
+    }
+
+
+def run(encoders: dict[str, bytes], with_cycles: bool = True, firmware: Path = FIRMWARE) -> dict:
+    """Measure encoders; the report that --json prints."""
+    files = frames()
+    for name, data in encoders.items():
+        files[f"{name}.tvlm"] = data
+        files[f"{name}.tvp"] = vocabulary(data, tvlm.load(data).test[1].size)
+    report = {"mhz": MHZ, "models": [], "no_cycles": None if with_cycles else "not asked for"}
+    with tempfile.TemporaryDirectory() as folder:
+        with Session(firmware, Path(folder) / "count", files) as session:
+            report["models"] = [measure(session, *item) for item in encoders.items()]
+        if with_cycles:
+            try:
+                estimate(firmware, Path(folder) / "cycles", files, report["models"])
+            except cycles.NoEstimate as error:
+                report["no_cycles"] = str(error)
+    return report | {"engine": engine_size(firmware)}
+
+
+def fit(firmware: Path) -> dict:
+    """Measure nets of many shapes for the cost model (net/cost.py) and fit it."""
+    sizes = (96, 64, 96, 80)
+    graphs = {f"net{seed}": samples.varied(seed, sizes[seed % 4]) for seed in range(FITTED)}
+    real = samples.base_like, samples.mobilenet_like, samples.max78000_like
+    graphs |= {make.__name__: make() for make in real}
+    encoders = {name: tvlm.to_bytes(graph) for name, graph in graphs.items()}
+    measured = []
+    for result in run(encoders, with_cycles=False, firmware=firmware)["models"]:
+        backend = next(iter(result["backends"]))
+        counts = [row["instructions"][backend] for row in result["layers"]]
+        loaded = tvlm.load(encoders[result["name"]])
+        measured.append((loaded.graph, loaded.plan, counts))
+    return cost.fit(measured)

@@ -1,0 +1,223 @@
+# SPDX-License-Identifier: MIT
+"""An estimate of Cortex-M7 cycles, from what QEMU executed and what LLVM knows of the core.
+
+A plugin counts how often every instruction runs (boards/VIRT_CORTEX_M7/blocks.c). The code is
+cut into basic blocks, llvm-mca (-mcpu=cortex-m7: in order, two instructions a cycle) says how
+many cycles a block takes when it runs again and again, and
+
+    cycles = sum over blocks of executions * cycles of the block
+
+Added by hand, because LLVM 14 counts every load or store of several registers as one access: an
+LDM, STM, PUSH or POP of n registers takes ceil(n / 2) cycles, the width of the port.
+
+Not modelled: flash wait states and cache misses (a Cortex-M7 runs from caches or tightly coupled
+memory), mispredicted branches, bank conflicts, and that a block that follows another may find the
+pipeline in another state than a copy of itself leaves it.
+"""
+
+from __future__ import annotations
+
+import bisect
+import functools
+import re
+import shutil
+import subprocess
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from ..shipped import CHECKOUT
+
+PLUGIN = CHECKOUT / "boards" / "VIRT_CORTEX_M7" / "blocks.c"
+MARK = "virt_instructions"  # calling virt.instructions() on the board ends a count
+ITERATIONS = 100
+_TARGET = ["--triple=thumbv7em-none-eabihf", "--mcpu=cortex-m7"]
+_LINE = re.compile(r"\s*([0-9a-f]+):\s+(\S+)(?:\s+([^@]*))?")
+_BRANCH = re.compile(r"(b|bl|blx|bx|cbz|cbnz|b[a-z]{2}|tbb|tbh)(\.[nw])?$")
+_CONDITION = re.compile(r"(eq|ne|hs|cs|lo|cc|mi|pl|vs|vc|hi|ls|ge|lt|gt|le)(\.\w+)?$")
+_SEVERAL = re.compile(r"(ldm|stm|push|pop|vldm|vstm|vpush|vpop)")
+
+
+class NoEstimate(RuntimeError):
+    """Cycles cannot be estimated here; the message says why."""
+
+
+@dataclass
+class Estimate:
+    """instructions and cycles of one count, in sum and by function; guessed: instructions in
+    blocks that llvm-mca refused, taken as one cycle each."""
+
+    instructions: int = 0
+    cycles: float = 0.0
+    guessed: int = 0
+    functions: dict[str, list[float]] = field(default_factory=dict)
+
+
+def build_plugin(folder: Path) -> Path:
+    """The plugin, compiled. NoEstimate where that does not work."""
+    for tool in ("cc", "llvm-mca", "llvm-objdump"):
+        if shutil.which(tool) is None:
+            raise NoEstimate(f"{tool} is not installed (Debian: apt-get install llvm gcc)")
+    plugin = folder / "blocks.so"
+    command = ["cc", "-shared", "-fPIC", "-O2", "-o", plugin, PLUGIN]
+    done = subprocess.run(command, capture_output=True, text=True)
+    if done.returncode:
+        raise NoEstimate(f"the QEMU plugin does not compile: {done.stderr.strip()}")
+    return plugin
+
+
+def read_counts(path: Path) -> list[dict[int, int]]:
+    """What the plugin wrote: executions by address, for every mark."""
+    counts = [{}]
+    for line in path.read_text().splitlines():
+        if line == "mark":
+            counts.append({})
+        else:
+            address, number = line.split()
+            counts[-1][int(address, 16)] = int(number)
+    return counts[:-1]
+
+
+class Program:
+    """A firmware's code, its functions and the cycles of its blocks, each computed once."""
+
+    def __init__(self, elf: Path) -> None:
+        command = ["llvm-objdump", "-d", *_TARGET, "--no-show-raw-insn", str(elf)]
+        text = subprocess.run(command, capture_output=True, text=True, check=True).stdout
+        self.code: dict[int, tuple[str, str]] = {}
+        conditional = 0
+        for line in text.splitlines():
+            if match := _LINE.match(line):
+                name = match[2]
+                # llvm-mca knows no IT: what follows one counts as if always executed
+                if conditional:
+                    name, conditional = _CONDITION.sub(r"\2", name), conditional - 1
+                elif re.match(r"it[te]*$", name):
+                    conditional = len(name) - 1
+                self.code[int(match[1], 16)] = name, (match[3] or "").strip()
+        self.order = sorted(self.code)
+        self.next = dict(zip(self.order, self.order[1:], strict=False))
+        self.targets = {int(m[1], 16) for _, a in self.code.values() for m in [_target(a)] if m}
+        command = ["arm-none-eabi-nm", str(elf)]
+        listing = subprocess.run(command, capture_output=True, text=True, check=True).stdout
+        rows = [line.split() for line in listing.splitlines()]
+        named = sorted((int(r[0], 16) & ~1, r[2]) for r in rows if len(r) == 3 and r[1] in "tTW")
+        named = [(a, n) for a, n in named if not n.startswith("$")]
+        self.starts, self.names = [a for a, _ in named], [n for _, n in named]
+        self.mark = dict(zip(self.names, self.starts, strict=True))[MARK]
+        self._cycles: dict[tuple[str, ...], float | None] = {}
+
+    def function(self, address: int) -> str:
+        return self.names[max(0, bisect.bisect_right(self.starts, address) - 1)]
+
+    def blocks(self, counts: dict[int, int]) -> list[tuple[int, tuple[str, ...], int]]:
+        """(address, instructions, executions) of every basic block that ran."""
+        found, lines, start, before = [], [], 0, None
+        for address in sorted(counts):
+            if address not in self.code:
+                continue
+            name, arguments = self.code[address]
+            follows = before is not None and self.next.get(before) == address
+            same = follows and counts[before] == counts[address]
+            if lines and (not same or address in self.targets):
+                found.append((start, tuple(lines), counts[start]))
+                lines = []
+            if not lines:
+                start = address
+            lines.append(_assembly(name, arguments))
+            before = address
+            if _BRANCH.match(name) or re.search(
+                r"\bpc\b", arguments.split(",")[0] + arguments[-4:]
+            ):
+                found.append((start, tuple(lines), counts[start]))
+                lines = []
+        if lines:
+            found.append((start, tuple(lines), counts[start]))
+        return found
+
+    def estimate(self, counts: dict[int, int]) -> Estimate:
+        """Cycles of one count."""
+        blocks, result = self.blocks(counts), Estimate()
+        self._schedule({lines for _, lines, _ in blocks})
+        for address, lines, times in blocks:
+            cycles = self._cycles[lines]
+            if cycles is None:
+                cycles = float(len(lines))
+                result.guessed += times * len(lines)
+            result.instructions += times * len(lines)
+            result.cycles += times * cycles
+            row = result.functions.setdefault(self.function(address), [0, 0.0])
+            row[0] += times * len(lines)
+            row[1] += times * cycles
+        return result
+
+    def _schedule(self, wanted: set[tuple[str, ...]]) -> None:
+        new = sorted(wanted - self._cycles.keys())
+        # One call for all; a block that it refuses stops it, so those are left out one by one.
+        while new:
+            cycles, refused = _mca(new)
+            for lines, number in zip(new, cycles, strict=True) if refused is None else ():
+                self._cycles[lines] = number + sum(map(_more_accesses, lines))
+            if refused is None:
+                return
+            for index in refused:
+                self._cycles[new[index]] = None
+            new = [lines for i, lines in enumerate(new) if i not in refused]
+
+
+def _target(arguments: str) -> re.Match | None:
+    return re.search(r"(?:^|, )0x([0-9a-f]+) <", arguments)
+
+
+def _assembly(name: str, arguments: str) -> str:
+    """As llvm-mca reads it: branches go to a label, their distance does not matter. A call is a
+    branch, too; llvm-mca would give it 100 cycles, for what is called. What it does not know at
+    all takes a place, as a NOP does.
+    """
+    if re.match(r"blx?(\.w)?$", name):
+        return "b 1f"
+    if re.match(r"(it[te]*|v?mrs|v?msr|cps..|[di][ms]b|svc)(\.w)?$", name):
+        return "nop"
+    if _target(arguments):
+        arguments = re.sub(r"0x[0-9a-f]+ <.*", "1f", arguments)
+    return f"{name} {arguments}"
+
+
+def _more_accesses(line: str) -> int:
+    """Cycles that a load or store of several registers takes and LLVM does not count."""
+    if not _SEVERAL.match(line):
+        return 0
+    return (line.count(",", line.index("{")) + 2) // 2 - 1
+
+
+def _mca(blocks: list[tuple[str, ...]]) -> tuple[list[float], set[int] | None]:
+    """Cycles of each block, or the indices of those that llvm-mca refuses."""
+    text, owner = [".syntax unified", ".thumb"], {}
+    for index, lines in enumerate(blocks):
+        text.append(f"# LLVM-MCA-BEGIN {index}")
+        for line in lines:
+            owner[len(text) + 1] = index
+            text.append(line)
+        owner[len(text) + 1] = index
+        text.append("1:")
+        text.append("# LLVM-MCA-END")
+    command = ["llvm-mca", "-mtriple=thumbv7em-none-eabihf", "-mcpu=cortex-m7"]
+    command += [f"-iterations={ITERATIONS}", "--resource-pressure=0", "--instruction-info=0"]
+    done = subprocess.run(command, input="\n".join(text) + "\n", capture_output=True, text=True)
+    if done.returncode or "error:" in done.stderr:
+        wrong = {owner[int(n)] for n in re.findall(r"<stdin>:(\d+):\d+: error", done.stderr)}
+        for unknown in re.findall(r"note: instruction:\s+(\S+)", done.stderr):
+            first = unknown.split(".")[0]
+            wrong |= {i for i, b in enumerate(blocks) if any(x.startswith(first) for x in b)}
+        if not wrong:
+            said = [line for line in done.stderr.splitlines() if "error" in line]
+            raise NoEstimate(f"llvm-mca fails: {' '.join(said)[:200]}")
+        return [], wrong
+    cycles = [int(n) / ITERATIONS for n in re.findall(r"Total Cycles:\s+(\d+)", done.stdout)]
+    if len(cycles) != len(blocks):
+        raise NoEstimate(f"llvm-mca gives {len(cycles)} results for {len(blocks)} blocks")
+    return cycles, None
+
+
+@functools.cache
+def program(elf: Path) -> Program:
+    return Program(elf)

@@ -1,0 +1,119 @@
+# SPDX-License-Identifier: MIT
+"""The demo: real photos named on the virtual Cortex-M7 board, through the users' own commands.
+
+Packs device/examples/things.txt, puts encoder and photos into a ROMFS image, boots the board,
+runs `mpremote connect PORT run device/examples/detect.py` and draws what it said.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+from PIL import Image, ImageDraw, ImageFont
+
+from ..shipped import CHECKOUT, DEFAULT_MODEL
+from .board import Board, VirtualBoardError
+from .photos import Photo, photos, save_ppm
+
+BUILD = Path("build/demo")  # seen from CHECKOUT, where the commands run
+PICTURE = Path("build/demo.png")
+DETECT = Path("device/examples/detect.py")
+WORDS = Path("device/examples/things.txt")
+
+# "chelsea     cat 0.61, dog 0.13, ..."
+_LINE = re.compile(r"(\S+)\s+(.+? \d\.\d\d(?:, .+? \d\.\d\d)*)\s+([\d.]+) M instructions\s*$")
+
+
+def main() -> int:
+    """Run the demo; 0 when the board has named every photo (rightly or not)."""
+    os.chdir(CHECKOUT)
+    try:
+        shown = photos()
+        image = make_romfs(shown)
+        vocab = BUILD / "things.tvp"
+        # every photo shows one of the words: three guesses each, never "unknown"
+        packing = ["--vocab", str(WORDS), "-o", str(vocab), "--dim", "256", "--no-unknown"]
+        run([sys.executable, "host/tinyvlm-pack", *packing])
+        with Board(romfs=image, icount=True) as board:
+            mpremote = [sys.executable, "-m", "mpremote", "connect", board.port]
+            run([*mpremote, "cp", str(vocab), ":"])
+            lines = run([*mpremote, "run", str(DETECT)])
+    except (VirtualBoardError, ImportError, subprocess.CalledProcessError) as error:
+        print(f"demo: {error}", file=sys.stderr)
+        return 1
+    answers = parse(lines)
+    draw(shown, answers)
+    wrong = [p for p in shown if not answers.get(p.name) or answers[p.name][0][0] != p.shows]
+    missed = "".join(f"; {photo.name} shows: {photo.shows}" for photo in wrong)
+    print(f"\n{len(shown) - len(wrong)} of {len(shown)} photos right{missed}")
+    print(f"picture: {PICTURE}")
+    return 0 if len(answers) == len(shown) else 1
+
+
+def make_romfs(shown: list[Photo]) -> Path:
+    """A ROMFS image with the encoder and the photos, made by `mpremote romfs build`."""
+    folder = BUILD / "rom"
+    shutil.rmtree(folder, ignore_errors=True)
+    (folder / "photos").mkdir(parents=True)
+    shutil.copy(DEFAULT_MODEL, folder)
+    for photo in shown:
+        save_ppm(photo, folder / "photos" / f"{photo.name}.ppm")
+    image = BUILD / "rom.romfs"
+    run([sys.executable, "-m", "mpremote", "romfs", "-o", str(image), "build", str(folder)])
+    return image
+
+
+def run(command: list[str]) -> list[str]:
+    """Show a command as a user would type it, run it, pass its output on and return it."""
+    typed = " ".join(command)
+    for python in (f"{sys.executable} -m ", f"{sys.executable} "):
+        typed = typed.replace(python, "")
+    print(f"\n$ {typed}", flush=True)
+    lines = []
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
+        for line in process.stdout:
+            print(line, end="", flush=True)
+            lines.append(line)
+    if process.returncode:
+        raise subprocess.CalledProcessError(process.returncode, typed)
+    return lines
+
+
+def parse(lines: list[str]) -> dict[str, list[tuple[str, float]]]:
+    """(label, score) pairs, best first, of every photo in the output of detect.py."""
+    answers = {}
+    for line in lines:
+        if match := _LINE.match(line):
+            pairs = (pair.rpartition(" ") for pair in match[2].split(", "))
+            answers[match[1]] = [(label, float(score)) for label, _, score in pairs]
+    return answers
+
+
+def draw(shown: list[Photo], answers: dict[str, list[tuple[str, float]]]) -> None:
+    """A sheet of the photos with their labels, green when right, at build/demo.png."""
+    tile, text, columns = 220, 66, 5
+    rows = -(-len(shown) // columns)
+    sheet = Image.new("RGB", (columns * (tile + 12) + 12, rows * (tile + text) + 12), "white")
+    pen, font = ImageDraw.Draw(sheet), ImageFont.load_default(size=17)
+    for index, photo in enumerate(shown):
+        image = photo.image()
+        side = min(image.size)
+        left, top = (image.width - side) // 2, (image.height - side) // 2
+        square = image.crop((left, top, left + side, top + side)).resize((tile, tile))
+        x, y = 12 + index % columns * (tile + 12), 12 + index // columns * (tile + text)
+        sheet.paste(square, (x, y))
+        for row, (label, score) in enumerate(answers.get(photo.name, [])):
+            first = "green" if label == photo.shows else "firebrick"
+            colour = first if row == 0 else "gray"
+            pen.text((x, y + tile + 2 + 19 * row), f"{label} {score:.2f}", colour, font)
+    PICTURE.parent.mkdir(exist_ok=True)
+    sheet.save(PICTURE)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,115 @@
+# SPDX-License-Identifier: MIT
+"""The real thing: an open_clip text tower, projected into the student's space.
+
+Vectors are made as open_clip's `build_zero_shot_classifier` makes its zero-shot head: encode the
+phrase in every template, normalise, average over the templates, normalise again. Then the linear
+map of the text space is applied. The weights are fetched once, by open_clip.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from ..shipped import DATA
+from .space import Encoded, TextMap, space_of
+
+DEFAULT_PROMPTS = ("a photo of a {}.",)
+
+
+@dataclass
+class OpenClipText:
+    """A text tower with its tokenizer, and the map from its space to the student's."""
+
+    model: Any
+    tokenizer: Any
+    text_space: TextMap
+    name: str
+
+    @classmethod
+    def create(cls, model_name: str, tag: str, space: TextMap | None = None) -> OpenClipText:
+        """Load `model_name` with the weights `tag`. ValueError says what is missing.
+
+        space: the map of the image encoder; None: that of the encoders that ship.
+        """
+        try:
+            import open_clip
+        except (ImportError, RuntimeError) as error:  # the latter: torchvision for another torch
+            raise ValueError(
+                f"open_clip cannot be imported ({error}); pip install 'tinyvlm[train]', "
+                "or use --text-encoder lexicon"
+            ) from error
+        name, space = f"open_clip:{model_name}/{tag}", space or default_text_space()
+        known = open_clip.list_pretrained_tags_by_model(model_name)
+        if tag not in known and not Path(tag).is_file():
+            tags = f"tags of {model_name}: {', '.join(known)}; or name a file of weights"
+            raise ValueError(
+                f"open_clip has no {model_name}/{tag}; {tags if known else 'no such model'}"
+            )
+        if not space.name.startswith(space_of(name)):
+            raise ValueError(
+                f"{name} is another text tower than the one that the encoder was aligned to "
+                f"({space.name}); `tinyvlm-inspect` names it"
+            )
+        try:
+            model = create_model(model_name, tag).eval()
+        except (OSError, RuntimeError) as error:
+            raise ValueError(
+                f"the weights of {model_name}/{tag} could not be fetched; connect once, or use "
+                "--text-encoder lexicon"
+            ) from error
+        return cls(
+            model,
+            open_clip.get_tokenizer(model_name),
+            space,
+            name,
+        )
+
+    @property
+    def space(self) -> str:
+        """Name of the text space, to be compared with the encoder's."""
+        return self.text_space.name
+
+    def encode(self, phrase: str, prompts: tuple[str, ...] = ()) -> Encoded:
+        """Vector of a phrase: the mean over the prompts, projected and normalised."""
+        prompts = prompts or DEFAULT_PROMPTS
+        teacher = self.teacher_vector(phrase, prompts)
+        expected = len(self.text_space.centre)
+        if teacher.shape != (expected,):
+            raise ValueError(
+                f"{self.name} makes {len(teacher)}-dimensional vectors, the encoder was aligned "
+                f"to a text space of {expected}; use open_clip:ViT-B-32/openai"
+            )
+        return Encoded(self.text_space.project(teacher[None])[0], f"{len(prompts)} prompt(s)")
+
+    def teacher_vector(self, phrase: str, prompts: tuple[str, ...]) -> np.ndarray:
+        """Unit vector (teacher dim,) as in open_clip's zero-shot head."""
+        import torch
+
+        with torch.no_grad():
+            tokens = self.tokenizer([prompt.format(phrase) for prompt in prompts])
+            vectors = self.model.encode_text(tokens, normalize=True)
+            vector = vectors.mean(dim=0)
+            return (vector / vector.norm()).float().numpy()
+
+
+def create_model(model_name: str, tag: str) -> Any:
+    """open_clip's model with the weights `tag`, and with the activation they were trained with.
+
+    open_clip only warns that weights such as OpenAI's want QuickGELU, and takes GELU for a
+    ViT-B-32 all the same: its vectors would be others than CLIP's.
+    """
+    import open_clip
+
+    quick = bool(open_clip.get_pretrained_cfg(model_name, tag).get("quick_gelu"))
+    return open_clip.create_model(model_name, pretrained=tag, force_quick_gelu=quick)
+
+
+def default_text_space() -> TextMap:
+    """The text space that ships with the package (it lies beside the lexicon)."""
+    from .lexicon import Lexicon
+
+    return Lexicon.load(DATA / "lexicon.npz").text_space

@@ -1,0 +1,183 @@
+# SPDX-License-Identifier: MIT
+"""The offline text encoder: a table of words and short noun phrases with their vectors.
+
+A phrase is looked up as written, then without articles, then in the singular, then without minding
+where words are joined (lawnmower, lawn-mower).  One that is not in the table is *composed*: its
+head noun (the longest known ending) weighs most, known words before it pull the vector their way.
+A phrase whose head is unknown is an error with suggestions.
+
+File: an .npz with `names` (UTF-8, one a line), `kinds` uint8 (n,) as numbered in KINDS, `vectors`
+int8 (n, dim), `centre` (teacher dim,), `projection` (teacher dim, dim) and `space`, the name of
+the text space.  tinyvlm.train.lexicon makes it.
+"""
+
+from __future__ import annotations
+
+import difflib
+import heapq
+import re
+import zipfile
+import zlib
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+
+import numpy as np
+
+from .space import Encoded, TextMap, UnknownPhrase, normalize
+
+# Where a name's vector comes from: the teacher's own for just this name; its own from several
+# prompts, moved to where single prompts lie; or a regression from a sentence encoder.
+KINDS = ("exact", "ensemble", "estimated")
+HEAD_WEIGHT = 0.7  # a "red car" is a car first
+ARTICLES = {"a", "an", "the", "my", "your", "our", "some", "of", "with", "and", "in", "on"}
+IRREGULAR = {  # ending of the plural -> of the singular: firemen, grandchildren, dormice
+    "men": "man",
+    "people": "person",
+    "children": "child",
+    "feet": "foot",
+    "teeth": "tooth",
+    "geese": "goose",
+    "mice": "mouse",
+    "oxen": "ox",
+    "cacti": "cactus",
+    "fungi": "fungus",
+    "larvae": "larva",
+}
+
+
+def canonical(name: str) -> str:
+    """'Computer_Keyboard ' -> 'computer keyboard': the form in which names are compared."""
+    name = name.casefold().replace("_", " ").replace("-", " ").replace("’", "'")
+    return " ".join(re.sub(r"[()]", " ", name).split())
+
+
+def singulars(name: str) -> list[str]:
+    """Guesses at the singular of an English noun, or of a phrase's last word, likeliest first."""
+    guesses = [
+        name.removesuffix(many) + one for many, one in IRREGULAR.items() if name.endswith(many)
+    ]
+    if len(name) < 3 or not name.endswith("s") or name.endswith("ss"):
+        return guesses
+    if name.endswith("ves"):  # leaves, knives; gloves need the rule below
+        guesses += [name[:-3] + "f", name[:-3] + "fe"]
+    guesses.append(name[:-1])
+    if name.endswith("ies"):
+        guesses.append(name[:-3] + "y")
+    elif name.endswith("es"):
+        guesses.append(name[:-2])
+    return guesses
+
+
+def squeeze(name: str) -> str:
+    """The name without what is written in different ways: "rubik's cube" -> "rubikscube"."""
+    return name.replace(" ", "").replace("'", "").replace(".", "")
+
+
+@dataclass
+class Lexicon:
+    """Phrase -> vector by table and composition. `index` maps a name to its row."""
+
+    index: dict[str, int]
+    kinds: np.ndarray
+    vectors: np.ndarray
+    text_space: TextMap
+    name: str = "lexicon"
+
+    @classmethod
+    def load(cls, path: str | Path) -> Lexicon:
+        """Read the table. ValueError if `path` is not a lexicon, or only a part of one."""
+        try:
+            with np.load(path) as table:
+                names = bytes(table["names"]).decode("utf-8").split("\n")
+                space = TextMap(
+                    str(table["space"]),
+                    table["centre"].astype(np.float32),
+                    table["projection"].astype(np.float32),
+                )
+                kinds, vectors = table["kinds"], table["vectors"]
+                if not len(names) == len(kinds) == len(vectors):
+                    raise ValueError("names, kinds and vectors differ in number")
+        except FileNotFoundError:
+            raise
+        # zipfile's and zlib's own come from a half-written file, TypeError from a bare array
+        except (zipfile.BadZipFile, zlib.error, EOFError, NotImplementedError, RuntimeError) as e:
+            raise ValueError(f"{path}: damaged or not complete ({e}); copy it again") from e
+        except (KeyError, TypeError, AttributeError, ValueError, OSError) as error:
+            raise ValueError(f"{path}: not a tinyvlm lexicon ({error})") from error
+        return cls({name: row for row, name in enumerate(names)}, kinds, vectors, space)
+
+    @property
+    def space(self) -> str:
+        """Name of the text space, to be compared with the encoder's."""
+        return self.text_space.name
+
+    def __len__(self) -> int:
+        return len(self.index)
+
+    def kind(self, name: str) -> str:
+        """One of KINDS. KeyError if the name is not in the table."""
+        return KINDS[self.kinds[self.index[name]]]
+
+    def encode(self, phrase: str, prompts: tuple[str, ...] = ()) -> Encoded:
+        """Vector of a phrase. The prompts are already in the table, so they are not used."""
+        words = canonical(phrase).split()
+        content = [word for word in words if word not in ARTICLES] or words
+        # Words are joined only when nothing else helps: "a corn" is no acorn.
+        for joined in (False, True):
+            for candidate in (words, content):
+                if (name := self._lookup(candidate, joined)) is not None:
+                    how = self.kind(name)
+                    same = name == phrase.casefold()
+                    return Encoded(self._row(name), how if same else f"{how} ({name})")
+        for start in range(1, len(content)):
+            for joined in (False, True):
+                if (head := self._lookup(content[start:], joined)) is not None:
+                    return self._compose(content[:start], head)
+        raise UnknownPhrase(f"{phrase!r} is not in the lexicon{self._suggest(words, content)}")
+
+    def _compose(self, words: list[str], head: str) -> Encoded:
+        known = [name for word in words if (name := self._lookup([word])) is not None]
+        ignored = [word for word in words if self._lookup([word]) is None]
+        note = f"composed of {' + '.join([*known, head])}"
+        if ignored:
+            note += f", without {', '.join(ignored)}"
+        vector = self._row(head)
+        if known:
+            side = normalize(np.mean([self._row(name) for name in known], axis=0))
+            vector = normalize(HEAD_WEIGHT * vector + (1 - HEAD_WEIGHT) * side)
+        return Encoded(vector, note)
+
+    def _lookup(self, words: list[str], joined: bool = False) -> str | None:
+        """The table's name for these words: as they are, or with the last one in the singular."""
+        name = " ".join(words)
+        for form in (name, *singulars(name)):
+            found = self._squeezed.get(squeeze(form)) if joined else form
+            if found in self.index:
+                return found
+        return None
+
+    @cached_property
+    def _squeezed(self) -> dict[str, str]:
+        return {squeeze(name): name for name in self.index}
+
+    def _row(self, name: str) -> np.ndarray:
+        return normalize(self.vectors[self.index[name]].astype(np.float32))
+
+    def _suggest(self, words: list[str], content: list[str]) -> str:
+        near = dict.fromkeys([*self._near(" ".join(words), 3), *self._near(content[-1], 3)])
+        if near:
+            return f"; did you mean {', '.join(list(near)[:4])}?"
+        return "; write `label: other words for it`, or use --text-encoder open_clip:..."
+
+    def _near(self, word: str, count: int) -> list[str]:
+        """Names spelled like `word`. The exact comparison is slow: it gets the 100 names with
+        the most pairs of letters in common."""
+        pairs = {word[i : i + 2] for i in range(len(word) - 1)}
+
+        def common(name: str) -> float:
+            return sum(pair in name for pair in pairs) - abs(len(name) - len(word)) / 2
+
+        return difflib.get_close_matches(
+            word, heapq.nlargest(100, self.index, key=common), count, 0.75
+        )

@@ -1,0 +1,93 @@
+# SPDX-License-Identifier: MIT
+"""Prototypes: from the phrases of a word list to the quantized vectors of a .tvp file."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from ..net import tvlm
+from . import background, tvp, vocabulary
+from .space import TextEncoder, UnknownPhrase, normalize
+
+
+def encode(
+    entries: list[vocabulary.Entry],
+    encoder: TextEncoder,
+    model: tvlm.Encoder,
+    prompts: tuple[str, ...] = (),
+    name: str = "vocabulary",
+) -> tuple[np.ndarray, list[str]]:
+    """Unit vectors (entries, dim) and, per label, how its vector came about.
+
+    A label's vector is the normalised mean of its phrases' vectors. ValueError if text encoder and
+    image encoder do not share a space, or with all labels that cannot be encoded and their lines.
+    """
+    info = model.graph.info
+    if encoder.space != info.get("text_space"):
+        raise ValueError(
+            f"the text encoder {encoder.name} speaks {encoder.space!r}, the encoder "
+            f"{info.get('name')} was aligned to {info.get('text_space')!r}; use a matching "
+            f"--model or --text-encoder ({info.get('text_encoder', 'lexicon:FILE.npz')})"
+        )
+    vectors, notes, problems = [], [], []
+    for entry in entries:
+        try:
+            encoded = [encoder.encode(phrase, prompts) for phrase in entry.phrases]
+        except UnknownPhrase as error:
+            problems.append(f"{name}:{entry.line}: {error}")
+            continue
+        vectors.append(normalize(np.mean([e.vector for e in encoded], axis=0)))
+        notes.append("; ".join(e.how for e in encoded))
+    if problems:
+        hint = "the lexicon is English; `Katze: cat` shows Katze and looks up cat"
+        raise ValueError("\n".join([*problems, hint]))
+    return np.stack(vectors), notes
+
+
+def build(
+    labels: list[str],
+    vectors: np.ndarray,
+    model: tvlm.Encoder,
+    *,
+    dim: int = 64,
+    bits: int = 8,
+    text_encoder: str = "",
+    prompts: tuple[str, ...] = (),
+    chosen: background.Background | None = None,
+    rows: np.ndarray | None = None,
+) -> tvp.Prototypes:
+    """Prototypes for labels: vectors (labels, any) cut to `dim` numbers and quantized.
+
+    chosen: scale and threshold, made on photos; without it the scale is that of training, and no
+    threshold is set. Both are there for smaller prefixes, too, which the board may use. rows:
+    background vectors (any number, any).
+    """
+    info = model.graph.info
+
+    def at(dim: int) -> tuple[float, float]:
+        if chosen:
+            return chosen.scale_at(dim), chosen.threshold_at(dim)
+        return logit_scale(info, dim), 0.0
+
+    known = chosen.logit_scale if chosen else map(int, info.get("logit_scale", ()))
+    scale, threshold = at(dim)
+    both = vectors if rows is None else np.concatenate([vectors, rows])
+    return tvp.Prototypes(
+        labels=labels,
+        vectors=tvp.quantize(both[:, :dim], bits),
+        fingerprint=model.fingerprint,
+        encoder=info.get("name", "unnamed"),
+        text_encoder=text_encoder,
+        prompt=" | ".join(prompts),
+        bits=bits,
+        logit_scale=scale,
+        threshold=threshold,
+        background=len(both) - len(vectors),
+        prefixes=[(d, *at(d)) for d in sorted(known) if d < dim],
+    )
+
+
+def logit_scale(info: dict, dim: int) -> float:
+    """The factor on cosines that training found for `dim` numbers, or between two it tried."""
+    known = {int(key): value for key, value in info.get("logit_scale", {}).items()} or {64: 20.0}
+    return background.interpolate(known, dim)

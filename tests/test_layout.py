@@ -1,0 +1,117 @@
+# SPDX-License-Identifier: MIT
+"""Where things live (docs/design.md): who may import whom, and that nothing runs in a circle."""
+
+import ast
+from functools import cache
+from graphlib import CycleError, TopologicalSorter
+from pathlib import Path
+
+import pytest
+
+TOP = Path(__file__).resolve().parents[1]
+HOST = TOP / "host" / "tinyvlm"
+DEVICE = TOP / "device" / "tinyvlm"
+
+# Folder or module -> what its modules may import besides each other; a folder stands for all of
+# its modules. Only commands are not here: they may import everything.
+MAY_IMPORT = {
+    "api": {"device", "picture", "shipped"},
+    "picture": set(),
+    "files": set(),
+    "shipped": set(),
+    "net": {"files", "shipped"},
+    "net.tvlm": {"files", "shipped", "max78000"},
+    "words": {"files", "shipped", "net.tvlm"},
+    "measure": {"api", "device", "files", "shipped", "net", "words", "train.labels"},
+    "boards": {"files", "shipped", "net.tvlm", "words.tvp"},
+    "virtual": {"files", "shipped", "net", "words"},
+    "max78000": {"files", "shipped", "net", "virtual.board"},
+    "train": {"files", "shipped", "net", "words", "measure"},
+}
+
+
+def modules(root: Path) -> dict[str, Path]:
+    """Dotted name inside the package -> file; "" is the package itself."""
+    found = {}
+    for path in sorted(root.rglob("*.py")):
+        parts = path.relative_to(root).with_suffix("").parts
+        if "device" not in parts:
+            found[".".join(part for part in parts if part != "__init__")] = path
+    return found
+
+
+@cache
+def imports(root: Path, typing: bool = True) -> dict[str, set[str]]:
+    """Who imports whom of the package, inside functions too; `typing`: also for type checks."""
+    return {name: _imports(root, name, typing) - {name, ""} for name in modules(root)}
+
+
+def _imports(root: Path, name: str, typing: bool) -> set[str]:
+    path, known, found = modules(root)[name], modules(root), set()
+    package = name.split(".") if path.name == "__init__.py" else name.split(".")[:-1]
+    tree = ast.parse(path.read_text("utf-8"))
+    skipped = set()
+    for node in ast.walk(tree):
+        if isinstance(node, ast.If) and ast.unparse(node.test) == "TYPE_CHECKING" and not typing:
+            skipped |= set(ast.walk(node))
+    for node in set(ast.walk(tree)) - skipped:
+        if isinstance(node, ast.ImportFrom) and (node.level or _ours(node.module)):
+            base = package[: len(package) - node.level + 1] if node.level else []
+            rest = (node.module or "").split(".")
+            base = [*base, *(rest if node.level else rest[1:])]
+            for alias in node.names:
+                whole = ".".join(part for part in [*base, alias.name] if part)
+                module = whole if whole in known else ".".join(part for part in base if part)
+                found.add("device" if "device" in (whole, *base[:1]) else module)
+        elif isinstance(node, ast.Import):
+            found |= {a.name.partition(".")[2] for a in node.names if _ours(a.name)}
+    return found
+
+
+def _ours(module: str) -> bool:
+    return module.split(".")[0] == "tinyvlm"
+
+
+def within(module: str, place: str) -> bool:
+    return module == place or module.startswith(f"{place}.")
+
+
+def rule(module: str) -> str | None:
+    """The entry of MAY_IMPORT that is for a module; None for a command."""
+    return max((place for place in MAY_IMPORT if within(module, place)), key=len, default=None)
+
+
+@pytest.mark.parametrize("place", MAY_IMPORT)
+def test_who_may_import_whom(place):
+    mine = [module for module in imports(HOST) if rule(module) == place]
+    assert mine, f"{place}: no such folder or module"
+    home = place if "." not in place else place.rpartition(".")[0]
+    allowed = {home, *MAY_IMPORT[place]}
+    wrong = {
+        f"{module} imports {other}"
+        for module in mine
+        for other in imports(HOST)[module]
+        if not any(within(other, one) for one in allowed)
+    }
+    assert not wrong
+
+
+def test_nobody_imports_a_command():
+    commands = {module for module in imports(HOST) if module and rule(module) is None}
+    assert {"pack", "eval", "deploy"} <= commands
+    commands.add("train.main")
+    wrong = {
+        f"{module} imports {other}"
+        for module, others in imports(HOST).items()
+        for other in others & commands
+    }
+    assert not wrong
+
+
+@pytest.mark.parametrize("root", [HOST, DEVICE], ids=["host", "device"])
+def test_no_circles(root):
+    assert len(imports(root)) > 10
+    try:
+        TopologicalSorter(imports(root, typing=False)).prepare()
+    except CycleError as error:
+        pytest.fail(f"imported in a circle: {' -> '.join(error.args[1])}")

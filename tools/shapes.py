@@ -1,0 +1,92 @@
+# SPDX-License-Identifier: MIT
+"""What students would cost on a board, before they are trained.
+
+    python tools/shapes.py base nano max78000 my-shape.json
+
+One line each: multiply-accumulates, weights, instructions on a Cortex-M7 (by the fitted model of
+tinyvlm.net.cost), frames/s at 480 MHz, bytes of RAM, and cycles of the MAX78000's accelerator
+where it can run the net.  Weights are random: shapes decide.  No torch in here.
+"""
+
+from __future__ import annotations
+
+import argparse
+
+from tinyvlm.net import cost
+from tinyvlm.net.graph import Graph
+from tinyvlm.net.plan import plan
+from tinyvlm.net.samples import Builder
+from tinyvlm.train.config import Bottleneck, StudentConfig, names, read
+
+# Cycles that an instruction takes, and instructions around the layers (a frame of 160 x 120
+# RGB565, scoring, MicroPython): as `make bench` prints them for `base`. Estimates.
+CYCLES, AROUND, CLOCK = 1.085, 1.0e6, 480e6
+HEADER = "| shape | M MAC | K weights | M instr. | frames/s | arena, bytes | MAX78000 cycles |"
+
+
+def build(student: StudentConfig) -> Graph:
+    """A net of this shape with random weights."""
+    net = Builder(student.size)
+    accelerator = student.scheme == "max78000"
+    if accelerator:
+        net.space_to_depth(student.stem)
+    else:
+        net.conv(student.stem, 3, 2)
+    for block in student.blocks:
+        if isinstance(block, Bottleneck):
+            bottleneck(net, block)
+            continue
+        if block.pool > 1:
+            net.pool(block.pool)
+        (net.shifted if accelerator else net.conv)(block.out, block.kernel)
+    if student.last:
+        (net.shifted if accelerator else net.conv)(student.last)
+    graph = net.finish(student.dim, dense=True, **({"head": net.shifted} if accelerator else {}))
+    graph.info["scheme"] = student.scheme
+    return graph
+
+
+def bottleneck(net: Builder, block: Bottleneck) -> None:
+    """Expand, depthwise, project; a residual sum where shapes allow it."""
+    src, channels = net.last, net.tensors[net.last].shape[-1]
+    if block.expand:
+        net.conv(block.expand)
+    net.depthwise(block.kernel, block.stride)
+    net.conv(block.out, relu=False)
+    if block.stride == 1 and block.out == channels:
+        net.add(src)
+
+
+def row(name: str, student: StudentConfig) -> str:
+    graph = build(student)
+    made = plan(graph)
+    layers = (layer for layer in graph.layers if not getattr(layer, "dense", False))
+    weights = sum(layer.weights.size for layer in layers if hasattr(layer, "weights"))
+    instructions = cost.instructions(graph, made)
+    rate = CLOCK / (CYCLES * (instructions + AROUND))
+    cycles = ""
+    if student.scheme == "max78000":
+        from tinyvlm.max78000.cycles import network_cycles
+        from tinyvlm.max78000.mapper import map_graph
+
+        cycles = f"{network_cycles(map_graph(graph).network):,}"
+    return (
+        f"| {name} | {sum(graph.macs().values()) / 1e6:.2f} | {weights / 1e3:.0f} |"
+        f" {instructions / 1e6:.2f} | {rate:.0f} | {made.arena_size:,} | {cycles} |"
+    )
+
+
+def main(argv: list[str] | None = None) -> None:
+    p = argparse.ArgumentParser(prog="python tools/shapes.py", description=__doc__)
+    p.add_argument("model", nargs="+", help=f"{', '.join(names())} or FILE.json")
+    args = p.parse_args(argv)
+    print(HEADER + "\n" + "|---" * HEADER.count("|", 1) + "|")
+    for name in args.model:
+        raw = read(name, "model")
+        if "student" not in raw:
+            raise SystemExit(f"{name}: the file has no `student`")
+        print(row(name, raw["student"]), flush=True)
+
+
+if __name__ == "__main__":
+    main()
