@@ -55,6 +55,9 @@ void tv_space_to_depth_row(const tv_layer_t *l, const int8_t *from, int8_t *to, 
 // scratch: 12 * S bytes. Rows of a TV_TEST_IMAGE must be asked for in order.
 void tv_intake(tv_frame_t *frame, uint32_t image, uint32_t y, int8_t *out, uint32_t *scratch);
 
+// A tensor reference of the file into `tensor`.
+void tv_tensor_get(tv_tensor_t *tensor, const uint8_t *reference);
+
 // tv_check.c, for tv_model_open(). Tensor of shape h x w x c: does it lie in the arena?
 int tv_check_tensor(const tv_model_t *m, const tv_tensor_t *t, uint32_t h, uint32_t w, uint32_t c);
 int tv_check_layers(tv_model_t *m);
