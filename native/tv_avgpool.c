@@ -10,8 +10,8 @@
 static void pool_row(const tv_layer_t *l, int8_t *arena, uint32_t y) {
     uint32_t channels = l->in_c, kernel = l->kernel, stride = l->stride;
     int32_t count = (int32_t)(kernel * kernel);
-    tv_out_t out = tv_out(l, arena, y);
-    for (uint32_t x = 0; x < l->out_w; x++, out.base += out.dx) {
+    int8_t *out = tv_row(arena, &l->out, y);
+    for (uint32_t x = 0; x < l->out_w; x++) {
         for (uint32_t c = 0; c < channels; c += RUN) {
             uint32_t n = channels - c < RUN ? channels - c : RUN;
             int32_t sum[RUN] = { 0 };
@@ -26,7 +26,7 @@ static void pool_row(const tv_layer_t *l, int8_t *arena, uint32_t y) {
             }
             for (uint32_t i = 0; i < n; i++) {
                 int32_t half = sum[i] < 0 ? -(count / 2) : count / 2;
-                out.base[(size_t)(c + i) * out.dc] = tv_clamp8((sum[i] + half) / count);
+                *out++ = tv_clamp8((sum[i] + half) / count);
             }
         }
     }
@@ -38,5 +38,4 @@ void tv_avgpool(const tv_layer_t *l, int8_t *arena, void *scratch, uint32_t scra
     for (uint32_t i = 0; i < rows; i++) {
         pool_row(l, arena, y + i);
     }
-    tv_fill_margins(l, arena, y, rows);
 }

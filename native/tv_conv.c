@@ -4,7 +4,7 @@
 // (im2row), then every block of two output channels is multiplied with the three columns:
 // a weight is loaded and widened once for three pixels, and a pixel once for all channels.
 
-#include "tv_kernels.h"
+#include "tv_conv.h"
 
 #define COLUMNS (3)
 

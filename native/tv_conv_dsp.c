@@ -14,7 +14,7 @@
 // the shift, which is the same number as long as it does not leave int32: shifts up to 22,
 // and the file format allows no larger ones.
 
-#include "tv_kernels.h"
+#include "tv_conv.h"
 
 #if TV_HAVE_DSP
 

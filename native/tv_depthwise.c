@@ -43,11 +43,11 @@ static void depthwise_row(const tv_layer_t *l, int8_t *arena, uint32_t y) {
         uint32_t iy = y * stride + ky - l->pad_top; // wraps to a huge number above the image
         rows[ky] = iy < l->in_h ? (const int16_t *)(void *)tv_row(arena, &l->in, iy) : NULL;
     }
-    tv_out_t out = tv_out(l, arena, y);
-    for (uint32_t c = 0; c < channels; c++, w += kernel * tv_align4(kernel), out.base += out.dc) {
+    int8_t *out = tv_row(arena, &l->out, y);
+    for (uint32_t c = 0; c < channels; c++, w += kernel * tv_align4(kernel)) {
         int32_t b = tv_i32(bias + 4 * c), m = tv_i32(mult + 4 * c);
         uint32_t s = shift[c];
-        int8_t *to = out.base;
+        int8_t *to = out + c;
         for (uint32_t x = 0; x < pixels; x += RUN) {
             uint32_t n = pixels - x < RUN ? pixels - x : RUN;
             int32_t sum[RUN];
@@ -75,7 +75,7 @@ static void depthwise_row(const tv_layer_t *l, int8_t *arena, uint32_t y) {
                     taps(sum, row, wy, n, stride, kernel);
                 }
             }
-            for (uint32_t i = 0; i < n; i++, to += out.dx) {
+            for (uint32_t i = 0; i < n; i++, to += channels) {
                 *to = tv_clamp8(tv_requantize(sum[i], m, s) + l->out_zero_point);
             }
         }
@@ -88,5 +88,4 @@ void tv_depthwise(const tv_layer_t *l, int8_t *arena, void *scratch, uint32_t sc
     for (uint32_t i = 0; i < rows; i++) {
         depthwise_row(l, arena, y + i);
     }
-    tv_fill_margins(l, arena, y, rows);
 }

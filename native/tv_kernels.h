@@ -55,6 +55,9 @@ void tv_space_to_depth_row(const tv_layer_t *l, const int8_t *from, int8_t *to, 
 // scratch: 12 * S bytes. Rows of a TV_TEST_IMAGE must be asked for in order.
 void tv_intake(tv_frame_t *frame, uint32_t image, uint32_t y, int8_t *out, uint32_t *scratch);
 
+// A tensor reference of the file into `tensor`.
+void tv_tensor_get(tv_tensor_t *tensor, const uint8_t *reference);
+
 // tv_check.c, for tv_model_open(). Tensor of shape h x w x c: does it lie in the arena?
 int tv_check_tensor(const tv_model_t *m, const tv_tensor_t *t, uint32_t h, uint32_t w, uint32_t c);
 int tv_check_layers(tv_model_t *m);
@@ -73,23 +76,6 @@ static inline int8_t *tv_row(int8_t *arena, const tv_tensor_t *t, uint32_t y) {
     return arena + t->offset + (size_t)slot * t->row_bytes;
 }
 
-// Where a kernel puts its numbers: pixel x, channel c at base[x * dx + c * dc], an int8, or in
-// a planar tensor an int16.
-typedef struct {
-    int8_t *base;
-    uint32_t dx, dc; // bytes
-} tv_out_t;
-
-static inline tv_out_t tv_out(const tv_layer_t *layer, int8_t *arena, uint32_t y) {
-    tv_out_t out = { tv_row(arena, &layer->out, y), layer->out_c, 1 };
-    if (layer->out.pitch) {
-        out.base += 2 * layer->out_margin;
-        out.dx = 2;
-        out.dc = 2u * layer->out.pitch;
-    }
-    return out;
-}
-
 // Is the layer a matrix product, or a sum, of whole maps that lie pixel after pixel? Then the
 // rows y ... y + rows - 1 are one long row.
 static inline bool tv_is_whole(const tv_tensor_t *t, uint32_t h, uint32_t w, uint32_t c) {
@@ -102,38 +88,6 @@ static inline bool tv_is_flat(const tv_layer_t *l) {
     return pointwise && tv_is_whole(&l->in, l->in_h, l->in_w, l->in_c)
            && tv_is_whole(&l->out, l->out_h, l->out_w, l->out_c)
            && (l->op != TV_OP_ADD || tv_is_whole(&l->in2, l->in_h, l->in_w, l->in_c));
-}
-
-// A planar row is read by a depthwise layer, which wants the zero point beside the image. Between
-// two channels the right margin of one and the left of the next are one gap.
-static inline void tv_fill_margins(const tv_layer_t *layer, int8_t *arena, uint32_t y, uint32_t rows) {
-    uint32_t pitch = layer->out.pitch, left = layer->out_margin, width = layer->out_w;
-    uint32_t gap = pitch - width;
-    uint32_t two = (uint16_t)layer->out_zero_point * 0x10001u;
-    if (pitch == 0 || y >= layer->out.rows) {
-        return; // in a ring the margins of an earlier row are still there
-    }
-    for (; rows > 0; rows--, y++) {
-        uint8_t *row = (uint8_t *)tv_row(arena, &layer->out, y), *p = row + 2 * (left + width);
-        uint8_t *last = p + 2 * pitch * (layer->out_c - 1u);
-        for (uint32_t i = 0; i < left; i++) {
-            memcpy(row + 2 * i, &two, 2);
-        }
-        if (gap == 2) {
-            for (; p < last; p += 2 * pitch) {
-                memcpy(p, &two, 4);
-            }
-        } else {
-            for (; p < last; p += 2 * pitch) {
-                for (uint32_t i = 0; i < gap; i++) {
-                    memcpy(p + 2 * i, &two, 2);
-                }
-            }
-        }
-        for (uint32_t i = left; i < gap; i++) {
-            memcpy(p + 2 * (i - left), &two, 2);
-        }
-    }
 }
 
 // acc * mult * 2^-31 * 2^-shift with gemmlowp's double rounding: a rounding doubling high

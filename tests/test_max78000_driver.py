@@ -297,6 +297,7 @@ def test_sanitizers(tmp_path):
         "-fsanitize=address,undefined -fno-sanitize-recover=all"
     ).split()
     sources = [ROOT / "tests/c/test_max78000.c", *(native / "max78000").glob("*.c")]
+    sources.append(native / "tv_crc32.c")
     include = ["-I", native, "-I", native / "max78000"]
     subprocess.run([*command, *include, *sources, "-o", program], check=True)
     done = subprocess.run([program, "60", *files], capture_output=True, text=True)

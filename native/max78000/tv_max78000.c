@@ -4,6 +4,7 @@
 
 #include <string.h>
 
+#include "tv.h"
 #include "tv_format.h"
 #include "tv_max78000_core.h"
 
@@ -92,7 +93,7 @@ static int next_chunk(source_t *s) {
     if (s->read(s->ctx, s->buffer, s->offset, size) != 0) {
         return TV_MAX78000_ERR_STREAM;
     }
-    s->crc = tv_max78000_crc32(s->crc, s->buffer, size);
+    s->crc = tv_crc32(s->crc, s->buffer, size);
     s->data = s->buffer;
     s->left = size;
     s->offset += size;

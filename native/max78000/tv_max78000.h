@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 //
 // Driver of the MAX78000's CNN accelerator. It runs a plan (tv_max78000_plan.h), which the PC
-// makes of an encoder. Plain C99: no allocation, no globals; needs nothing of the engine.
+// makes of an encoder. Plain C99: no allocation, no globals; of the engine it needs tv_crc32.c alone.
 //
 //     tv_max78000_plan_t plan;
 //     tv_max78000_t dev = { .bus = NULL };

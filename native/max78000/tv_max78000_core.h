@@ -10,9 +10,6 @@
 #include "tv_max78000_plan.h"
 #include "tv_max78000_regs.h"
 
-// zlib's, as the engine's tv_crc32(); the driver stands alone
-uint32_t tv_max78000_crc32(uint32_t crc, const void *data, size_t size);
-
 // Channels go through in passes of at most 64: how many, and how many channels each.
 static inline void tv_m78_spread(uint32_t channels, uint32_t *passes, uint32_t *per_pass) {
     *passes = (channels + TV_M78_PROCESSORS - 1) / TV_M78_PROCESSORS;

@@ -155,7 +155,7 @@ static int results(tv_max78000_t *dev, const tv_max78000_plan_t *plan, int8_t *o
                 if (out != NULL) {
                     *out++ = small;
                 } else {
-                    *crc = tv_max78000_crc32(*crc, &small, 1);
+                    *crc = tv_crc32(*crc, &small, 1);
                 }
             }
             if (c + 1u < plan->out_c) {

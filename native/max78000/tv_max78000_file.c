@@ -96,7 +96,7 @@ int tv_max78000_file_open(tv_max78000_file_t *f, const void *data, size_t size) 
     if (used > size) {
         return TV_ERR_TRUNCATED;
     }
-    if (tv_max78000_crc32(0, p + TV_CRC_START, used - TV_CRC_START) != tv_u32(p + 12)) {
+    if (tv_crc32(0, p + TV_CRC_START, used - TV_CRC_START) != tv_u32(p + 12)) {
         return TV_ERR_CRC;
     }
     take_header(f, p);

@@ -4,26 +4,9 @@
 
 #include <string.h>
 
+#include "tv.h"
 #include "tv_format.h"
-#include "tv_max78000.h"
 #include "tv_max78000_core.h"
-
-uint32_t tv_max78000_crc32(uint32_t crc, const void *data, size_t size) {
-    // a nibble at a time, as the engine does it
-    static const uint32_t table[16] = {
-        0x00000000, 0x1db71064, 0x3b6e20c8, 0x26d930ac, 0x76dc4190, 0x6b6b51f4, 0x4db26158,
-        0x5005713c, 0xedb88320, 0xf00f9344, 0xd6d6a3e8, 0xcb61b38c, 0x9b64c2b0, 0x86d3d2d4,
-        0xa00ae278, 0xbdbdf21c,
-    };
-    const uint8_t *p = data;
-    crc = ~crc;
-    while (size--) {
-        crc ^= *p++;
-        crc = crc >> 4 ^ table[crc & 15];
-        crc = crc >> 4 ^ table[crc & 15];
-    }
-    return ~crc;
-}
 
 static uint64_t u64(const uint8_t *p) {
     return tv_u32(p) | (uint64_t)tv_u32(p + 4) << 32;
@@ -156,8 +139,8 @@ int tv_max78000_plan_open(tv_max78000_plan_t *plan, const void *data, size_t siz
     }
     plan->weights_crc = tv_u32(p + 32);
     plan->weights = size >= whole ? p + head : NULL;
-    if (tv_max78000_crc32(0, p + TV_M78_PLAN_CRC_START, head - TV_M78_PLAN_CRC_START) != tv_u32(p + 12)
-        || (plan->weights && plan->weights_size && tv_max78000_crc32(0, plan->weights, plan->weights_size) != plan->weights_crc)) {
+    if (tv_crc32(0, p + TV_M78_PLAN_CRC_START, head - TV_M78_PLAN_CRC_START) != tv_u32(p + 12)
+        || (plan->weights && plan->weights_size && tv_crc32(0, plan->weights, plan->weights_size) != plan->weights_crc)) {
         return TV_MAX78000_ERR_CRC;
     }
 

@@ -9,8 +9,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "tv.h"
 #include "tv_max78000.h"
-#include "tv_max78000_core.h"
 #include "tv_max78000_sim.h"
 
 #define CHECK(x) \
@@ -90,7 +90,7 @@ int main(int argc, char **argv) {
             for (uint32_t n = rnd(3) + 1; n; n--) {
                 copy[16 + rnd(rnd(2) ? 96 : head - 16)] ^= (uint8_t)(1u << rnd(8));
             }
-            uint32_t crc = tv_max78000_crc32(0, copy + 16, head - 16);
+            uint32_t crc = tv_crc32(0, copy + 16, head - 16);
             for (int b = 0; b < 4; b++) {
                 copy[12 + b] = (uint8_t)(crc >> 8 * b);
             }
