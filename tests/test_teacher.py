@@ -105,7 +105,7 @@ def test_bf16_is_near_fp32(open_clip):
 @pytest.mark.parametrize(
     "spec, says",
     [
-        ("clip", "must be open_clip:MODEL/TAG or tflite:FILE"),
+        ("clip", "must be open_clip:MODEL/TAG, tflite:FILE or efficientnet-lite2"),
         ("open_clip:ViT-B-32", "must be open_clip:MODEL/TAG"),
         ("open_clip:NoSuch/openai", "no model NoSuch"),
         ("open_clip:ViT-B-32/nonsense", "no ViT-B-32/nonsense; its tags: openai"),

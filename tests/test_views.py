@@ -41,7 +41,7 @@ def make(folder, out, *more):
 def test_views(folder, tmp_path, capsys):
     made = make(folder, tmp_path / "views", "--copies", "8")
     photos = sum(
-        not labels.aside(s.id, s.text) and views.large(s.blob)
+        not labels.aside(s.id, s.text) and views.large(s.blob, 100)
         for s in shards.read(folder / "photos-000.tar", Counter())
     )
     assert len(made) == 8 * photos

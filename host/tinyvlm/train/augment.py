@@ -21,7 +21,7 @@ ASPECT = 0.29  # natural logarithm of the largest stretch of a crop, 3:4 .. 4:3
 FLIP = 0.5  # nearly nothing in the data has a handedness
 
 # Sharp photos and 32-64 px thumbnails are mixed, and the net must name both kinds ...
-THUMBNAIL = 0.15  # ... so a crop is sometimes thrown down to this many pixels and up again
+THUMBNAIL = 0.25  # ... so a crop is sometimes thrown down to this many pixels and up again
 THUMBNAIL_SIDE = (24, 48)
 # ... and a camera's scaler may be any of these; the engine's own is bilinear.
 FILTERS = (Image.BILINEAR, Image.BILINEAR, Image.BICUBIC, Image.BOX)

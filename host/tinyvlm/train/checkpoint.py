@@ -174,7 +174,7 @@ def warm_start(init: str, student: Student, space: dict[str, Tensor]) -> str:
         others, info = read(path)
         shape, state = from_dict(info["config"]).student, student_state(others)
     own = student.state_dict()
-    kept = None
+    given, kept = set(state), None
     if len(shape.blocks) > len(student.config.blocks) and shape.scheme == "tflite":
         kept = align.align(shape.blocks, student.config.blocks)
         state = align.take(state, kept) if kept else state
@@ -184,10 +184,11 @@ def warm_start(init: str, student: Student, space: dict[str, Tensor]) -> str:
     if slim.is_narrower(state, own):
         state = slim.slim(state, own)
     fits = {k: v for k, v in state.items() if k in own and own[k].shape == v.shape}
+    taken = sum(k.startswith("blocks.") or k in given for k in fits)
     student.load_state_dict(fits, strict=False)
     with torch.no_grad():
         for key in SPACE:
             if key in others and others[key].shape == space[key].shape:
                 space[key].copy_(others[key])
     of = f" (blocks {', '.join(map(str, kept))})" if kept else ""
-    return f"{len(fits)} of {len(own)} tensors from {init}{of}"
+    return f"{taken} of {len(own)} tensors from {init}{of}"

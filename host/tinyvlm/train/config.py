@@ -91,6 +91,8 @@ class TrainConfig:
     model: str = option("base", "shape of the student: base, nano, max78000, smoke or FILE.json")
     init: str = option("", "start from what fits of this run, checkpoint or pretrained body")
 
+    freeze: int = option(0, "the first n blocks and the stem stay as --init has them (0: none)")
+
     epochs: int = option(20, "passes")
     batch_size: int = option(96, "images a step and process")
     lr: float = option(3e-3, "peak learning rate of AdamW; falls along a cosine")

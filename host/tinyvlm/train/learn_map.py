@@ -147,7 +147,7 @@ def main(argv: list[str] | None = None) -> int:
         "--text-vectors", type=Path, required=True, help="CLIP's vectors of names (.npz)"
     )
     p.add_argument("--out", type=Path, required=True, help="map to write (.npz)")
-    p.add_argument("--steps", type=int, default=600)
+    p.add_argument("--steps", type=int, default=300)
     p.add_argument("--alpha", type=float, default=0.25, help="whitening of the PCA to start from")
     p.add_argument("--dim", type=int, default=DIMS[-1], help=argparse.SUPPRESS)
     args = p.parse_args(argv)

@@ -47,8 +47,8 @@ class Node:
     """One layer: kind is conv, depthwise, add, pool or space_to_depth.
 
     w: (out, in / groups, k, k); size: side of pooling windows (0: the whole map) or of blocks;
-    top: where a ReLU's output ends; bounded: in the accelerator's grids; shift: weights are multiples of 2**(shift - 7) (None: each
-    output channel has its own scale).
+    top: where a ReLU's output ends; bounded: in the accelerator's grids; shift: weights are
+    multiples of 2**(shift - 7) (None: each output channel has its own scale).
     """
 
     name: str

@@ -47,12 +47,19 @@ def groups(wide: State, narrow: State) -> list[Channels]:
     """All channels of a net of Bottlenecks, and how many of them the narrow one keeps.
 
     A block that ends with as many channels as it began with has a residual sum or is treated so.
+    A layer that reads another number of channels (blocks before it were left out, a new head)
+    stays as it is.
     """
 
     def written_by(name: str) -> Channels:
         key = weight_of(name)
         found.append(Channels(len(wide[key]), len(narrow[key]), [name]))
         return found[-1]
+
+    def read_by(name: str) -> None:
+        key = weight_of(name)
+        if key in wide and wide[key].shape[1] == stream.count:
+            stream.readers.append(name)
 
     found: list[Channels] = []
     stream = written_by("stem")  # what the next block reads
@@ -61,7 +68,7 @@ def groups(wide: State, narrow: State) -> list[Channels]:
         expand, depthwise, project = (f"{block}.{n}" for n in ("expand", "depthwise", "project"))
         hidden = stream
         if weight_of(expand) in wide:
-            stream.readers.append(expand)
+            read_by(expand)
             hidden = written_by(expand)
         hidden.each.append(depthwise)
         hidden.readers.append(project)
@@ -71,11 +78,9 @@ def groups(wide: State, narrow: State) -> list[Channels]:
         else:
             stream = written_by(project)
     if weight_of("last") in wide:
-        stream.readers.append("last")
+        read_by("last")
         stream = written_by("last")
-    # A pretrained body has no head, or one that is new and has the narrow student's shape.
-    if "head.weight" in wide and wide["head.weight"].shape[1] == stream.count:
-        stream.readers.append("head")
+    read_by("head")
     return found
 
 

@@ -1,9 +1,10 @@
 # SPDX-License-Identifier: MIT
 """The space that a run's student maps images to: where it comes from, and its loss.
 
-With --text-vectors it is the map of --text-space, or a whitened PCA of the table's names; without, that of the lexicon which
-tinyvlm ships, so that the lexicon can be used with the new student.  A teacher that is not of the
-lexicon's CLIP brings its own: the PCA of its cached text vectors, or else of its image vectors.
+With --text-vectors it is the map of --text-space, or a whitened PCA of the table's names;
+without, that of the lexicon which tinyvlm ships, so that the lexicon can be used with the new
+student.  A teacher that is not of the lexicon's CLIP brings its own: the PCA of its cached text
+vectors, or else of its image vectors.
 """
 
 from __future__ import annotations

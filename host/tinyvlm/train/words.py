@@ -164,6 +164,23 @@ frost, fog, sunrise, sunset, night sky, starry sky, blue sky, cloudy sky, firema
 milkman, fisherman, snowplow, mail, cell, light, market, nursery, coach, claw, spiral, spike,
 bullet, head, hip, beam, site, panther, sloth
 """
+# The dishes of Food-101 (Bossard et al., ECCV 2014), by their class names.
+FOOD = """
+apple pie, baby back ribs, baklava, beef carpaccio, beef tartare, beet salad, beignets, bibimbap,
+bread pudding, breakfast burrito, bruschetta, caesar salad, cannoli, caprese salad, carrot cake,
+ceviche, cheese plate, cheesecake, chicken curry, chicken quesadilla, chicken wings, chocolate
+cake, chocolate mousse, churros, clam chowder, club sandwich, crab cakes, creme brulee, croque
+madame, cupcakes, deviled eggs, donuts, dumplings, edamame, eggs benedict, escargots, falafel,
+filet mignon, fish and chips, foie gras, french fries, french onion soup, french toast, fried
+calamari, fried rice, frozen yogurt, garlic bread, gnocchi, greek salad, grilled cheese sandwich,
+grilled salmon, guacamole, gyoza, hamburger, hot and sour soup, hot dog, huevos rancheros, hummus,
+ice cream, lasagna, lobster bisque, lobster roll sandwich, macaroni and cheese, macarons, miso
+soup, mussels, nachos, omelette, onion rings, oysters, pad thai, paella, pancakes, panna cotta,
+peking duck, pho, pizza, pork chop, poutine, prime rib, pulled pork sandwich, ramen, ravioli, red
+velvet cake, risotto, samosa, sashimi, scallops, seaweed salad, shrimp and grits, spaghetti
+bolognese, spaghetti carbonara, spring rolls, steak, strawberry shortcake, sushi, tacos, takoyaki,
+tiramisu, tuna tartare, waffles
+"""
 
 
 def choose(wordnet: WordNet, pieces: Callable[[str], int], count: int) -> list[str]:
@@ -184,7 +201,7 @@ def choose(wordnet: WordNet, pieces: Callable[[str], int], count: int) -> list[s
         long = max(map(pieces, words))
         if long <= most:
             rarity[name] = long / 2 + len(words) / 2 + queue - math.log(total) / 2
-    extra = {normalise(name) for name in EXTRA.split(",")} - {""}
+    extra = {normalise(name) for name in (EXTRA + "," + FOOD).split(",")} - {""}
     common = sorted(rarity.keys() - extra, key=lambda name: (rarity[name], name))
     return sorted(extra.union(common[: count - len(extra)]))
 
