@@ -222,7 +222,7 @@ static void depthwise_3x3(const tv_layer_t *l, int8_t *arena, const int16_t *bla
 
 void tv_depthwise_dsp(const tv_layer_t *l, int8_t *arena, void *scratch, uint32_t scratch_size, uint32_t y, uint32_t rows) {
     if (l->kernel != 3) {
-        tv_depthwise(l, arena, scratch, scratch_size, y, rows);
+        (l->kernel == 1 ? tv_depthwise : tv_depthwise_wide_dsp)(l, arena, scratch, scratch_size, y, rows);
         return;
     }
     int16_t *blank = scratch;

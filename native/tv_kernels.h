@@ -47,6 +47,7 @@ extern const tv_library_t tv_cmsis_nn; // only with TINYVLM_CMSIS_NN
 // plain C: complete, and the truth
 tv_kernel_t tv_conv, tv_depthwise, tv_add, tv_avgpool, tv_space_to_depth;
 tv_kernel_t tv_conv_dsp, tv_depthwise_dsp, tv_add_dsp;  // Cortex-M4, M7, M33
+tv_kernel_t tv_depthwise_wide_dsp; // what tv_depthwise_dsp() calls for 5x5 and 7x7
 
 // Row iy of the input of a TV_OP_SPACE_TO_DEPTH goes into the output row that it belongs to.
 void tv_space_to_depth_row(const tv_layer_t *l, const int8_t *from, int8_t *to, uint32_t iy);

@@ -88,6 +88,7 @@ def test_cost_model(firmware):
     """Within 5 % on nets that it was not fitted on."""
     nets = {f"n{seed}": samples.varied(seed, 64) for seed in range(100, 104)}
     nets |= {f"n{seed}": samples.varied(seed) for seed in range(104, 106)}
+    nets |= {f"n{seed}": samples.varied(seed, 72, kernels=(5, 3, 7)) for seed in range(106, 109)}
     encoders = {name: tvlm.to_bytes(graph) for name, graph in nets.items()}
     for result in count.run(encoders, with_cycles=False)["models"]:
         encoder = tvlm.load(encoders[result["name"]])

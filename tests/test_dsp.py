@@ -113,6 +113,7 @@ DEPTHWISES = [
     *itertools.product(range(1, 14), (1, 2, 7), (3,), (1, 2), (True, False)),
     *itertools.product((23, 24, 25, 26), (3,), (3,), (1, 2), (True,)),
     *itertools.product((6, 7), (3,), (1, 5, 7), (1, 2), (True, False)),
+    *itertools.product((*range(1, 14), 25), (1, 2), (5, 7), (1, 2), (True,)),
 ]
 ADDS = list(itertools.product((1, 2, 5, 8), (1, 3, 4, 7), (True, False)))
 CLAMPED = list(itertools.product((1, 4, 7), (1, 4, 6), (1, 3), (-127, 0, 63)))

@@ -3,6 +3,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 
 torch = pytest.importorskip("torch")
@@ -48,6 +50,21 @@ def test_channels_that_say_nothing_go_without_a_trace():
     silence("last", 48)
     wide.load_state_dict(state)
     assert slim.is_narrower(state, narrow.state_dict())
+    narrow.load_state_dict(slim.slim(state, narrow.state_dict()))
+    x = torch.rand(2, 3, 32, 32) * 2 - 1
+    torch.testing.assert_close(narrow(x), wide(x), atol=1e-4, rtol=1e-4)
+
+
+def test_a_residual_chain_shrinks_alike():
+    """Channels of the sums that say nothing, in all blocks that write them, go together."""
+    blocks = (Bottleneck(20, 30, 2), Bottleneck(20, 40), Bottleneck(20, 40), Bottleneck(24, 36))
+    wide = student(StudentConfig(32, 12, blocks, last=0))
+    blocks = tuple(replace(b, out=14) if b.out == 20 else b for b in blocks)
+    narrow = Student(StudentConfig(32, 12, blocks, last=0)).eval()
+    state, order = wide.state_dict(), torch.randperm(20)[:6]
+    for name in ("blocks.0.project", "blocks.1.project", "blocks.2.project"):
+        for part in ("weight", "bias"):
+            state[f"{name}.bn.{part}"][order] = 0
     narrow.load_state_dict(slim.slim(state, narrow.state_dict()))
     x = torch.rand(2, 3, 32, 32) * 2 - 1
     torch.testing.assert_close(narrow(x), wide(x), atol=1e-4, rtol=1e-4)

@@ -208,12 +208,14 @@ def max78000_like(input: int = 96, seed: int = 0, dim: int = 256, dense: bool = 
     return graph
 
 
-def varied(seed: int, input: int = 96, dim: int = 256, dense: bool = False) -> Graph:
+def varied(
+    seed: int, input: int = 96, dim: int = 256, dense: bool = False, kernels: tuple = (3,)
+) -> Graph:
     """A net like those above with random widths, depths and expansions: to fit and test costs.
 
-    Every fourth begins with SpaceToDepth, pools on its way and has its ReLUs at zero point 0.
+    kernels: of the depthwise layers in residual blocks, in turn. Every fourth net begins with SpaceToDepth, pools on its way and has its ReLUs at zero point 0.
     """
-    rng = np.random.default_rng(seed)
+    rng, kernels = np.random.default_rng(seed), itertools.cycle(kernels)
     shuffled = seed % 4 == 3
     build = Builder(input, seed, (0,) if shuffled else (-128,))
     if shuffled:
@@ -229,7 +231,8 @@ def varied(seed: int, input: int = 96, dim: int = 256, dense: bool = False) -> G
     width = int(rng.integers(8, 25))
     for stride in (2, 2, 1, 2):
         for i in range(int(rng.integers(1, 4))):
-            build.residual(width, int(rng.integers(2, 7)), 3, stride if i == 0 else 1)
+            expand = int(rng.integers(2, 7))
+            build.residual(width, expand, next(kernels), stride if i == 0 else 1)
         width = int(width * rng.uniform(1.2, 1.8))
     if rng.integers(0, 2):
         build.conv(int(rng.integers(100, 300)))

@@ -3,26 +3,38 @@
 
 Same blocks, strides and kernels, fewer channels in places (network slimming without the sparsity
 term, Liu et al., arXiv 1708.06519).  A channel counts as much as its batch norm lets through times
-what the next layer reads from it.  Channels that a residual sum carries keep their number.
-The result is a start for training (`--init`), not a finished student.
+what the layers that read it take from it.  Channels that a residual sum carries are chosen once
+for all blocks of the chain.  The result is a start for training (`--init`), not a finished
+student; for a body without batch norms pretrained_slim.py looks at photos instead.
 """
 
 from __future__ import annotations
 
+from dataclasses import dataclass, field
+
+import torch
 from torch import Tensor
 
-
-def _reads(weight: Tensor) -> Tensor:
-    """(in,) how much a convolution (out, in, k, k) takes from each input channel."""
-    return weight.square().sum((0, 2, 3)).sqrt()
+State = dict[str, Tensor]
 
 
-def _best(importance: Tensor, count: int) -> Tensor:
-    """Numbers of the `count` most important channels, in ascending order."""
-    return importance.topk(count).indices.sort().values
+@dataclass
+class Channels:
+    """Channels that stand or fall together, in layers by their names: ConvBNs, and the head."""
+
+    count: int
+    want: int
+    writers: list[str] = field(default_factory=list)  # make them
+    each: list[str] = field(default_factory=list)  # depthwise layers that they pass
+    readers: list[str] = field(default_factory=list)  # 1x1 convolutions
 
 
-def is_narrower(wide: dict[str, Tensor], narrow: dict[str, Tensor]) -> bool:
+def weight_of(name: str) -> str:
+    """The convolution's weight of a ConvBN or of the head."""
+    return "head.weight" if name == "head" else name + ".conv.weight"
+
+
+def is_narrower(wide: State, narrow: State) -> bool:
     """Is `narrow` the net `wide` with fewer channels in places (and Bottleneck blocks)?"""
     if wide.keys() != narrow.keys() or not any("depthwise" in k for k in wide):
         return False
@@ -31,56 +43,65 @@ def is_narrower(wide: dict[str, Tensor], narrow: dict[str, Tensor]) -> bool:
     return fits and any(w != n for w, n in pairs)
 
 
-def slim(wide: dict[str, Tensor], narrow: dict[str, Tensor]) -> dict[str, Tensor]:
-    """State of `narrow` (a fresh student's state_dict, for its shapes) filled from `wide`."""
-    state = {k: v.clone() for k, v in wide.items()}
+def groups(wide: State, narrow: State) -> list[Channels]:
+    """All channels of a net of Bottlenecks, and how many of them the narrow one keeps.
 
-    def rows(name: str, keep: Tensor) -> None:
-        """Keep output channels of the ConvBN `name`."""
+    A block that ends with as many channels as it began with has a residual sum or is treated so.
+    A layer that reads another number of channels (blocks before it were left out, a new head)
+    stays as it is.
+    """
+
+    def written_by(name: str) -> Channels:
+        key = weight_of(name)
+        found.append(Channels(len(wide[key]), len(narrow[key]), [name]))
+        return found[-1]
+
+    def read_by(name: str) -> None:
+        key = weight_of(name)
+        if key in wide and wide[key].shape[1] == stream.count:
+            stream.readers.append(name)
+
+    found: list[Channels] = []
+    stream = written_by("stem")  # what the next block reads
+    count = 1 + max(int(k.split(".")[1]) for k in wide if k.startswith("blocks."))
+    for block in (f"blocks.{i}" for i in range(count)):
+        expand, depthwise, project = (f"{block}.{n}" for n in ("expand", "depthwise", "project"))
+        hidden = stream
+        if weight_of(expand) in wide:
+            read_by(expand)
+            hidden = written_by(expand)
+        hidden.each.append(depthwise)
+        hidden.readers.append(project)
+        sizes = len(wide[weight_of(project)]), len(narrow[weight_of(project)])
+        if sizes == (stream.count, stream.want):
+            stream.writers.append(project)
+        else:
+            stream = written_by(project)
+    if weight_of("last") in wide:
+        read_by("last")
+        stream = written_by("last")
+    read_by("head")
+    return found
+
+
+def cut(state: State, channels: Channels, keep: Tensor) -> None:
+    """Keep these channels alone (indices, ascending), in all layers that have them."""
+    for name in channels.writers + channels.each:
         for key in [k for k in state if k.startswith(name + ".") and state[k].ndim]:
             state[key] = state[key][keep]
+    for name in channels.readers:
+        state[weight_of(name)] = state[weight_of(name)][:, keep]
 
-    def columns(name: str, keep: Tensor) -> None:
-        state[name] = state[name][:, keep]
 
-    def scale(name: str) -> Tensor:
-        return state[name + ".bn.weight"].abs()
-
-    count = 1 + max(int(k.split(".")[1]) for k in wide if k.startswith("blocks."))
-    before = "stem"  # ConvBN that makes the block's input
-    for i in range(count):
-        block = f"blocks.{i}"
-        expand, depthwise, project = (f"{block}.{n}" for n in ("expand", "depthwise", "project"))
-        has_expand = expand + ".conv.weight" in state
-        inside = expand if has_expand else before
-        if has_expand:
-            want = narrow[expand + ".conv.weight"].shape[1]
-            reads = _reads(state[expand + ".conv.weight"])
-            if want < len(reads):
-                keep = _best(scale(before) * reads, want)
-                rows(before, keep)
-                columns(expand + ".conv.weight", keep)
-        hidden = narrow[depthwise + ".conv.weight"].shape[0]
-        reads = _reads(state[project + ".conv.weight"])
-        if hidden < len(reads):
-            keep = _best(scale(depthwise) * reads, hidden)
-            rows(inside, keep)
-            rows(depthwise, keep)
-            columns(project + ".conv.weight", keep)
-        before = project
-    want = narrow["last.conv.weight"].shape[1]
-    reads = _reads(state["last.conv.weight"])
-    if want < len(reads) == len(scale(before)):  # else its last blocks were left out
-        keep = _best(scale(before) * reads, want)
-        rows(before, keep)
-        columns("last.conv.weight", keep)
-    last = narrow["last.conv.weight"].shape[0]
-    if last < len(state["last.conv.weight"]):
-        importance = scale("last")
-        headed = state["head.weight"].shape[1] == len(importance)  # a pretrained body has none
-        keep = _best(importance * _reads(state["head.weight"]) if headed else importance, last)
-        rows("last", keep)
-        if headed:
-            columns("head.weight", keep)
-    # What a residual sum carries was left alone; if it should shrink, its tensors do not fit.
+def slim(wide: State, narrow: State) -> State:
+    """State of `narrow` (a fresh student's state_dict, for its shapes) filled from `wide`."""
+    state = dict(wide)
+    for channels in groups(wide, narrow):
+        if channels.want >= channels.count:
+            continue
+        last = channels.each or channels.writers  # the layers whose output is read
+        lets = torch.stack([state[f"{name}.bn.weight"].square() for name in last]).sum(0)
+        taken = [state[weight_of(r)].square().sum((0, 2, 3)) for r in channels.readers]
+        worth = lets * torch.stack(taken).sum(0) if taken else lets
+        cut(state, channels, worth.topk(channels.want).indices.sort().values)
     return state

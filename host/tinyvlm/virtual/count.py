@@ -8,6 +8,7 @@ estimates (cycles.py). `run` makes the report that `tinyvlm-bench --json` prints
 
 from __future__ import annotations
 
+import itertools
 import subprocess
 import sys
 import tempfile
@@ -27,6 +28,8 @@ LABELS, DIM = 20, 64
 FRAMES = [("160x120 RGB565", 160, 120, 2), ("96x96 RGB888", 96, 96, 3)]
 PIXEL = (1, 2, 2, 3, 3, 2)  # bytes
 FITTED = 16  # nets that the cost model is fitted on; tests take others
+FITTED_WIDE = ((5, 7), (7, 5))  # kernels of as many more, in every size
+FIT_RUNS = 3  # all of them at once are more than a ROMFS holds
 COMPARED = 4  # frames whose answers the backends must agree on
 
 _SETUP = """
@@ -260,11 +263,15 @@ def fit(firmware: Path) -> dict:
     """Measure nets of many shapes for the cost model (net/cost.py) and fit it."""
     sizes = (96, 64, 96, 80)
     graphs = {f"net{seed}": samples.varied(seed, sizes[seed % 4]) for seed in range(FITTED)}
+    for i, (size, kernels) in enumerate(itertools.product(sizes[1:], FITTED_WIDE)):
+        graphs[f"wide{i}"] = samples.varied(44 + i, size, kernels=kernels)
     real = samples.base_like, samples.mobilenet_like, samples.max78000_like
     graphs |= {make.__name__: make() for make in real}
     encoders = {name: tvlm.to_bytes(graph) for name, graph in graphs.items()}
-    measured = []
-    for result in run(encoders, with_cycles=False, firmware=firmware)["models"]:
+    results, measured = [], []
+    for some in (dict(list(encoders.items())[i::FIT_RUNS]) for i in range(FIT_RUNS)):
+        results += run(some, with_cycles=False, firmware=firmware)["models"]
+    for result in results:
         backend = next(iter(result["backends"]))
         counts = [row["instructions"][backend] for row in result["layers"]]
         loaded = tvlm.load(encoders[result["name"]])
