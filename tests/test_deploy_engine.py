@@ -9,7 +9,7 @@ import pytest
 from deploying import make_vocab, run
 from test_natmod import build, micropython  # noqa: F401 - fixtures
 
-from tinyvlm.boards import native_mpy, target
+from tinyvlm.boards import native_mpy, onboard
 
 BOOT = """
 import sys
@@ -28,11 +28,7 @@ def native(build):  # noqa: F811
 @pytest.fixture
 def stock(board, monkeypatch):
     """The board, as if its firmware had no engine."""
-    monkeypatch.setattr(native_mpy, "NAME", "natmod")
-    probe = target._PROBE.replace(" import _tinyvlm\n", " import natmod as _tinyvlm\n")
-    names = target._LIST.replace("_tinyvlm.mpy.new", "natmod.mpy.new")
-    monkeypatch.setattr(target, "_PROBE", probe)
-    monkeypatch.setattr(target, "_LIST", names.replace("_tinyvlm_new", "natmod_new"))
+    monkeypatch.setattr(onboard, "ENGINE", "natmod")
     board.exec(f"with open('boot.py', 'w') as f: f.write({BOOT!r})")
     board.disconnect()
     return board
@@ -82,7 +78,7 @@ def test_another_core_is_said_and_the_old_engine_stays(stock, native, tmp_path, 
 
 def test_a_module_that_is_not_the_engine(stock, native, tmp_path, monkeypatch):
     """It imports, but lacks what the package needs."""
-    monkeypatch.setattr(native_mpy, "_TRY", native_mpy._TRY.replace("m.Encoder", "m.Camera"))
+    monkeypatch.setattr(native_mpy, "NEEDS", ("Camera",))
     status, _, err = run("--engine", native, "--port", stock.port)
     assert status == 2 and "Camera" in err and "ARCH=" not in err and "nothing was replaced" in err
     assert lib(stock) == []

@@ -57,11 +57,11 @@ class Plan:
 
 
 def package_files() -> list[Path]:
-    """The device package: from the checkout, or as installed with this package."""
-    for folder in (PACKAGE / "device", CHECKOUT / "device" / "tinyvlm"):
-        if (folder / "__init__.py").is_file():
-            return sorted(folder.glob("*.py"))
-    raise BoardError("the device package is not installed with this tinyvlm; install it again")
+    """The device package, as it lies in this one."""
+    found = sorted((PACKAGE / "device").glob("*.py"))
+    if not found:  # a checkout without symbolic links
+        raise BoardError("the device package is not installed with this tinyvlm; install it again")
+    return found
 
 
 def read_model(path: Path) -> Model:

@@ -9,33 +9,16 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from . import onboard
+from .onboard import call
 from .ports import BoardError
 from .target import NEW, File
 from .transports import OnBoard
 
-NAME = "_tinyvlm"  # what the package imports
+NEEDS = ("Encoder", "score")  # of what the package takes, what only the engine has
 # As MicroPython numbers them, in a .mpy and in sys.implementation._mpy.
 ARCHS = ("none", "x86", "x64", "armv6", "armv6m", "armv7m", "armv7em", "armv7emsp", "armv7emdp",
          "xtensa", "xtensawin", "rv32imc", "rv64imc")  # fmt: skip
-
-# A module's name cannot end in .new, so the file has another one for a moment.
-_TRY = """
-import os,sys
-os.rename({new!r},{trial!r})
-p=sys.path[:]
-sys.path[:]=[{folder!r}]
-try:
- m=__import__({name!r})
- m.Encoder,m.score
-finally:
- sys.path[:]=p
- os.rename({trial!r},{new!r})
-"""
-
-_WHERE = """
-import {name}
-print(repr(getattr({name},'__file__','')))
-"""
 
 
 def read(path: Path) -> bytes:
@@ -63,7 +46,7 @@ def plan(facts, data: bytes) -> File:
         raise BoardError("CircuitPython loads no native .mpy; leave --engine out")
     if facts.engine == "":
         raise BoardError("the firmware has the engine built in and finds it first; no --engine")
-    return File(f"{'lib' if facts.lib is None else facts.lib}/{NAME}.mpy", data)
+    return File(f"{'lib' if facts.lib is None else facts.lib}/{onboard.ENGINE}.mpy", data)
 
 
 def describe(file: File, facts) -> str:
@@ -76,12 +59,9 @@ def describe(file: File, facts) -> str:
 def try_staged(target, file: File) -> None:
     """Import the staged file on the board. BoardError if that fails; nothing is replaced."""
     folder, _, _ = file.path.rpartition("/")
-    trial = NAME + "_new"
-    code = _TRY.format(
-        new=file.path + NEW, trial=f"{folder}/{trial}.mpy", folder=folder, name=trial
-    )
+    trial = onboard.ENGINE + "_new"
     try:
-        target.link.run(code)
+        target.link.run(call("engine.try_staged", file.path + NEW, folder, trial, NEEDS))
     except OnBoard as error:
         ours, theirs, advice = arch(file.data), arch_of(target.facts), ""
         if theirs == "none":
@@ -97,4 +77,4 @@ def try_staged(target, file: File) -> None:
 
 def found(target) -> str:
     """The path of the engine that the board imports. OnBoard if there is none."""
-    return target.link.value(_WHERE.format(name=NAME))
+    return target.link.value(call("engine.path", onboard.ENGINE))

@@ -3,5 +3,5 @@
 
 board.py  starts it            count.py   what a frame costs on it
 demo.py   names real photos    cycles.py  an estimate of a real one's cycles
-photos.py the photos
+photos.py the photos           onboard.py what count.py runs there
 """

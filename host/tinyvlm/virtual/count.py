@@ -32,44 +32,7 @@ FITTED_WIDE = ((5, 7), (7, 5))  # kernels of as many more, in every size
 FIT_RUNS = 3  # all of them at once are more than a ROMFS holds
 COMPARED = 4  # frames whose answers the backends must agree on
 
-_SETUP = """
-import _tinyvlm, array, binascii, gc, tinyvlm, uctypes, virt
-address, size = [m[1:3] for m in virt.memory() if m[0] == "arena"][0]
-arena = uctypes.bytearray_at(address, size)
-paint = bytes([0xa5]) * 1024
-def read(name):
-    return memoryview(open("/rom/" + name, "rb"))
-def high_water(run):
-    top = 0
-    for i in range(0, size, 1024):
-        arena[i:i + 1024] = paint
-    run()
-    for i in range(0, size, 1024):
-        if arena[i:i + 1024] != paint:
-            top = i
-    while top + 1 < size and arena[top:top + 1024] != paint[:size - top]:
-        top += 1
-    return top
-def hexed(buffer):
-    return binascii.hexlify(buffer).decode()
-"""
-
-_OPEN = """
-gc.collect()
-e = tinyvlm.load("/rom/{name}.tvlm")
-core = e._engine
-core.backend = {backend!r}
-vocab = tinyvlm.Vocab("/rom/{name}.tvp")
-out, times = bytearray(core.dim), array.array("I", [0] * (core.layers + 1))
-dense = bytearray(core.map[0] * core.map[1] * core.dim) if core.map else b""
-def run_without(*frame):
-    core.embed(*frame, out)
-def run(*frame):
-    if dense:
-        core.embed_map(*frame, out, dense)
-    else:
-        core.embed(*frame, out)
-"""
+ON_BOARD = Path(__file__).with_name("onboard.py")
 
 
 class Session:
@@ -87,7 +50,7 @@ class Session:
         self.board = Board(firmware, romfs=image, icount=True, plugin=plugin)
         self.transport = SerialTransport(self.board.port)
         self.transport.enter_raw_repl(soft_reset=False)
-        self.exec(_SETUP)
+        self.exec(ON_BOARD.read_text("utf-8"))
 
     def __enter__(self) -> Session:
         return self
@@ -145,7 +108,7 @@ def measure(session: Session, name: str, data: bytes) -> dict:
     }
     answers = {}
     for backend in session.eval("_tinyvlm.backends()"):
-        session.exec(_OPEN.format(name=name, backend=backend))
+        session.exec(f"open_encoder({name!r}, {backend!r})")
         if not result["layers"]:
             for i in range(len(encoder.graph.layers)):
                 result["layers"].append(_layer(session.eval(f"core.layer({i})")))
@@ -205,13 +168,10 @@ def estimate(firmware: Path, folder: Path, files: dict[str, bytes], results: lis
             for i in range(len(FRAMES)):
                 session.exec(f"frame{i} = read('frame{i}')")
             for backend in result["backends"]:
-                session.exec(_OPEN.format(name=result["name"], backend=backend))
+                session.exec(f"open_encoder({result['name']!r}, {backend!r})")
                 for i, (_, width, height, format) in enumerate(FRAMES):
                     session.exec(f"f = tinyvlm.Frame(frame{i}, {width}, {height}, {format})")
-                    session.exec(
-                        "def go():\n virt.instructions()\n tinyvlm.classify(f, vocab)\n"
-                        " virt.instructions()\ngo()"
-                    )
+                    session.exec("classify_between_marks(f)")
     found = cycles.read_counts(counts)[1::2]
     for result in results:
         for entry in result["backends"].values():

@@ -1,0 +1,96 @@
+# SPDX-License-Identifier: MIT
+"""The code that tinyvlm-deploy sends to boards, run here: on files of this PC, by its own text."""
+
+import hashlib
+import io
+import zlib
+from contextlib import redirect_stdout
+
+import pytest
+
+from tinyvlm.boards.onboard import call
+
+HEAD = b"TVPR" + bytes(4)
+
+
+def tvp(content: bytes) -> bytes:
+    """What counts of a .tvp for `whole`: letters, size and CRC."""
+    size = (16 + len(content)).to_bytes(4, "little")
+    return HEAD + size + zlib.crc32(content).to_bytes(4, "little") + content
+
+
+def run(function: str, *arguments):
+    """The value that a board would print."""
+    said = io.StringIO()
+    with redirect_stdout(said):
+        exec(call(function, *arguments), {})
+    return eval(said.getvalue().splitlines()[-1])
+
+
+@pytest.fixture
+def there(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
+
+
+def test_sums_are_sha256(there):
+    (there / "a").write_bytes(b"x" * 1300)
+    want = 1300, "sha256", hashlib.sha256(b"x" * 1300).hexdigest()
+    assert run("sums.sums", ["a", "none"]) == [want, None]
+
+
+def test_sums_are_crc32_where_hashlib_is_missing(there, monkeypatch):
+    (there / "a").write_bytes(b"x" * 1300)
+    monkeypatch.setitem(__import__("sys").modules, "hashlib", None)
+    assert run("sums.sums", ["a"]) == [(1300, "crc32", f"{zlib.crc32(b'x' * 1300):08x}")]
+
+
+@pytest.mark.parametrize(
+    "data, complete",
+    [
+        (tvp(bytes(700)), True),
+        (tvp(bytes(700)) + b"more", True),
+        (tvp(bytes(700))[:-1], False),
+        (tvp(bytes(700))[:100] + b"?" + tvp(bytes(700))[101:], False),
+        (b"else" + tvp(b"")[4:], False),
+        (b"", False),
+    ],
+)
+def test_whole_and_tidy(there, data, complete):
+    (there / "a.tvp.new").write_bytes(data)
+    assert run("whole.whole", "a.tvp.new") is complete
+    assert run("whole.tidy", ["a.tvp.new"]) == ["a.tvp"] * complete
+    assert [path.name for path in there.iterdir()] == ["a.tvp"] * complete
+
+
+def test_tidy_keeps_the_old_file(there):
+    (there / "a.tvp").write_bytes(b"old")
+    (there / "a.tvp.new").write_bytes(tvp(b"new"))
+    assert run("whole.tidy", ["a.tvp.new"]) == []
+    assert [path.read_bytes() for path in there.iterdir()] == [b"old"]
+
+
+def test_switch_renames_all_or_stops(there):
+    for name in ("a", "b"):
+        (there / name).write_bytes(b"old")
+        (there / f"{name}.new").write_bytes(b"new")
+    run("switch.switch", ["a", "b"])
+    assert [(there / name).read_bytes() for name in ("a", "b")] == [b"new", b"new"]
+    with pytest.raises(OSError):
+        run("switch.switch", ["a"])
+    assert (there / "a").read_bytes() == b"new"
+
+
+def test_folders_and_listing(there):
+    run("files.make_folders", ["lib", "lib/tinyvlm"])
+    run("files.make_folders", ["lib"])
+    for name in ("x.tvp", "y.tvlm", "y.tvlm.new", "other.new", "main.py.new"):
+        (there / name).write_bytes(name.encode())
+    (there / "lib" / "tinyvlm" / "a.py.new").touch()
+    (there / "lib" / "natmod_new.mpy").touch()
+    heads, left, _ = run("listing.listing", ("", "none"), "lib", "natmod")
+    assert heads == [("x.tvp", b"x.tvp", 5), ("y.tvlm", b"y.tvlm", 6)]
+    want = ["main.py.new", "y.tvlm.new", "lib/tinyvlm/a.py.new", "lib/natmod_new.mpy"]
+    assert sorted(left) == sorted(want)
+    run("files.remove", [*left, "none"])
+    assert not list(there.rglob("*_new.mpy")) and (there / "other.new").exists()
