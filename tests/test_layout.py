@@ -2,6 +2,8 @@
 """Where things live (docs/design.md): who may import whom, and that nothing runs in a circle."""
 
 import ast
+import subprocess
+import sys
 from functools import cache
 from graphlib import CycleError, TopologicalSorter
 from pathlib import Path
@@ -115,3 +117,13 @@ def test_no_circles(root):
         TopologicalSorter(imports(root, typing=False)).prepare()
     except CycleError as error:
         pytest.fail(f"imported in a circle: {' -> '.join(error.args[1])}")
+
+
+def test_a_checkout_of_that_name_does_not_hide_the_package(tmp_path):
+    """As from the folder above a clone: an editable install that is a .pth comes first."""
+    (tmp_path / "tinyvlm").mkdir()
+    code = "import tinyvlm; print(tinyvlm.Frame(bytes(4), 2, 2, 'GRAY8'))"
+    done = subprocess.run(
+        [sys.executable, "-c", code], cwd=tmp_path, capture_output=True, text=True
+    )
+    assert done.stdout == "Frame(2x2 GRAY8)\n", done.stderr

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
-// The REPL's console: QEMU's own standard input and output, which host/tinyvlm/virtual/board.py ties to a
-// pty. Ten times the speed of the emulated UART. Standard input must be non-blocking: a read
-// of nothing then returns at once instead of stopping the machine.
+// The REPL's console: QEMU's own standard input and output, which host/tinyvlm/virtual/board.py
+// ties to a pty. Ten times the speed of the emulated UART. Standard input must be non-blocking:
+// a read of nothing then returns at once instead of stopping the machine.
 
 #include "py/mphal.h"
 #include "py/runtime.h"
