@@ -33,8 +33,7 @@ def networks(draw):
     rng = np.random.default_rng(draw(st.integers(0, 1 << 30)))
     channels = draw(st.integers(1, 90))
     size = draw(st.integers(1, 16)), draw(st.integers(1, 16))
-    chw = channels <= 16 and draw(st.booleans())
-    mask = sum(1 << 4 * i for i in range(channels)) if chw else processors(draw, channels, True)
+    mask = processors(draw, channels, True)
     layers: list[Layer] = []
 
     def append(kind, out_mask=None, **more):
@@ -60,7 +59,6 @@ def networks(draw):
                 layer.bias = rng.integers(-128, 128, layer.out_c)
         layer.in_offset = layers[-1].out_offset if layers else 0
         layer.out_offset = layer.out_offset or (0 if layer.in_offset else 0x4000)
-        layer.chw = chw and not layers
         layers.append(layer)
         channels, size, mask = layer.out_c, layer.out_size, layer.out_processors
         assume(min(size) > 0 and max(size) <= 24)

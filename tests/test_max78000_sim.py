@@ -86,6 +86,10 @@ def test_driver(fields):
     weights.allocate(ours)
     last = ours.layers[-1]
     rescale = some_rescale(last.out_c) if last.wide else None
+    if ours.layers[0].chw:
+        with pytest.raises(ValueError, match="no image channel by channel"):
+            plan.to_bytes(ours, rescale=rescale)
+        return
     sim = Simulator(9)
     device = Device(plan.to_bytes(ours, rescale=rescale), sim)
     device.on()

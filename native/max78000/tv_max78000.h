@@ -67,7 +67,6 @@ typedef struct {
     bool round;                   // averages are rounded
     bool shared;                  // no weights of its own: those of another plan of the encoder
     uint8_t fold;                 // squares of fold x fold pixels become one
-    bool planes;                  // the image lies channel by channel
     uint16_t in_h, in_w, in_c;    // the image
     uint16_t out_h, out_w, out_c;
     uint8_t out_bytes;            // 1: int8; 4: sums, which become int8 by `table`

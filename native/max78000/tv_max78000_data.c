@@ -77,15 +77,6 @@ static bool has_words(const tv_max78000_plan_t *plan) {
     return run % 4 == 0 && plan->fold * run <= TV_M78_PROCESSORS && first % 4 == 0 && (mask & (mask + 1)) == 0;
 }
 
-// Pixels first ... first + count - 1 of one channel, four to a word.
-static void put_plane(tv_max78000_t *dev, uint32_t address, const int8_t *from, uint32_t step, uint32_t first, uint32_t count) {
-    for (uint32_t pixel = first; pixel < first + count; pixel++, from += step) {
-        uint32_t at = address + pixel / 4 * 4, shift = 8 * (pixel % 4);
-        uint32_t word = tv_max78000_read32(dev->bus, at) & ~(0xffu << shift);
-        tv_max78000_write32(dev->bus, at, word | (uint32_t)(uint8_t)*from << shift);
-    }
-}
-
 int tv_max78000_rows(tv_max78000_t *dev, const tv_max78000_plan_t *plan, const int8_t *rows, uint32_t y, uint32_t count) {
     int err = tv_m78_check_loaded(dev, plan);
     uint32_t fold = plan->fold, width = plan->in_w, channels = plan->in_c;
@@ -94,17 +85,6 @@ int tv_max78000_rows(tv_max78000_t *dev, const tv_max78000_plan_t *plan, const i
     }
     if (y % fold || count % fold || y > plan->in_h || count > plan->in_h - y) {
         return TV_MAX78000_ERR_ROWS;
-    }
-    if (plan->planes) {
-        walk_t walk;
-        walk_begin(&walk, plan->in_processors, channels);
-        for (uint32_t c = 0; c < channels; c++) {
-            put_plane(dev, TV_M78_DATA_ADDRESS(walk.processor) + plan->in_offset, rows + c, channels, y * width, count * width);
-            if (c + 1 < channels) {
-                walk_on(&walk);
-            }
-        }
-        return TV_MAX78000_OK;
     }
     uint32_t pixel = y / fold * (width / fold);
     bool words = has_words(plan);

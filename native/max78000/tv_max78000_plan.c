@@ -73,34 +73,26 @@ static int check_blocks(const tv_max78000_plan_t *plan) {
 
 // Does a map of h x w x c lie in the data memories of its processors?
 static bool fits(const tv_max78000_plan_t *plan, uint32_t h, uint32_t w, uint32_t c, uint32_t scale,
-    uint32_t offset, uint64_t processors, bool planes) {
+    uint32_t offset, uint64_t processors) {
     uint32_t passes, per_pass;
     if (h == 0 || w == 0 || c == 0 || c > 1024 || offset % 4 || processors & ~in_quadrants(plan->quadrants)) {
         return false;
     }
     tv_m78_spread(c, &passes, &per_pass);
     uint64_t words = (uint64_t)h * w * passes * scale;
-    if (planes) {
-        words = ((uint64_t)h * w + 3) / 4;
-        for (uint32_t i = 0; i < TV_M78_PROCESSORS; i += 4) {
-            if (processors >> i & 14) {
-                return false; // one channel an instance
-            }
-        }
-    }
     return count_bits(processors) == per_pass && offset / 4 + words <= TV_M78_DATA_WORDS;
 }
 
 static int check_maps(const tv_max78000_plan_t *plan) {
     uint32_t fold = plan->fold;
-    if (fold == 0 || fold > 16 || plan->in_h % fold || plan->in_w % fold || (plan->planes && fold > 1)
+    if (fold == 0 || fold > 16 || plan->in_h % fold || plan->in_w % fold
         || !fits(plan, plan->in_h / fold, plan->in_w / fold, plan->in_c * fold * fold, 1,
-            plan->in_offset, plan->in_processors, plan->planes)) {
+            plan->in_offset, plan->in_processors)) {
         return TV_MAX78000_ERR_INPUT;
     }
     if ((plan->out_bytes != 1 && plan->out_bytes != 4)
         || !fits(plan, plan->out_h, plan->out_w, plan->out_c, plan->out_bytes,
-            plan->out_offset, plan->out_processors, false)) {
+            plan->out_offset, plan->out_processors)) {
         return TV_MAX78000_ERR_OUTPUT;
     }
     for (uint32_t c = 0; plan->out_bytes == 4 && c < plan->out_c; c++) {
@@ -150,7 +142,6 @@ int tv_max78000_plan_open(tv_max78000_plan_t *plan, const void *data, size_t siz
     plan->layers = p[37];
     plan->round = p[38] & TV_M78_FLAG_ROUND;
     plan->shared = p[38] & TV_M78_FLAG_SHARED;
-    plan->planes = p[38] & TV_M78_FLAG_PLANES;
     plan->fold = p[39];
     plan->cycles = tv_u32(p + 40);
     plan->register_count = tv_u16(p + 44);
@@ -173,7 +164,7 @@ int tv_max78000_plan_open(tv_max78000_plan_t *plan, const void *data, size_t siz
     plan->test_crc = tv_u32(p + 96);
     // Quadrant 0 leads the others.
     if (!(plan->quadrants & 1) || plan->quadrants >> TV_M78_QUADRANTS || plan->layers == 0
-        || plan->layers > TV_M78_LAYERS || p[38] & ~7) {
+        || plan->layers > TV_M78_LAYERS || p[38] & ~(TV_M78_FLAG_ROUND | TV_M78_FLAG_SHARED)) {
         return TV_MAX78000_ERR_HEADER;
     }
     uint32_t channels = plan->out_bytes == 4 ? plan->out_c : 0;

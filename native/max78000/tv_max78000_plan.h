@@ -47,6 +47,5 @@
 
 #define TV_M78_FLAG_ROUND (1)       // averages are rounded half away from zero
 #define TV_M78_FLAG_SHARED (2)      // no weights: those of another plan of the same encoder
-#define TV_M78_FLAG_PLANES (4)      // the image lies channel by channel
 
 #endif // TV_MAX78000_PLAN_H

@@ -8,6 +8,10 @@
 //     tv_max78000_sim_init(sim, 1);
 //     tv_max78000_sim_write(sim, address, value);
 //
+// It knows more options of a layer than the mapper uses, for the golden networks that it is tested
+// with: flattened layers, weights of 1, 2 and 4 bits, absolute values, other combinations than sums,
+// and images that lie channel by channel.
+//
 // It is stricter than the chip. What should not be done (an access without power or clock or
 // while a network runs, an address that is not there, registers that contradict each other) is
 // counted as a fault. Memories hold noise after power-up; bytes that are not defined after a run

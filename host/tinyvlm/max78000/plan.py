@@ -26,7 +26,7 @@ REGISTER = struct.Struct("<HBBI")
 RUN = struct.Struct("<BBHH")
 BLOCK = struct.Struct("<BBHH")
 CRC_START = 16
-ROUND, SHARED, PLANES = 1, 2, 4
+ROUND, SHARED = 1, 2
 
 
 class OtherWeights(ValueError):
@@ -64,6 +64,8 @@ def to_bytes(
     shape = h * fold, w * fold, c // fold**2
     if c % fold**2 or last.wide != (rescale is not None):
         raise ValueError("fold or rescale do not fit the network")
+    if first.chw:
+        raise ValueError(f"layer {first.name!r}: the driver loads no image channel by channel")
 
     registers, runs, biases = _registers(network), *_biases(network)
     blocks, weights = _weights(network)
@@ -78,7 +80,7 @@ def to_bytes(
         table += rescale.shift.astype(np.uint8).tobytes()
     tables = b"".join([*registers, *runs, biases, *blocks, table])
     head_size = HEADER.size + len(tables)
-    flags = ROUND * network.rounding | SHARED * (weights_of is not None) | PLANES * first.chw
+    flags = ROUND * network.rounding | SHARED * (weights_of is not None)
     header = HEADER.pack(
         MAGIC, VERSION, HEADER.size, head_size + len(weights), 0, fingerprint,
         head_size, len(weights), weights_crc,
