@@ -213,7 +213,8 @@ def varied(
 ) -> Graph:
     """A net like those above with random widths, depths and expansions: to fit and test costs.
 
-    kernels: of the depthwise layers in residual blocks, in turn. Every fourth net begins with SpaceToDepth, pools on its way and has its ReLUs at zero point 0.
+    kernels: of the depthwise layers in residual blocks, in turn. Every fourth net begins with
+    SpaceToDepth, pools on its way and has its ReLUs at zero point 0.
     """
     rng, kernels = np.random.default_rng(seed), itertools.cycle(kernels)
     shuffled = seed % 4 == 3

@@ -1,7 +1,8 @@
 # SPDX-License-Identifier: MIT
 """CLIP text vectors of sentences, estimated where the text tower itself is not to be had.
 
-    python -m tinyvlm.train.lexicon.caption_vectors --captions ../shared/data/eval/flickr8k-test-000.tar.gz \\
+    python -m tinyvlm.train.lexicon.caption_vectors \\
+        --captions ../shared/data/eval/flickr8k-test-000.tar.gz \\
         --known ../shared/data/clip/flickr8k-caption-text-embeddings.npz \\
         ../shared/data/text/clip-vit-b-32-openai.npz -o captions.npz
     tinyvlm-eval --data ... --caption-vectors captions.npz
