@@ -264,7 +264,8 @@ def test_selftest_says_what_differs(small):
     data = small[1]
     at = data.index(struct.pack("<I", tvlm.TEST_SEED)) + 4
     engine = _tinyvlm.Encoder(repaired(data, **{f"_{at + 2}": data[at + 2] ^ 1}))
-    with pytest.raises(RuntimeError, match="1 of 6 numbers, the first is number 2, -?[0-9]+ inst"):
+    said = "1 of 6 dimensions, the first is dimension 2, -?[0-9]+ instead"
+    with pytest.raises(RuntimeError, match=said):
         engine.selftest()
 
 

@@ -98,7 +98,7 @@ static void encoder_dealloc(encoder_t *self) {
     Py_DECREF(type);
 }
 
-// Numbers from Python to a frame; the buffer is filled in by the caller. -1: exception is set.
+// Integers from Python to a frame; the buffer is filled in by the caller. -1: exception is set.
 static int make_frame(tv_frame_t *frame, const Py_buffer *buf, const Py_ssize_t n[4]) {
     static const char *const names[] = { "width", "height", "format", "stride" };
     for (int i = 0; i < 4; i++) {
@@ -233,7 +233,7 @@ static PyObject *encoder_selftest(encoder_t *self, PyObject *Py_UNUSED(ignored))
             }
         }
         PyErr_Format(PyExc_RuntimeError, "the embedding of the test image differs from the file's: "
-            "%u of %u numbers, the first is number %u, %d instead of %d",
+            "%u of %u dimensions, the first is dimension %u, %d instead of %d",
             differ, m->dim, first, embedding[first], want[first]);
     } else if (err < 0) {
         PyErr_SetString(PyExc_RuntimeError, tv_strerror(err));
@@ -290,14 +290,14 @@ static PyObject *encoder_get(encoder_t *self, void *which) {
 
 static PyGetSetDef encoder_getset[] = {
     GET("size", SIZE, "side of the image the encoder sees, in pixels"),
-    GET("dim", DIM, "numbers in an embedding"),
+    GET("dim", DIM, "dimensions of an embedding"),
     GET("map", MAP, "(height, width) of the dense map, or None"),
     GET("arena", ARENA, "bytes of RAM for one frame"),
     GET("macs", MACS, "multiply-accumulates of one embedding"),
     GET("fingerprint", FINGERPRINT, "8 bytes, the identity of the network"),
     GET("info", INFO, "what the file says about itself, JSON"),
     GET("backend", BACKEND, "name of the kernels in use; a PC has only \"portable\""),
-    GET("layers", LAYERS, "number of layers"),
+    GET("layers", LAYERS, "count of layers"),
     { NULL },
 };
 
@@ -349,7 +349,7 @@ typedef struct {
 static int check_vectors(const vectors_t *v, const Py_buffer *vectors) {
     if (v->rows < 0 || v->rows > INT32_MAX || (v->bits != 4 && v->bits != 8)
         || v->dim < 1 || v->dim > v->stored_dim || v->stored_dim > UINT16_MAX) {
-        PyErr_Format(PyExc_ValueError, "cannot score %zd rows with %zd of %zd numbers of %zd bits",
+        PyErr_Format(PyExc_ValueError, "cannot score %zd rows with %zd of %zd dimensions of %zd bits",
             v->rows, v->dim, v->stored_dim, v->bits);
         return -1;
     }
@@ -357,10 +357,10 @@ static int check_vectors(const vectors_t *v, const Py_buffer *vectors) {
         (size_t)v->rows * tv_vector_size((size_t)v->stored_dim, (int)v->bits));
 }
 
-// Numbers in a cell of the map, or 0 after an exception.
+// Dimensions of a cell of the map, or 0 after an exception.
 static size_t check_map(const Py_buffer *map, Py_ssize_t cells, Py_ssize_t dim) {
     if (cells < 1 || map->len % cells || map->len / cells < dim) {
-        PyErr_Format(PyExc_ValueError, "a map of %zd bytes has not %zd cells of %zd numbers",
+        PyErr_Format(PyExc_ValueError, "a map of %zd bytes has not %zd cells of %zd dimensions",
             map->len, cells, dim);
         return 0;
     }
@@ -411,7 +411,7 @@ static PyObject *top(PyObject *Py_UNUSED(module), PyObject *args) {
     return ok ? PyLong_FromSize_t(found) : NULL;
 }
 
-// An array('H') of row numbers.
+// An array('H') of row indices.
 static int check_index(const Py_buffer *buf, size_t count, size_t rows) {
     if (check_array("index", buf, count, sizeof(uint16_t)) < 0) {
         return -1;
