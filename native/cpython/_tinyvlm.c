@@ -11,7 +11,7 @@
 
 typedef struct {
     PyObject_HEAD
-    Py_buffer file;     // keeps the caller's buffer, and so the weights, where they are
+    Py_buffer file;     // keeps the weights where they are
     tv_model_t model;
     void *arena;
     bool busy;          // the GIL is released while a frame runs; one arena, one frame
@@ -63,10 +63,23 @@ static PyObject *file_error(const tv_model_t *m, int err) {
     return NULL;
 }
 
+// The file is checked once, when it is opened: nobody may change it later. What can be written to
+// is replaced by a copy. -1: exception is set.
+static int make_constant(Py_buffer *file) {
+    if (file->readonly) {
+        return 0;
+    }
+    PyObject *copy = PyBytes_FromStringAndSize(file->buf, file->len);
+    PyBuffer_Release(file);
+    int err = copy ? PyObject_GetBuffer(copy, file, PyBUF_SIMPLE) : -1;
+    Py_XDECREF(copy); // the buffer keeps it
+    return err;
+}
+
 static PyObject *encoder_new(PyTypeObject *type, PyObject *args, PyObject *kwargs) {
     Py_buffer file;
     static char *keywords[] = { "buffer", NULL };
-    if (!PyArg_ParseTupleAndKeywords(args, kwargs, "y*:Encoder", keywords, &file)) {
+    if (!PyArg_ParseTupleAndKeywords(args, kwargs, "y*:Encoder", keywords, &file) || make_constant(&file) < 0) {
         return NULL;
     }
     encoder_t *self = (encoder_t *)type->tp_alloc(type, 0);
@@ -122,11 +135,11 @@ static int make_frame(tv_frame_t *frame, const Py_buffer *buf, const Py_ssize_t 
     return err ? -1 : 0;
 }
 
-static int check_size(const char *name, const Py_buffer *buf, size_t need) {
-    if ((size_t)buf->len >= need) {
+static int check_size(const char *name, const Py_buffer *buf, uint64_t need) {
+    if ((uint64_t)buf->len >= need) {
         return 0;
     }
-    PyErr_Format(PyExc_ValueError, "%s needs %zu bytes, the buffer has %zd", name, need, buf->len);
+    PyErr_Format(PyExc_ValueError, "%s needs %llu bytes, the buffer has %zd", name, (unsigned long long)need, buf->len);
     return -1;
 }
 
@@ -180,7 +193,7 @@ static PyObject *encoder_embed_map(encoder_t *self, PyObject *args) {
     tv_frame_t frame;
     bool ok = make_frame(&frame, &buf, n) == 0
         && check_size("the embedding", &out, m->dim) == 0
-        && check_size("the map", &map, (size_t)m->map_h * m->map_w * m->dim) == 0
+        && check_size("the map", &map, (uint64_t)m->map_h * m->map_w * m->dim) == 0
         && run(self, &frame, out.buf, map.buf, NULL) == 0;
     PyBuffer_Release(&buf);
     PyBuffer_Release(&out);
@@ -320,7 +333,7 @@ static PyType_Slot encoder_slots[] = {
     { Py_tp_dealloc, encoder_dealloc },
     { Py_tp_methods, encoder_methods },
     { Py_tp_getset, encoder_getset },
-    { Py_tp_doc, "Encoder(buffer): an opened .tvlm; the buffer is used in place, leave it unchanged" },
+    { Py_tp_doc, "Encoder(buffer): an opened .tvlm; bytes are used in place, what can be written to is copied" },
     { 0, NULL },
 };
 
@@ -332,7 +345,7 @@ static PyType_Spec encoder_spec = {
 };
 
 static int check_array(const char *name, const Py_buffer *buf, size_t count, size_t item) {
-    if (check_size(name, buf, count * item) < 0) {
+    if (check_size(name, buf, (uint64_t)count * item) < 0) {
         return -1;
     }
     if ((uintptr_t)buf->buf % item) {
@@ -354,7 +367,7 @@ static int check_vectors(const vectors_t *v, const Py_buffer *vectors) {
         return -1;
     }
     return check_size("vectors", vectors,
-        (size_t)v->rows * tv_vector_size((size_t)v->stored_dim, (int)v->bits));
+        (uint64_t)v->rows * tv_vector_size((size_t)v->stored_dim, (int)v->bits));
 }
 
 // Dimensions of a cell of the map, or 0 after an exception.
