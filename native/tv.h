@@ -75,13 +75,13 @@ typedef struct {
 // The kernels an encoder runs on. All give the same bytes; tv_model_open() takes the first.
 typedef struct tv_backend tv_backend_t;
 
-// Backend number `index` of this build, the fastest of ours first; NULL past the last.
+// The backend at `index` in this build, the fastest of ours first; NULL past the last.
 const tv_backend_t *tv_backend(unsigned index);
 
 // "dsp" (Cortex-M with DSP extension), "portable" (plain C) or, where it is linked, "cmsis-nn"
 const char *tv_backend_name(const tv_backend_t *backend);
 
-// An open encoder file: numbers, and pointers into the caller's buffer, which must stay.
+// An open encoder file: values, and pointers into the caller's buffer, which must stay where it is.
 // To be read by anyone, written only by tv_model_open() and tv_backend_use().
 typedef struct {
     const tv_backend_t *backend;
@@ -92,7 +92,7 @@ typedef struct {
     uint16_t image;             // the encoder sees image x image pixels, RGB
     uint16_t dim;               // length of the embedding; every prefix of it is one, too
     uint16_t map_h, map_w;      // shape of the dense map; 0, 0: the encoder has none
-    uint16_t layers;            // number of layers, the dense one included
+    uint16_t layers;            // count, the dense layer included
     uint16_t embed_layer;       // index of the layer that writes the embedding
     uint16_t dense_layer;       // index of the layer that writes the map, or TV_NO_LAYER
     int16_t bad_layer;          // after an error: the layer it is about, or -1
@@ -101,7 +101,7 @@ typedef struct {
     uint32_t scratch_size;      // bytes of it
     uint32_t macs;              // multiply-accumulates of one embedding
     tv_tensor_t input;          // the image, as int8 pixel - 128
-    int8_t input_zero_point;    // what a grey of 128 + zero point stands for: 0
+    int8_t input_zero_point;    // the int8 value that means 0
     const uint8_t *records;     // LAYR
     const uint8_t *weights;     // WGHT
     uint32_t weights_size;
@@ -177,8 +177,8 @@ typedef struct {
     uint32_t state;      // TV_TEST_IMAGE only: state of the generator
 } tv_frame_t;
 
-// Is the frame what it claims to be? Fills in a stride of 0. *need, if wanted, becomes the
-// bytes the buffer must have (0 if that cannot be said).
+// Checks format, size and buffer, and replaces a stride of 0. *need, if need is not NULL, becomes
+// the bytes the buffer must have (0 if the frame is not valid at all).
 int tv_frame_check(tv_frame_t *frame, uint64_t *need);
 
 // Called before (end = false) and after (end = true) every row, or every layer that runs in
@@ -196,25 +196,25 @@ int tv_run(const tv_model_t *model, tv_frame_t *frame, void *arena,
 int tv_selftest(const tv_model_t *model, void *arena, int8_t *embedding,
     tv_hook_t hook, void *hook_ctx);
 
-// Cosines of the first `dim` numbers of `embedding` with those of each of `rows` vectors.
-// A stored vector has stored_dim numbers: stored_dim bytes for 8 bits, (stored_dim + 1) / 2
+// Cosines of the first `dim` dimensions of `embedding` with those of each of `rows` vectors.
+// A stored vector has stored_dim dimensions: stored_dim bytes for 8 bits, (stored_dim + 1) / 2
 // for 4 bits, the even index in the low nibble. A zero vector scores 0.
 void tv_score(const int8_t *embedding, const uint8_t *vectors, size_t rows,
     size_t stored_dim, int bits, size_t dim, float *cosines);
 
-// The same for the vectors whose numbers are in index[count], in that order.
+// The same for the vectors whose rows are in index[count], in that order.
 void tv_score_at(const int8_t *embedding, const uint8_t *vectors, size_t stored_dim, int bits,
     size_t dim, const uint16_t *index, size_t count, float *cosines);
 
-// Cosines of the vectors in index[count] times `factor`.
+// Multiplies the cosines at index[count] by `factor`.
 void tv_weigh(float *cosines, const uint16_t *index, size_t count, float factor);
 
-// The numbers of the `count` largest of `rows` (at most 65536) values, largest first; of equal ones
+// The indices of the `count` largest of `rows` (at most 65536) values, largest first; of equal ones
 // the first. Returns how many: count, or rows if that is less.
 size_t tv_largest(const float *values, size_t rows, size_t count, uint16_t *index);
 
 // The softmax of scale * cosine over `rows` cosines, of which the first `labels` (at most 65536) get
-// their scores[labels], and the numbers of the `count` nearest labels, nearest first. Returns how
+// their scores[labels], and the indices of the `count` nearest labels, nearest first. Returns how
 // many of these count: 0 if a row behind the labels is nearer, else those not below the threshold.
 size_t tv_rank(const float *cosines, size_t labels, size_t rows, float scale, float threshold,
     float *scores, size_t count, uint16_t *index);
@@ -225,7 +225,7 @@ size_t tv_top(const int8_t *embedding, const uint8_t *vectors, size_t rows, size
     int bits, size_t dim, size_t count, uint16_t *index, float *cosines);
 
 // Heat of a dense map's cells (tv_map.c says what that is). map: cells * map_dim bytes; dim, at
-// most map_dim, numbers are compared. First every vector's highest heat: peaks[rows], levels[2 *
+// most map_dim, dimensions are compared. First every vector's highest heat: peaks[rows], levels[2 *
 // cells], which the next call needs; cosines[rows] is working memory.
 void tv_map_peaks(const int8_t *map, size_t cells, size_t map_dim, const uint8_t *vectors, size_t rows,
     size_t stored_dim, int bits, size_t dim, float *cosines, float *peaks, float *levels);
@@ -235,7 +235,7 @@ void tv_map_heat(const int8_t *map, size_t cells, size_t map_dim, const uint8_t 
     size_t stored_dim, int bits, size_t dim, const float *levels, float *heat);
 
 // The embedding of the cells whose mask[] is not 0, as if the frame had only these: the direction
-// of their sum, the largest number 127.
+// of their sum, the largest value 127.
 void tv_map_mean(const int8_t *map, size_t cells, size_t map_dim, const uint8_t *mask, int8_t *embedding);
 
 // The region of a label by its heat[height * width]: mask[height * width] is 1 in its cells, else 0,

@@ -10,7 +10,7 @@ static const tv_backend_t backends[] = {
     #endif
     { "portable", tv_conv, tv_depthwise, tv_add, tv_avgpool, tv_space_to_depth, NULL },
     #if defined(TINYVLM_CMSIS_NN)
-    // last, so that nobody gets it unasked: it wants memory of its own
+    // last, so that it is never the default: it needs memory of its own
     { "cmsis-nn", NULL, NULL, NULL, NULL, NULL, &tv_cmsis_nn },
     #endif
 };

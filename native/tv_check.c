@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
 //
-// The layers of a file before the first run. Everything the kernels rely on is checked here,
+// Validates the layers of a file before the first run. Everything the kernels rely on is checked here,
 // with 64-bit sums, so that running needs no checks. A file with a valid checksum is trusted
 // no more than any other.
 
@@ -126,7 +126,7 @@ static int check_weights(const tv_model_t *m, const uint8_t *record, const tv_la
 }
 
 // Who wrote this operand? Looks backwards from record `index`: returns the record that writes
-// exactly this tensor, -1 for the image, or an error below that.
+// exactly this tensor, -1 for the image, or an error, which is less than -1.
 int tv_find_producer(const tv_model_t *m, int index, const tv_layer_t *reader,
     const tv_tensor_t *t, int8_t zero_point) {
     for (int i = index - 1; i >= 0; i--) {
@@ -182,7 +182,7 @@ static int check_layer(const tv_model_t *m, int index, int first) {
         return producer;
     }
     if (first > 0 && producer < first && l.in.rows != l.in_h) {
-        return TV_ERR_RING; // a ring does not outlive its segment
+        return TV_ERR_RING; // a ring is gone after its segment
     }
     if (producer != index - 1 && index != first) {
         return TV_ERR_PRODUCER; // a stage reads the stage before it

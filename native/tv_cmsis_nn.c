@@ -3,7 +3,7 @@
 // Arm's CMSIS-NN as a backend: for comparison, not for the memory budget. Its functions work on
 // whole maps, pixel by pixel, and want weights, biases and shifts in another order than the
 // file's. So the caller gives memory once; tv_backend_use() unpacks the whole network into it,
-// every tensor gets a place of its own, and a run goes through the records one by one, whatever
+// every tensor gets memory of its own, and a run goes through the records one by one, whatever
 // the segments of the file say.
 //
 // CMSIS-NN is used where it is installed. Its releases of 2022 return arm_status, later ones
@@ -94,7 +94,7 @@ static void *take(uint8_t *memory, uint64_t *used, uint64_t size) {
     return p;
 }
 
-// Gives everything its place in `memory`, if there is one, and says how many bytes that takes.
+// Lays everything out in `memory` unless that is NULL, and returns the bytes it takes.
 static uint64_t lay_out(const tv_model_t *m, uint8_t *memory) {
     uint64_t used = 0;
     uint32_t scratch = 0;
@@ -172,7 +172,7 @@ static void prepare(const tv_model_t *m) {
     }
 }
 
-// 0, or CMSIS-NN's complaint about its arguments.
+// 0, or the status with which CMSIS-NN refuses its arguments.
 static int run_step(const step_t *step, const cmsis_nn_context *scratch) {
     const tv_layer_t *l = &step->layer;
     shape_t s = shape_of(l);

@@ -11,8 +11,8 @@
 //
 // Doubled inputs make the sum 2 * acc, the operand that SMMULR wants for a rounding doubling
 // high multiply. The output zero point is added together with the rounding constant, before
-// the shift, which is the same number as long as it does not leave int32: shifts up to 22,
-// and the file format allows no larger ones.
+// the shift, which gives the same value as long as the sum fits into int32: for shifts up to 22,
+// the largest that the file format allows.
 
 #include "tv_conv.h"
 
@@ -22,8 +22,8 @@
 
 #define COLUMNS (3)
 
-// What multiply_tiles works on: lines of tiles. The assembly knows the offsets; the order is that
-// in which LDM wants the fields.
+// What multiply_tiles works on: lines of tiles. The assembly uses the offsets; LDM needs the fields
+// in this order.
 typedef struct {
     tv_requant_t first;          // 0: of channel o
     uint8_t *out;                // 12: pixel 0, channel o; moves on by three pixels a tile
@@ -264,7 +264,7 @@ static void gather_window(const tv_layer_t *l, int8_t *arena, uint32_t y, uint32
     }
 }
 
-// Columns of `width` output pixels from x on of row y; past the end the last one again.
+// Columns of `width` output pixels of row y, starting at x; past the end, repeat the last pixel.
 // `bytes` has room for k4 bytes.
 static void gather_line(const tv_layer_t *l, int8_t *arena, uint32_t y, uint32_t x, uint32_t width,
     uint32_t *columns, int8_t *bytes, uint32_t k4) {
@@ -290,7 +290,7 @@ static void gather_line(const tv_layer_t *l, int8_t *arena, uint32_t y, uint32_t
     }
 }
 
-// A single pixel, all channels: every weight is used once, so it is widened on its way.
+// A single pixel, all channels: every weight is used once, so it is widened just before its use.
 static void one_pixel(const tv_layer_t *l, const uint32_t *columns, uint32_t k4, tv_out_t out) {
     uint32_t channels = l->out_c;
     const uint8_t *packed = l->weights, *bias = l->table, *mult = bias + 4 * channels, *shift = mult + 4 * channels;
@@ -319,9 +319,9 @@ typedef struct {
     uint32_t x, width;      // first pixel, and how many of each line
 } chunk_t;
 
-// A pair of channels of a chunk where pixels or channels are left over: whole tiles go straight
-// to their place, the cut tile at the end of a line and all tiles of a lone channel (next = o)
-// by way of a buffer.
+// A pair of channels of a chunk where pixels or channels are left over: whole tiles are written
+// directly, the cut tile at the end of a line and all tiles of a lone channel (next = o) through
+// a buffer.
 static void multiply_cut(const tv_layer_t *l, multiply_t *multiply, const tiles_t *pair, const uint32_t *columns,
     const chunk_t *chunk, uint32_t o, uint32_t next, uint8_t *to) {
     uint32_t tiles = (chunk->width + COLUMNS - 1) / COLUMNS;

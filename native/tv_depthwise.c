@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 //
 // Depthwise convolution. The input rows are planar with the zero point on both sides, so a
-// channel of a row is one straight run of bytes and no tap needs a left or right check.
+// channel of a row is one contiguous run of bytes and no tap needs a left or right check.
 
 #include "tv_kernels.h"
 
@@ -40,7 +40,7 @@ static void depthwise_row(const tv_layer_t *l, int8_t *arena, uint32_t y) {
     const uint8_t *w = l->weights;
     const int16_t *rows[7]; // of the channel at hand; NULL: outside the image
     for (uint32_t ky = 0; ky < kernel; ky++) {
-        uint32_t iy = y * stride + ky - l->pad_top; // wraps to a huge number above the image
+        uint32_t iy = y * stride + ky - l->pad_top; // wraps to a huge value above the image
         rows[ky] = iy < l->in_h ? (const int16_t *)(void *)tv_row(arena, &l->in, iy) : NULL;
     }
     int8_t *out = tv_row(arena, &l->out, y);

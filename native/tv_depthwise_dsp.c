@@ -182,7 +182,7 @@ static void depthwise_3x3(const tv_layer_t *l, int8_t *arena, const int16_t *bla
     const int16_t **outside[2 * ROWS + 1]; // those of them that are blank
     uint32_t count = (rows - 1) * stride + 3, blanks = 0;
     for (uint32_t i = 0; i < count; i++) {
-        uint32_t iy = y * stride + i - l->pad_top; // wraps to a huge number above the image
+        uint32_t iy = y * stride + i - l->pad_top; // wraps to a huge value above the image
         bool inside = iy < l->in_h;
         in[i] = inside ? (const int16_t *)(void *)tv_row(arena, &l->in, iy) : blank;
         if (!inside) {

@@ -52,8 +52,8 @@ static inline uint32_t tv_pkhbt(uint32_t a, uint32_t b) {
 // How a doubled sum becomes an int8. With h = SMMULR(sum, mult), the rounding doubling high
 // multiply of the sum itself, it is clamp((h + (h >> 31) + round) >> shift), where `round`
 // holds half of 1 << shift and the output zero point << shift. Two shortcuts, both exact:
-// SMMLAR adds `round` in the same instruction; and the sign of the sum may stand for the
-// sign of h, for where they differ (h = 0) the result is the same. After ReLU (zero point
+// SMMLAR adds `round` in the same instruction; and the sign of the sum is used for the sign
+// of h, because where they differ (h = 0) the result is the same. After ReLU (zero point
 // -128) the term h >> 31 is not needed at all: it only moves results that the clamp takes.
 typedef struct {
     int32_t mult;

@@ -5,9 +5,9 @@
 //     tv_conv(layer, arena, scratch, scratch_size, y, rows)
 //
 // rows y ... y + rows - 1: one in a segment of several stages, all where a layer runs alone.
-// Input rows outside the image are the kernel's business, rows in the image lie at tv_row().
+// The kernel fills in input rows outside the image; rows in the image lie at tv_row().
 // scratch holds at least tv_layer_scratch() bytes, aligned to 4; nothing in it survives the
-// call. A backend is a set of kernels; all of them give equal bytes. TV_FLAG_RELU is not theirs:
+// call. A backend is a set of kernels; all of them give equal bytes. Kernels ignore TV_FLAG_RELU:
 // tv_run() clamps what they wrote.
 
 #ifndef TV_KERNELS_H
@@ -27,8 +27,8 @@
 typedef void tv_kernel_t(const tv_layer_t *layer, int8_t *arena,
     void *scratch, uint32_t scratch_size, uint32_t y, uint32_t rows);
 
-// Somebody else's library works on whole maps in memory and formats of its own instead: such a
-// backend has no kernels but these functions, and its memory is model->memory.
+// A backend that is somebody else's library: it works on whole maps, in memory and formats of its
+// own (model->memory), and has these functions instead of kernels.
 typedef struct {
     uint64_t (*memory)(const tv_model_t *m);  // bytes that it wants
     void (*prepare)(const tv_model_t *m);     // unpack the network into the memory
@@ -44,7 +44,7 @@ struct tv_backend {
 
 extern const tv_library_t tv_cmsis_nn; // only with TINYVLM_CMSIS_NN
 
-// plain C: complete, and the truth
+// plain C: complete, and the reference for all others
 tv_kernel_t tv_conv, tv_depthwise, tv_add, tv_avgpool, tv_space_to_depth;
 tv_kernel_t tv_conv_dsp, tv_depthwise_dsp, tv_add_dsp;  // Cortex-M4, M7, M33
 tv_kernel_t tv_depthwise_wide_dsp; // what tv_depthwise_dsp() calls for 5x5 and 7x7

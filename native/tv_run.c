@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 //
 // Running a network: segments one after another, and inside a segment row by row, so that a
-// tensor between two stages needs only the few rows that its reader looks at. The order is
+// tensor between two stages needs only the few rows that its reader needs. The order is
 // part of the file format ("Running it"): the writer sized the rings by it.
 
 #include "tv_kernels.h"
@@ -22,8 +22,8 @@ typedef struct {
     void *hook_ctx;
 } run_t;
 
-// ReLU where saturation to int8 does not do it by the way: rows that a kernel has just written.
-// The margins of a planar row hold the zero point and keep it.
+// ReLU where saturation to int8 does not do it as a side effect: on rows that a kernel has just
+// written. The margins of a planar row hold the zero point, which ReLU keeps.
 static void relu(const tv_layer_t *l, int8_t *arena, uint32_t y, uint32_t rows) {
     int8_t zero = l->out_zero_point;
     uint32_t n = l->out_c * (uint32_t)(l->out.pitch ? l->out.pitch : l->out_w);
@@ -100,7 +100,7 @@ static int run_segment(run_t *run, stage_t *stages, int count) {
     return TV_OK;
 }
 
-// Outputs leave the arena at once: a later segment may reuse their place.
+// Outputs are copied out of the arena at once: a later segment may reuse their memory.
 static void copy_out(const run_t *run, const tv_layer_t *l, int8_t *to) {
     size_t size = (size_t)l->out_w * l->out_c;
     for (uint32_t y = 0; y < l->out_h; y++, to += size) {

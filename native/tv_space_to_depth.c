@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 //
 // Squares of pixels become pixels with more channels: row of the square, column of the square,
-// channel. Of an output pixel every input row holds one straight run of bytes.
+// channel. Each input row holds one contiguous run of bytes for every output pixel.
 
 #include "tv_kernels.h"
 

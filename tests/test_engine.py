@@ -264,7 +264,8 @@ def test_selftest_says_what_differs(small):
     data = small[1]
     at = data.index(struct.pack("<I", reference.TEST_SEED)) + 4
     engine = _tinyvlm.Encoder(repaired(data, **{f"_{at + 2}": data[at + 2] ^ 1}))
-    with pytest.raises(RuntimeError, match="1 of 6 numbers, the first is number 2, -?[0-9]+ inst"):
+    said = "1 of 6 dimensions, the first is dimension 2, -?[0-9]+ instead"
+    with pytest.raises(RuntimeError, match=said):
         engine.selftest()
 
 
@@ -272,13 +273,29 @@ def test_bytes_after_the_file_are_ignored(small):
     assert _tinyvlm.Encoder(small[1] + b"more").selftest()
 
 
-def test_the_file_stays_while_it_is_used(small):
+def test_a_file_that_can_be_changed_is_copied(small):
+    """It was checked when it was opened; a change of it after that made runs leave the arena."""
     data = bytearray(small[1])
+    for buffer in (data, memoryview(data), np.frombuffer(data, np.uint8)):
+        engine = _tinyvlm.Encoder(buffer)
+        want = bytearray(6)
+        engine.embed(bytes(64), 8, 8, _tinyvlm.GRAY8, 0, want)
+        data[len(data) // 2 :] = bytes(len(data) - len(data) // 2)
+        got = bytearray(6)
+        engine.embed(bytes(64), 8, 8, _tinyvlm.GRAY8, 0, got)
+        assert engine.selftest() and got == want
+        data[:] = small[1]
+    del buffer
+    data.append(0)  # nor does the encoder keep the caller's
+
+
+def test_a_file_that_cannot_be_changed_is_used_in_place(small):
+    data = memoryview(small[1])
     engine = _tinyvlm.Encoder(data)
     with pytest.raises(BufferError):
-        data.append(0)
+        data.release()
     del engine
-    data.append(0)
+    data.release()
 
 
 def test_one_encoder_a_thread():

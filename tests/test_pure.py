@@ -197,5 +197,6 @@ def test_selftest_says_what_differs():
     data = tvlm.to_bytes(random_graph(3, size=8, dim=6))
     at = data.index(struct.pack("<I", reference.TEST_SEED)) + 4
     bad = repaired(data, {at + 2: data[at + 2] ^ 1})
-    with pytest.raises(RuntimeError, match="1 of 6 numbers, the first is number 2, -?[0-9]+ inst"):
+    said = "1 of 6 dimensions, the first is dimension 2, -?[0-9]+ instead"
+    with pytest.raises(RuntimeError, match=said):
         pure.Encoder(bad).selftest()

@@ -7,7 +7,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#define REG(address) (*(volatile uint32_t *)(address))
+#include "cortex_m.h"
 
 #define GCR_CLKCTRL     REG(0x40000008)
 #define GCR_PCLKDIS0    REG(0x40000024)
@@ -40,10 +40,12 @@
 
 #define CPU_HZ          (100000000u)
 
+#define FLASH_BLOCK     (8192)
+#define FLASH_LINE      (16)
+
 // Symbols of max78000fthr.ld: only their addresses mean something.
 extern uint8_t _flash_start[], _flash_end[], _firmware_end[], _sidata[], _sdata[], _edata[], _sbss[], _ebss[];
 extern uint8_t _heap_start[], _heap_end[], _sstack[], _estack[];
-extern uint8_t _romfs_start[], _romfs_size[], _disk_start[], _disk_size[];
 
 // Waits until the bits of `mask` are as in `value`, or for a million turns; some 50 ms.
 static inline bool reg_wait(volatile uint32_t *reg, uint32_t mask, uint32_t value) {

@@ -8,10 +8,6 @@
 
 #include "board.h"
 
-#define SYST_CSR    REG(0xe000e010)
-#define SYST_RVR    REG(0xe000e014)
-#define SYST_CVR    REG(0xe000e018)
-#define ICSR        REG(0xe000ed04)
 #define PERIOD      (CPU_HZ / 1000)
 
 static volatile uint32_t milliseconds;
@@ -33,7 +29,7 @@ uint32_t clock_ms(void) {
 static uint64_t cycles(void) {
     mp_uint_t state = MICROPY_BEGIN_ATOMIC_SECTION();
     uint32_t ms = milliseconds, left = SYST_CVR;
-    if (ICSR & 1u << 26) { // it has just struck and was not counted yet
+    if (SCB_ICSR & 1u << 26) { // it has just struck and was not counted yet
         left = SYST_CVR;
         ms++;
     }

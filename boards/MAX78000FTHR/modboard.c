@@ -5,6 +5,7 @@
 #include "py/runtime.h"
 
 #include "board.h"
+#include "flash.h"
 
 #define PCIF_CTRL   REG(0x4000e008)
 #define PCIF_INT_FL REG(0x4000e010)

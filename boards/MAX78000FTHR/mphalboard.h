@@ -16,6 +16,7 @@ typedef struct {
 } machine_pin_obj_t;
 
 extern const mp_obj_type_t machine_pin_type;
+#define MICROPY_PY_MACHINE_EXTRA_GLOBALS { MP_ROM_QSTR(MP_QSTR_Pin), MP_ROM_PTR(&machine_pin_type) },
 machine_pin_obj_t *machine_pin_of(mp_obj_t obj);
 void machine_pin_open_drain(machine_pin_obj_t *self);
 void machine_pin_output(const machine_pin_obj_t *self, bool on);

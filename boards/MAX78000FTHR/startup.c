@@ -9,11 +9,6 @@
 
 #include "board.h"
 
-#define SCB_VTOR    REG(0xe000ed08)
-#define SCB_CFSR    REG(0xe000ed28)
-#define SCB_BFAR    REG(0xe000ed38)
-#define SCB_CPACR   REG(0xe000ed88)
-
 #define IRQS        (104)
 
 void Reset_Handler(void);

@@ -7,13 +7,15 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#define BOARD_REG(address) (*(volatile uint32_t *)(address))
+#include "cortex_m.h"
+
+#define FLASH_BLOCK (4096)
+#define FLASH_LINE  (4)
 
 // Symbols of virt_cortex_m7.ld: only their addresses mean something (a _size's address is the size).
 extern uint8_t _flash_size[], _flash_end[], _sidata[], _sdata[], _edata[], _sbss[], _ebss[];
 extern uint8_t _stack_guard[], _sstack[], _estack[], _heap_start[], _heap_end[];
 extern uint8_t _tinyvlm_arena_start[], _tinyvlm_arena_end[];
-extern uint8_t _disk_start[], _disk_size[], _romfs_start[], _romfs_size[];
 
 // console.c
 void console_pump(void);
@@ -26,7 +28,7 @@ uint64_t clock_instructions(void);
 // flash.c
 void flash_init(void);
 
-// startup.c: the value of "name=..." on QEMU's semihosting command line, or NULL.
+// option.c: the value of "name=..." on QEMU's semihosting command line, or NULL.
 const char *board_option(const char *name);
 
 // What C code below MicroPython's last stack check may need: littlefs, printing, the console's interrupt.

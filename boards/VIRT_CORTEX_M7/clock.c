@@ -1,12 +1,12 @@
 // SPDX-License-Identifier: MIT
-// Time, and the number of instructions executed.
+// Time, and the count of instructions executed.
 //
 // CMSDK timer 0 counts down at 25 MHz, one tick every 40 ns. Started with `-icount shift=7`
 // QEMU lets 128 ns of that time pass for each instruction, whatever the host does, so
 //
 //     instructions = ticks * 40 / 128 = ticks * 5 / 16
 //
-// and since a tick is less than a third of an instruction, rounding gives the exact number.
+// and since a tick is less than a third of an instruction, rounding gives the exact count.
 // Time asleep (time.sleep, waiting for input) passes too, as if instructions were executed. The
 // console's interrupt runs every 2 ms; it subtracts its own instructions, so that a count
 // comes out the same however often it struck. Without -icount time is the host's time and
@@ -17,12 +17,9 @@
 
 #include "board.h"
 
-#define TIMER0_CTRL     BOARD_REG(0x40000000)
-#define TIMER0_VALUE    BOARD_REG(0x40000004)
-#define TIMER0_RELOAD   BOARD_REG(0x40000008)
-#define SYST_CSR        BOARD_REG(0xe000e010)
-#define SYST_RVR        BOARD_REG(0xe000e014)
-#define SYST_CVR        BOARD_REG(0xe000e018)
+#define TIMER0_CTRL     REG(0x40000000)
+#define TIMER0_VALUE    REG(0x40000004)
+#define TIMER0_RELOAD   REG(0x40000008)
 
 #define TICKS_PER_US    (25)
 #define PUMP_TICKS      (50000) // 2 ms

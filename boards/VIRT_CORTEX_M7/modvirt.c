@@ -4,6 +4,7 @@
 #include "py/runtime.h"
 
 #include "board.h"
+#include "flash.h"
 
 extern const mp_obj_type_t flash_type;
 
@@ -14,7 +15,7 @@ static mp_obj_t virt_instructions(void) {
 static MP_DEFINE_CONST_FUN_OBJ_0(virt_instructions_obj, virt_instructions);
 
 // virt.count(f, *args): instructions that the call f(*args) takes, MicroPython's own included.
-// None where QEMU was started without -icount. Exact: the same call gives the same number.
+// None where QEMU was started without -icount. Exact: the same call gives the same count.
 static mp_obj_t virt_count(size_t n_args, const mp_obj_t *args) {
     uint64_t t0 = clock_instructions();
     uint64_t t1 = clock_instructions();
@@ -23,7 +24,7 @@ static mp_obj_t virt_count(size_t n_args, const mp_obj_t *args) {
     if (!clock_counts_instructions()) {
         return mp_const_none;
     }
-    // What lies between two looks at the clock is part of t2 - t1 as well.
+    // What lies between two reads of the clock is part of t2 - t1 as well.
     return mp_obj_new_int_from_ull((t2 - t1) - (t1 - t0));
 }
 static MP_DEFINE_CONST_FUN_OBJ_VAR(virt_count_obj, 1, virt_count);

@@ -15,6 +15,6 @@ CFLAGS += -I$(BOARD_ABS)
 LDSCRIPT = $(BOARD_ABS)/virt_cortex_m7.ld
 
 BOARD_SRC_C := $(addprefix $(BOARD_ABS)/, \
-	startup.c clock.c console.c flash.c modvirt.c)
+	startup.c option.c clock.c console.c flash.c modvirt.c)
 
 include $(BOARD_ABS)/../qemu/board.mk

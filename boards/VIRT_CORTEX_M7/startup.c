@@ -10,15 +10,9 @@
 #include "board.h"
 #include "semihost.h"
 
-#define SCB_AIRCR   BOARD_REG(0xe000ed0c)
-#define SCB_CFSR    BOARD_REG(0xe000ed28)
-#define SCB_HFSR    BOARD_REG(0xe000ed2c)
-#define SCB_MMFAR   BOARD_REG(0xe000ed34)
-#define SCB_BFAR    BOARD_REG(0xe000ed38)
-#define SCB_CPACR   BOARD_REG(0xe000ed88)
-#define MPU_CTRL    BOARD_REG(0xe000ed94)
-#define MPU_RBAR    BOARD_REG(0xe000ed9c)
-#define MPU_RASR    BOARD_REG(0xe000eda0)
+#define MPU_CTRL    REG(0xe000ed94)
+#define MPU_RBAR    REG(0xe000ed9c)
+#define MPU_RASR    REG(0xe000eda0)
 
 #define MPU_RBAR_VALID      (1u << 4)
 #define MPU_RASR_NO_ACCESS  (0u << 24)
@@ -69,23 +63,6 @@ void Reset_Handler(void) {
     flash_init();
     clock_init();
     exit(board_main());
-}
-
-const char *board_option(const char *name) {
-    // Kept: the values that callers get point into it.
-    static char line[512];
-    uint32_t arg[2] = { (uint32_t)line, sizeof(line) };
-    if (semihost_call(SEMIHOST_GET_CMDLINE, arg) != 0) {
-        return NULL;
-    }
-    size_t len = strlen(name);
-    for (char *p = strstr(line, " "); p != NULL; p = strstr(p, " ")) {
-        ++p;
-        if (strncmp(p, name, len) == 0 && p[len] == '=') {
-            return p + len + 1;
-        }
-    }
-    return NULL;
 }
 
 MP_NORETURN void exit(int status) {

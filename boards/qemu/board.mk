@@ -2,11 +2,12 @@
 # BOARD_SRC_C, its own sources, and includes this.
 
 CFLAGS += -DMP_CONFIGFILE='"$(BOARD_ABS)/mpconfigboard.h"'
-CFLAGS += -DBOARD_MODMACHINE='"$(BOARD_ABS)/modmachine.c"'
+CFLAGS += -DBOARD_MODMACHINE='"$(BOARD_ABS)/../qemu/modmachine.c"'
+CFLAGS += -I$(BOARD_ABS)/../qemu
 
-# Start-up, console and main() are ours. `override` makes make ignore the sources that the port's
+# Start-up, console, flash and main() are ours. `override` makes make ignore the sources that the port's
 # Makefile adds later; what the boards still want of them is listed here.
-BOARD_SRC_C += $(abspath $(BOARD_ABS)/../qemu/main.c)
+BOARD_SRC_C += $(abspath $(addprefix $(BOARD_ABS)/../qemu/, main.c blockdev.c))
 override SRC_C := $(BOARD_SRC_C) \
 	shared/libc/string0.c \
 	shared/readline/readline.c \

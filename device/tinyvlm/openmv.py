@@ -74,7 +74,7 @@ class Engine:
         wrong = sum([a != b for a, b in zip(got, want)])  # noqa: B905 (MicroPython has no strict)
         if wrong:
             raise RuntimeError(
-                "the embedding of the test image differs from the file's in %d of %d numbers; "
+                "the embedding of the test image differs from the file's in %d of %d dimensions; "
                 "this firmware rounds another way" % (wrong, self.dim)
             )
         return True

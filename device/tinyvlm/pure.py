@@ -67,8 +67,8 @@ class Encoder:
         if wrong:
             first = wrong[0]
             raise RuntimeError(
-                "the embedding of the test image differs from the file's: %d of %d numbers, "
-                "the first is number %d, %d instead of %d"
+                "the embedding of the test image differs from the file's: %d of %d dimensions, "
+                "the first is dimension %d, %d instead of %d"
                 % (len(wrong), self.dim, first, _signed(got[first]), _signed(want[first]))
             )
         return True

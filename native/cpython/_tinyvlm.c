@@ -11,7 +11,7 @@
 
 typedef struct {
     PyObject_HEAD
-    Py_buffer file;     // keeps the caller's buffer, and so the weights, where they are
+    Py_buffer file;     // keeps the weights where they are
     tv_model_t model;
     void *arena;
     bool busy;          // the GIL is released while a frame runs; one arena, one frame
@@ -63,10 +63,23 @@ static PyObject *file_error(const tv_model_t *m, int err) {
     return NULL;
 }
 
+// The file is checked once, when it is opened: nobody may change it later. What can be written to
+// is replaced by a copy. -1: exception is set.
+static int make_constant(Py_buffer *file) {
+    if (file->readonly) {
+        return 0;
+    }
+    PyObject *copy = PyBytes_FromStringAndSize(file->buf, file->len);
+    PyBuffer_Release(file);
+    int err = copy ? PyObject_GetBuffer(copy, file, PyBUF_SIMPLE) : -1;
+    Py_XDECREF(copy); // the buffer keeps it
+    return err;
+}
+
 static PyObject *encoder_new(PyTypeObject *type, PyObject *args, PyObject *kwargs) {
     Py_buffer file;
     static char *keywords[] = { "buffer", NULL };
-    if (!PyArg_ParseTupleAndKeywords(args, kwargs, "y*:Encoder", keywords, &file)) {
+    if (!PyArg_ParseTupleAndKeywords(args, kwargs, "y*:Encoder", keywords, &file) || make_constant(&file) < 0) {
         return NULL;
     }
     encoder_t *self = (encoder_t *)type->tp_alloc(type, 0);
@@ -98,7 +111,7 @@ static void encoder_dealloc(encoder_t *self) {
     Py_DECREF(type);
 }
 
-// Numbers from Python to a frame; the buffer is filled in by the caller. -1: exception is set.
+// Integers from Python to a frame; the buffer is filled in by the caller. -1: exception is set.
 static int make_frame(tv_frame_t *frame, const Py_buffer *buf, const Py_ssize_t n[4]) {
     static const char *const names[] = { "width", "height", "format", "stride" };
     for (int i = 0; i < 4; i++) {
@@ -122,11 +135,11 @@ static int make_frame(tv_frame_t *frame, const Py_buffer *buf, const Py_ssize_t 
     return err ? -1 : 0;
 }
 
-static int check_size(const char *name, const Py_buffer *buf, size_t need) {
-    if ((size_t)buf->len >= need) {
+static int check_size(const char *name, const Py_buffer *buf, uint64_t need) {
+    if ((uint64_t)buf->len >= need) {
         return 0;
     }
-    PyErr_Format(PyExc_ValueError, "%s needs %zu bytes, the buffer has %zd", name, need, buf->len);
+    PyErr_Format(PyExc_ValueError, "%s needs %llu bytes, the buffer has %zd", name, (unsigned long long)need, buf->len);
     return -1;
 }
 
@@ -180,7 +193,7 @@ static PyObject *encoder_embed_map(encoder_t *self, PyObject *args) {
     tv_frame_t frame;
     bool ok = make_frame(&frame, &buf, n) == 0
         && check_size("the embedding", &out, m->dim) == 0
-        && check_size("the map", &map, (size_t)m->map_h * m->map_w * m->dim) == 0
+        && check_size("the map", &map, (uint64_t)m->map_h * m->map_w * m->dim) == 0
         && run(self, &frame, out.buf, map.buf, NULL) == 0;
     PyBuffer_Release(&buf);
     PyBuffer_Release(&out);
@@ -233,7 +246,7 @@ static PyObject *encoder_selftest(encoder_t *self, PyObject *Py_UNUSED(ignored))
             }
         }
         PyErr_Format(PyExc_RuntimeError, "the embedding of the test image differs from the file's: "
-            "%u of %u numbers, the first is number %u, %d instead of %d",
+            "%u of %u dimensions, the first is dimension %u, %d instead of %d",
             differ, m->dim, first, embedding[first], want[first]);
     } else if (err < 0) {
         PyErr_SetString(PyExc_RuntimeError, tv_strerror(err));
@@ -290,14 +303,14 @@ static PyObject *encoder_get(encoder_t *self, void *which) {
 
 static PyGetSetDef encoder_getset[] = {
     GET("size", SIZE, "side of the image the encoder sees, in pixels"),
-    GET("dim", DIM, "numbers in an embedding"),
+    GET("dim", DIM, "dimensions of an embedding"),
     GET("map", MAP, "(height, width) of the dense map, or None"),
     GET("arena", ARENA, "bytes of RAM for one frame"),
     GET("macs", MACS, "multiply-accumulates of one embedding"),
     GET("fingerprint", FINGERPRINT, "8 bytes, the identity of the network"),
     GET("info", INFO, "what the file says about itself, JSON"),
     GET("backend", BACKEND, "name of the kernels in use; a PC has only \"portable\""),
-    GET("layers", LAYERS, "number of layers"),
+    GET("layers", LAYERS, "count of layers"),
     { NULL },
 };
 
@@ -320,7 +333,7 @@ static PyType_Slot encoder_slots[] = {
     { Py_tp_dealloc, encoder_dealloc },
     { Py_tp_methods, encoder_methods },
     { Py_tp_getset, encoder_getset },
-    { Py_tp_doc, "Encoder(buffer): an opened .tvlm; the buffer is used in place, leave it unchanged" },
+    { Py_tp_doc, "Encoder(buffer): an opened .tvlm; bytes are used in place, what can be written to is copied" },
     { 0, NULL },
 };
 
@@ -332,7 +345,7 @@ static PyType_Spec encoder_spec = {
 };
 
 static int check_array(const char *name, const Py_buffer *buf, size_t count, size_t item) {
-    if (check_size(name, buf, count * item) < 0) {
+    if (check_size(name, buf, (uint64_t)count * item) < 0) {
         return -1;
     }
     if ((uintptr_t)buf->buf % item) {
@@ -349,18 +362,18 @@ typedef struct {
 static int check_vectors(const vectors_t *v, const Py_buffer *vectors) {
     if (v->rows < 0 || v->rows > INT32_MAX || (v->bits != 4 && v->bits != 8)
         || v->dim < 1 || v->dim > v->stored_dim || v->stored_dim > UINT16_MAX) {
-        PyErr_Format(PyExc_ValueError, "cannot score %zd rows with %zd of %zd numbers of %zd bits",
+        PyErr_Format(PyExc_ValueError, "cannot score %zd rows with %zd of %zd dimensions of %zd bits",
             v->rows, v->dim, v->stored_dim, v->bits);
         return -1;
     }
     return check_size("vectors", vectors,
-        (size_t)v->rows * tv_vector_size((size_t)v->stored_dim, (int)v->bits));
+        (uint64_t)v->rows * tv_vector_size((size_t)v->stored_dim, (int)v->bits));
 }
 
-// Numbers in a cell of the map, or 0 after an exception.
+// Dimensions of a cell of the map, or 0 after an exception.
 static size_t check_map(const Py_buffer *map, Py_ssize_t cells, Py_ssize_t dim) {
     if (cells < 1 || map->len % cells || map->len / cells < dim) {
-        PyErr_Format(PyExc_ValueError, "a map of %zd bytes has not %zd cells of %zd numbers",
+        PyErr_Format(PyExc_ValueError, "a map of %zd bytes has not %zd cells of %zd dimensions",
             map->len, cells, dim);
         return 0;
     }
@@ -411,7 +424,7 @@ static PyObject *top(PyObject *Py_UNUSED(module), PyObject *args) {
     return ok ? PyLong_FromSize_t(found) : NULL;
 }
 
-// An array('H') of row numbers.
+// An array('H') of row indices.
 static int check_index(const Py_buffer *buf, size_t count, size_t rows) {
     if (check_array("index", buf, count, sizeof(uint16_t)) < 0) {
         return -1;

@@ -191,7 +191,7 @@ int tv_max78000_start(tv_max78000_t *dev, const tv_max78000_plan_t *plan) {
     uint32_t ctrl = TV_M78_CTRL_CLOCK | TV_M78_CTRL_PACKED | (plan->round ? TV_M78_CTRL_ROUND : 0);
     put(dev, TV_M78_QUADRANT(0), ctrl | TV_M78_CTRL_FOLLOW);
     if (get(dev, TV_M78_QUADRANT(0)) & TV_M78_CTRL_DONE) {
-        return TV_MAX78000_ERR_STUCK; // it would pass off old numbers as results
+        return TV_MAX78000_ERR_STUCK; // results of an earlier run would be taken for new ones
     }
     for (uint32_t q = 1; q < TV_M78_QUADRANTS; q++) { // all follow quadrant 0, which starts last
         if (plan->quadrants >> q & 1) {

@@ -54,7 +54,7 @@ enum {
 // One sentence part in lower case without a full stop, e.g. "the plan is truncated".
 const char *tv_max78000_strerror(int err);
 
-// An open plan: numbers, and pointers into the caller's buffer, which must stay.
+// An open plan: values, and pointers into the caller's buffer, which must stay where it is.
 typedef struct {
     const uint8_t *fingerprint;   // 8 bytes: the identity of the encoder
     const uint8_t *registers, *bias_runs, *biases, *blocks, *table;
@@ -110,26 +110,26 @@ int tv_max78000_load(tv_max78000_t *dev, const tv_max78000_plan_t *plan, tv_max7
 // `fold`. Rows may come in any order and in pieces, so that an image need not exist in RAM.
 int tv_max78000_rows(tv_max78000_t *dev, const tv_max78000_plan_t *plan, const int8_t *rows, uint32_t y, uint32_t count);
 
-// Called between looks at the done flag; to sleep until interrupt 101, for example. Anything but
-// 0 stops the run.
+// Called between two polls of the done flag; to sleep until interrupt 101, for example. Anything
+// but 0 stops the run.
 typedef int (*tv_max78000_wait_t)(void *ctx);
 
-// One inference. polls: looks at the done flag before TV_MAX78000_ERR_TIMEOUT; 0: twice the cycles
+// One inference. polls: reads of the done flag before TV_MAX78000_ERR_TIMEOUT; 0: twice the cycles
 // of the plan and 10,000 more. wait may be NULL.
 int tv_max78000_run(tv_max78000_t *dev, const tv_max78000_plan_t *plan, uint32_t polls, tv_max78000_wait_t wait, void *ctx);
 
-// The halves of it, for those who have something else to do meanwhile. tv_max78000_wait() is
-// needed in any case: it acknowledges.
+// The same in two steps, with time for other work in between. tv_max78000_wait() must follow: it
+// acknowledges the run.
 int tv_max78000_start(tv_max78000_t *dev, const tv_max78000_plan_t *plan);
 int tv_max78000_wait(tv_max78000_t *dev, const tv_max78000_plan_t *plan, uint32_t polls, tv_max78000_wait_t wait, void *ctx);
 
 // Results as int8, out_h x out_w x out_c: what the encoder says.
 int tv_max78000_results(tv_max78000_t *dev, const tv_max78000_plan_t *plan, int8_t *out);
 
-// The accelerator's own numbers: sums if out_bytes is 4, else as above.
+// The accelerator's own values: sums if out_bytes is 4, else as above.
 int tv_max78000_results32(tv_max78000_t *dev, const tv_max78000_plan_t *plan, int32_t *out);
 
-// Run the known-answer test; TV_MAX78000_ERR_TEST: the numbers differ. row: in_w x in_c x fold bytes.
+// Run the known-answer test; TV_MAX78000_ERR_TEST: the results differ. row: in_w x in_c x fold bytes.
 int tv_max78000_selftest(tv_max78000_t *dev, const tv_max78000_plan_t *plan, int8_t *row,
     uint32_t polls, tv_max78000_wait_t wait, void *ctx);
 

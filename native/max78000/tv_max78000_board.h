@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
 //
-// What a board gives to the MicroPython module `_tinyvlm_max78000`, besides the two functions of
+// What a board provides for the MicroPython module `_tinyvlm_max78000`, besides the two functions of
 // tv_max78000_bus.h.
 
 #ifndef TV_MAX78000_BOARD_H
@@ -10,7 +10,7 @@
 // Returns what goes to the bus functions as `bus`.
 void *tv_max78000_board_begin(void);
 
-// Called between looks at the done flag; may sleep for a millisecond, or until interrupt 101.
+// Called between two polls of the done flag; may sleep for a millisecond, or until interrupt 101.
 void tv_max78000_board_pause(void);
 
 #endif // TV_MAX78000_BOARD_H

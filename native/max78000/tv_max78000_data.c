@@ -9,20 +9,20 @@
 typedef struct {
     uint64_t processors;
     uint32_t passes, per_pass;
-    uint32_t pass, place;  // of the channel; place: how many of the pass come before it
+    uint32_t pass, index;  // of the channel; index: in the pass
     uint32_t processor;
 } walk_t;
 
 static void walk_begin(walk_t *walk, uint64_t processors, uint32_t channels) {
     tv_m78_spread(channels, &walk->passes, &walk->per_pass);
     walk->processors = processors;
-    walk->pass = walk->place = 0;
+    walk->pass = walk->index = 0;
     walk->processor = tv_m78_next(processors, 0);
 }
 
 static void walk_on(walk_t *walk) {
-    if (++walk->place == walk->per_pass) {
-        walk->place = 0;
+    if (++walk->index == walk->per_pass) {
+        walk->index = 0;
         walk->pass++;
         walk->processor = tv_m78_next(walk->processors, 0);
     } else {

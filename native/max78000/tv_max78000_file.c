@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 //
-// Opening an encoder file for its plans. tv_model_open() is the model, but layers and weights of
-// the engine need not be there.
+// Opening an encoder file for its plans, as tv_model_open() does for the engine; layers and weights
+// of the engine may be missing.
 
 #include "tv.h"
 #include "tv_format.h"

@@ -27,8 +27,8 @@ bool tv_max78000_file_has_plan(const void *data, size_t size);
 int tv_max78000_file_open(tv_max78000_file_t *file, const void *data, size_t size);
 #define TV_MAX78000_ERR_OTHER (-60)
 
-// The same for a file that is not in memory: what it has but weights is read at once; they are read
-// when they are loaded, by tv_max78000_load(), from weights_at on.
+// The same for a file that is not in memory: all but the weights is read at once; the weights are
+// read when they are loaded, by tv_max78000_load(), from weights_at on.
 typedef struct {
     uint32_t at, size;          // in the file; size 0: there is none
 } tv_max78000_part_t;

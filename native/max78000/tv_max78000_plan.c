@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
 //
-// Opening a plan: every number that later becomes an address is checked here.
+// Opening a plan: every value that later becomes an address is checked here.
 
 #include <string.h>
 

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 //
 // A plan, version 1: all that the accelerator must be given to run an encoder. The Python writer
-// (host/tinyvlm/max78000/plan.py) uses the same names. All numbers are little-endian, a plan may
+// (host/tinyvlm/max78000/plan.py) uses the same names. All values are little-endian, a plan may
 // lie at any byte address.
 //
 //   header, 112 bytes
@@ -30,7 +30,7 @@
 //              filled with zeros to a multiple of 4
 //
 // The image is int8, (row, column, channel); with fold f its channels are those of TFLite's
-// SPACE_TO_DEPTH: row in the square, column in the square, channel. The test image are in_h * in_w
+// SPACE_TO_DEPTH: row in the square, column in the square, channel. The test image is in_h * in_w
 // * in_c bytes of xorshift32 (docs/format.md, "Known answer"), minus 128; test_crc is the CRC-32 of
 // the int8 results.
 

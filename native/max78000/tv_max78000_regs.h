@@ -47,7 +47,7 @@
 
 #define TV_M78_CTRL_ENABLE (1u << 0)
 #define TV_M78_CTRL_CLOCK (1u << 3)
-#define TV_M78_CTRL_FOLLOW (1u << 11)      // the quadrant whose number is in bits 10:9
+#define TV_M78_CTRL_FOLLOW (1u << 11)      // the quadrant whose index is in bits 10:9
 #define TV_M78_CTRL_FOLLOW_SHIFT (9)
 #define TV_M78_CTRL_DONE (1u << 12)
 #define TV_M78_CTRL_ROUND (1u << 13)       // averages are rounded half away from zero

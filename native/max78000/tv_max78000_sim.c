@@ -9,7 +9,7 @@
 #define SIMO_VREGO_C (0x4000440c)
 #define CTRL_RESET (3u << 1)     // wait states
 #define AOD_RESET (3)
-#define POLLS (3)                // a run takes at least so many looks at it
+#define POLLS (3)                // done after so many reads of CTRL
 
 void tv_max78000_sim_fault(tv_max78000_sim_t *s, tv_max78000_fault_t fault, uint32_t address) {
     if (s->fault == TV_M78_FAULT_NONE) {

@@ -71,7 +71,7 @@ typedef struct {
     uint32_t layer_cycles[TV_M78_LAYERS];
     uint32_t runs;          // finished ones
     tv_max78000_fault_t fault; // the first
-    uint32_t fault_address; // of an access; or number of the layer
+    uint32_t fault_address; // of an access; or index of the layer
     uint32_t faults;
     int8_t input[TV_M78_PROCESSORS * TV_M78_DATA_WORDS]; // of a layer, pooled and combined
     int8_t kernel[TV_M78_PROCESSORS * 256];              // of one output channel

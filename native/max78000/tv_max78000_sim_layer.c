@@ -119,7 +119,7 @@ static uint32_t gather(tv_max78000_sim_t *s, const tv_max78000_step_t *d, uint32
     return count;
 }
 
-// Weight number `tap` of a kernel; `at` counts bits of kernel bytes.
+// The weight at `tap` of a kernel; `at` counts bits of kernel bytes.
 static int8_t weight(const uint8_t (*words)[9], const tv_max78000_step_t *d, uint32_t at, uint32_t tap) {
     uint32_t index = at / 8;
     uint32_t byte = d->kernel == 3 ? words[index][tap] : words[index / 9][8 - index % 9];

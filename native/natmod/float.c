@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 //
 // float arithmetic for Armv6-M, whose libgcc has tables of jumps that mpy_ld.py cannot link. As
-// IEEE 754 has it, to nearest even, for what the engine computes with: numbers that are normal or
+// IEEE 754 has it, to nearest even, for what the engine computes with: values that are normal or
 // 0, no infinity, no NaN; a result below the smallest normal number becomes 0.
 
 #include <stdbool.h>
