@@ -156,7 +156,7 @@ def detections(scene: Scene, vocab: Vocab) -> dict[str, list[Detection]]:
         pieces = zip(every, boxes, strict=False)
         found[grid] = suppress([d for e, box in pieces for d in said(e, box)], ALIKE)
     frame = to_frame(scene.image)
-    found["detect"] = [Detection(*item) for item in locate.detect(frame, vocab)]
+    found["detect"] = [Detection(*item) for item in locate.detect(frame, vocab, 0)]
     return found
 
 
