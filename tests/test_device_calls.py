@@ -245,6 +245,83 @@ def test_the_engine_and_plain_python_agree():
         assert max(heat) == pytest.approx(peaks[3], abs=1e-5)
 
 
+@pytest.mark.parametrize(
+    "height, width, side", [(6, 6, 96), (1, 1, 1), (3, 7, 65535), (40, 9, 77)]
+)
+def test_boxes_of_the_engine_and_of_plain_python(height, width, side):
+    """To the last bit, and inside the square, whatever the heat is."""
+    from array import array
+
+    import _tinyvlm
+
+    from tinyvlm.device import slow
+
+    rng = np.random.default_rng(height)
+    for kind in range(60):
+        heat = rng.normal(size=height * width) * 10 ** rng.uniform(-4, 2)
+        if kind % 4 == 1:
+            heat = np.round(heat)  # equal ones
+        elif kind % 4 == 2:
+            heat[rng.integers(len(heat))] = (np.nan, np.inf, -np.inf)[kind % 3]
+        heat, results = array("f", heat.astype(np.float32).tolist()), []
+        for module in (_tinyvlm, slow):
+            mask, box = bytearray(height * width), array("H", bytes(8))
+            module.map_region(heat, height, width, side, mask, box)
+            results.append((list(mask), list(box)))
+        assert results[0] == results[1]
+        mask, (x, y, w, h) = results[0]
+        assert sum(mask) >= 1 and x + w <= side and y + h <= side
+
+
+def box_of(heat):
+    """(x, y, width, height) of a 6 x 6 map's box, in shares of the square."""
+    from array import array
+
+    from _tinyvlm import map_region
+
+    mask, box = bytearray(36), array("H", bytes(8))
+    map_region(array("f", np.float32(heat).ravel().tolist()), 6, 6, 60000, mask, box)
+    return np.array(box) / 60000
+
+
+def test_a_box_is_where_the_heat_is():
+    corner = np.zeros((6, 6))
+    corner[:2, :2] = 2
+    x, y, w, h = box_of(corner)
+    assert (x, y) == (0, 0) and 0.3 < w < 0.6 and w == h
+    x, y, w, h = box_of(corner[::-1])
+    assert y + h == pytest.approx(1, abs=1e-4) and x == 0
+
+
+def test_a_flat_map_means_most_of_the_square():
+    x, y, w, h = box_of(np.zeros((6, 6)))
+    assert w > 0.7 and h > 0.7 and x + w / 2 == pytest.approx(0.5, abs=1e-4)
+
+
+def test_of_two_things_the_warmer_one_and_of_equal_ones_the_middle():
+    rows = np.zeros((6, 6))
+    rows[2:4, 0], rows[2:4, 5] = 1.5, 1.6
+    assert box_of(rows)[0] > 0.4
+    rows[2:4, 2] = 1.6
+    assert 0.2 < box_of(rows)[[0, 2]] @ (1, 0.5) < 0.6
+
+
+def test_threshold_0_lists_what_is_likeliest(machines):
+    there, here = both(
+        machines,
+        "v = tinyvlm.Vocab(ROM + '/words.tvp')\n"
+        "print([[tinyvlm.detect(picture('motorcycle'), v, t) for t in (0, 1e-6)], len(v)])",
+    )
+    assert close(there, here)
+    (every, winners), labels = ast.literal_eval(there)
+    assert len(every) == min(8, labels) and len({label for label, _, _ in every}) == len(every)
+    scores = [score for _, score, _ in every]
+    assert scores == sorted(scores, reverse=True)
+    assert {label for label, _, _ in winners} < {label for label, _, _ in every}
+    for found in winners:
+        assert any(close(str(found), str(item)) for item in every)
+
+
 def test_none_of_them_is_unknown(machines):
     there, here = both(
         machines,

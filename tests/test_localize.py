@@ -4,16 +4,13 @@
 import io
 import json
 
-import fewshot
 import numpy as np
 import pytest
 from PIL import Image
 from tars import write
 
-from tinyvlm.measure import localize
-from tinyvlm.measure.fewshot import PHOTOS, accuracy
+from tinyvlm.measure import boxed, fewshot, localize
 from tinyvlm.virtual.photos import photos
-from tinyvlm.words.space import normalize
 
 
 def shard(path, samples):
@@ -27,15 +24,6 @@ def shard(path, samples):
         if box:
             files.append((f"{number:03d}.json", json.dumps({"box_xyxy": box}).encode()))
     return write(path, files)
-
-
-def test_overlap_of_boxes():
-    assert localize.overlap((0, 0, 10, 10), (0, 0, 10, 10)) == 1
-    assert localize.overlap((0, 0, 10, 10), (5, 0, 10, 10)) == pytest.approx(1 / 3)
-    assert localize.overlap((0, 0, 10, 10), (10, 0, 5, 5)) == 0
-    assert localize.inside((9.9, 0), (0, 0, 10, 10)) and not localize.inside(
-        (10, 0), (0, 0, 10, 10)
-    )
 
 
 def test_photos_on_grey_are_pointed_at(tmp_path, capsys):
@@ -56,21 +44,72 @@ def test_photos_on_grey_are_pointed_at(tmp_path, capsys):
     assert localize.main(["--data", str(path)]) == 0
     output = capsys.readouterr().out
     print(output)
-    lines = output.splitlines()
-    assert lines[0].startswith("8 boxes, 2 labels")
-    rule, pointing, iou, _ = lines[-2].split()
-    assert float(lines[-1].split()[-1]) >= 75  # the warmest cell
-    assert rule == "detect" and float(pointing) >= 75
-    centre = lines[-4].split()
-    assert centre[0] == "centre" and float(iou) > float(centre[2])
+    first, second = (rows(part) for part in output.split("\n\n")[1:])
+    assert output.startswith("8 pictures, 2 labels, 8 boxes, 0 of them small")
+    assert first["detect"][1] >= 75 and first["detect"][2] > first["frame"][2]
+    assert float(output.split("points into ")[1].split()[0]) >= 75  # the warmest cell
+    assert first["detect"][0] == second["detect"][0] < first["14"][0] / 10
+    assert set(second) == {"frame", "14", "39", "detect"}
+    assert second["39"][0] == pytest.approx(39 * second["frame"][0], abs=2)
+    assert second["14"][2] >= second["frame"][2] == 0  # half the frame's side is a crop
+
+
+def rows(lines):
+    """Way -> its numbers, of a table that is printed."""
+    found = {}
+    for line in lines.splitlines()[1:]:
+        way, *numbers = line.replace(" crops", "").split()
+        if way in ("frame", "14", "39", "detect"):
+            found[way] = [float(x) for x in numbers]
+    return found
+
+
+def boxes_shard(path, boxes):
+    picture = io.BytesIO()
+    Image.new("RGB", (40, 30)).save(picture, "PNG")
+    text = json.dumps({"boxes": boxes}).encode()
+    return write(path, [("a.png", picture.getvalue()), ("a.txt", b"x"), ("a.json", text)])
+
+
+def test_several_boxes_in_a_photo(tmp_path):
+    boxes = [
+        {"label": "cup", "box_xyxy": [1.5, 2, 11.5, 12]},
+        {"label": "dog", "box_xyxy": [0, 0, 40, 30]},
+    ]
+    [scene] = boxed.read(boxes_shard(tmp_path / "b-000.tar.gz", boxes), 9)
+    assert scene.objects == (("cup", (1.5, 2, 10, 10)), ("dog", (0, 0, 40, 30)))
+
+
+@pytest.mark.parametrize(
+    "box",
+    [
+        {"label": "cup"},
+        {"label": "cup", "box_xyxy": [0, 0, 9]},
+        {"box_xyxy": [0, 0, 9, 9]},
+        {"label": "cup", "box_xyxy": [9, 0, 0, 9]},
+        {"label": "cup", "box_xyxy": [0, 0, "a", 9]},
+        "cup",
+    ],
+)
+def test_bad_boxes_are_named(tmp_path, capsys, box):
+    path = boxes_shard(tmp_path / "bad-000.tar.gz", [box])
+    assert localize.main(["--data", str(path)]) == 2
+    error = capsys.readouterr().err
+    assert f"{path}: a.json: in boxes" in error and error.count("\n") == 1
+
+
+def test_a_shard_without_boxes_is_an_error(tmp_path, capsys):
+    path = shard(tmp_path / "none-000.tar.gz", [(Image.new("RGB", (9, 9)), "dog", None)])
+    assert localize.main(["--data", str(path)]) == 2
+    assert capsys.readouterr().err == f"tinyvlm.localize: {path}: no photos with boxes in it\n"
 
 
 def test_clusters_are_learnt_from_one_photo():
     rng = np.random.default_rng(0)
-    middles = normalize(rng.normal(size=(4, 16)))
-    label = np.repeat(np.arange(4), PHOTOS)
-    near = normalize(middles[label] + 0.01 * rng.normal(size=(len(label), 16)))
-    shown, mixed = accuracy(near, label, middles, 1, (1.0, 0.01), seed=1)
+    middles = fewshot.unit(rng.normal(size=(4, 16)))
+    label = np.repeat(np.arange(4), fewshot.PHOTOS)
+    near = fewshot.unit(middles[label] + 0.01 * rng.normal(size=(len(label), 16)))
+    shown, mixed = fewshot.accuracy(near, label, middles, 1, (1.0, 0.01), seed=1)
     assert shown == 1 and mixed[0] == 1
     assert mixed[1] < 0.9  # nothing shown can win with such a gain
 

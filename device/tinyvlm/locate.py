@@ -2,8 +2,9 @@
 """Where is it? Boxes and heat maps from one run of the encoder.
 
 The encoder's dense map has an embedding for each cell of the frame's centred square. A label's
-region is the warm cells around its warmest one; the mean embedding of these cells is classified
-as a frame would be, so the score is a probability as classify() gives it.
+box is drawn around the warm cells next to its warmest one (native/tv_region.c); the mean embedding
+of the cells in the box is classified as a frame would be, so the score is a probability as
+classify() gives it.
 """
 
 from array import array
@@ -114,12 +115,12 @@ class _Work:
         return heat
 
     def region(self, frame):
-        """Mark the warm cells around the warmest one, and leave their box for box()."""
+        """Mark the cells in the box of the label whose heat there is, and leave it for box()."""
         side = min(frame.width, frame.height)
         map_region(self.heat, self.height, self.width, side, self.mask, self.corners)
 
     def box(self, frame):
-        """(x, y, width, height) of the marked region in the frame."""
+        """(x, y, width, height) of the marked cells' box in the frame."""
         side = min(frame.width, frame.height)
         x, y, width, height = self.corners
         return (frame.width - side) // 2 + x, (frame.height - side) // 2 + y, width, height
@@ -130,12 +131,13 @@ def detect(frame, vocab, threshold=None):
 
     Best first; boxes in pixels of the frame, inside its centred square. A label is found where it
     wins against all others and the background, with at least `threshold` (None: the vocabulary's).
-    An empty list: nothing is. Costs one run of the encoder and a little more. Allocates the list
-    and nothing else.
+    An empty list: nothing is. threshold=0: the likeliest eight labels, whether they win or not.
+    Costs one run of the encoder and a little more. Allocates the list and nothing else.
     """
     work = _begin(vocab)
     frame = as_frame(frame, work.encoder.size)
     work.run(frame, vocab)
+    every = threshold == 0
     if threshold is None:
         threshold = vocab.threshold
     ranking, scale, dim = vocab.ranking(), vocab.logit_scale, vocab.dim
@@ -145,12 +147,17 @@ def detect(frame, vocab, threshold=None):
         work.heat_of(vocab, index)
         work.region(frame)
         map_mean(work.map, work.cells, work.mask, embedding)
-        if ranking.best(embedding, dim, scale, threshold, 1) and ranking.number(0) == index:
+        if every:
+            ranking.all(embedding, dim, scale, 0, work.peaks)  # the peaks have done their work
+            score = work.peaks[index]
+        elif ranking.best(embedding, dim, scale, threshold, 1) and ranking.number(0) == index:
             score = ranking.score(0)
-            place = len(found)
-            while place and found[place - 1][1] < score:
-                place -= 1
-            found.insert(place, (vocab.labels[index], score, work.box(frame)))
+        else:
+            continue
+        place = len(found)
+        while place and found[place - 1][1] < score:
+            place -= 1
+        found.insert(place, (vocab.labels[index], score, work.box(frame)))
     return found
 
 

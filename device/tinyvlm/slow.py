@@ -143,27 +143,37 @@ def map_mean(cells_of, cells, mask, out):
         out[i] = x & 255 if bytewise else x
 
 
+# What a box is made with, as native/tv_region.c explains it.
+_UNIT = 4096
+_MOST = 100 * _UNIT
+_CENTRE = _UNIT
+_MEAN, _MAXIMUM, _BELOW = 6, 3, _UNIT // 10
+_WARMEST = 63
+_MARGIN = 3
+
+
 def map_region(heat, height, width, side, mask, box):
-    """The connected cells around the warmest one that are warmer than the average: mask, box."""
-    values = list(heat)
+    """A label's box, and in the mask the cells whose middles are in it."""
     cells = height * width
-    level, most = sum(values) / cells, max(values)
+    warm = [_whole(heat[c]) - _away(c % width, width) - _away(c // width, height)
+            for c in range(cells)]  # fmt: skip
+    most, scale = max(warm), 16 * cells
+    level = _MEAN * sum(warm) + _MAXIMUM * cells * most - scale * _BELOW
+    span = scale * most - level
     for cell in range(cells):
-        mask[cell] = 2 if values[cell] > level else 0  # 2: if connected
-    grown = [values.index(most)]
-    weight = x = y = 0
-    rows, columns = [], []
+        mask[cell] = 2 if scale * warm[cell] > level else 0  # 2: if connected
+    grown = [warm.index(most)]
     mask[grown[0]] = 1
+    x, y = [0, 0, 0], [0, 0, 0]  # weights, times position, times its square
     while grown:
         cell = grown.pop()
         row, column = cell // width, cell % width
-        rows.append(row)
-        columns.append(column)
-        # warmth as an integer, so all machines draw the same box
-        warmth = int((values[cell] - level) / (most - level) * 65535) + 1 if most > level else 1
-        weight += warmth
-        x += warmth * (2 * column + 1)
-        y += warmth * (2 * row + 1)
+        above = scale * warm[cell] - level
+        weight = 1 + (_WARMEST * above // span if span > 0 and above > 0 else 0)
+        for sums, at in ((x, 2 * column + 1), (y, 2 * row + 1)):
+            sums[0] += weight
+            sums[1] += weight * at
+            sums[2] += weight * at * at
         for near, inside in (
             (cell - 1, column > 0),
             (cell + 1, column < width - 1),
@@ -173,15 +183,42 @@ def map_region(heat, height, width, side, mask, box):
             if inside and mask[near] == 2:
                 mask[near] = 1
                 grown.append(near)
+    box[0], box[2], columns = _measure(x, width, side)
+    box[1], box[3], rows = _measure(y, height, side)
     for cell in range(cells):
-        mask[cell] &= 1
-    box[0], box[2] = _extent(x, weight, columns, width, side)
-    box[1], box[3] = _extent(y, weight, rows, height, side)
+        mask[cell] = columns[cell % width] and rows[cell // width]
 
 
-def _extent(moment, weight, places, count, side):
-    # One side of a box, as native/tv_region.c explains it.
-    whole = 8 * weight * count
-    own = 2 * weight * (2 * (max(places) + 1 - min(places)) + count)
-    left = min(max(4 * moment - own // 2, 0), whole - own)
-    return [(2 * part * side + whole) // (2 * whole) for part in (left, own)]
+def _whole(heat):
+    value = heat * _UNIT
+    if not value > -_MOST:  # not a number, too
+        return -_MOST
+    return int(value) if value < _MOST else _MOST
+
+
+def _away(index, count):
+    twice = 2 * index + 1 - count
+    return _CENTRE * twice * twice // (4 * count * count)
+
+
+def _root(value):
+    found, bit = 0, 1 << 31
+    while bit:
+        if (found + bit) * (found + bit) <= value:
+            found += bit
+        bit >>= 1
+    return found
+
+
+def _measure(sums, count, side):
+    # (first pixel, pixels, which cells are covered) along one axis.
+    weight, moment, square = sums
+    spread = _root(12 * (square * weight - moment * moment) + 4 * weight * weight)
+    every = 32 * count * weight
+    size = min(2 * (8 * spread + _MARGIN * count * weight), every)
+    first = min(max(16 * moment - size // 2, 0), every - size)
+    covered = []
+    for index in range(count):
+        covered.append(int(first <= 16 * (2 * index + 1) * weight < first + size))
+    at, pixels = [(2 * part * side + every) // (2 * every) for part in (first, size)]
+    return min(at, side - pixels), pixels, covered  # both may have been rounded up

@@ -1,27 +1,34 @@
 # SPDX-License-Identifier: MIT
-"""How well tinyvlm.detect points: its boxes against known ones, beside two simple rules.
+"""How well tinyvlm.detect points: its boxes against known ones, beside simpler ways.
 
-    python -m tinyvlm.localize --composites ../shared/data/train   # what detect() was made with
-    python -m tinyvlm.localize --data ../shared/data/eval/tiny-imagenet-unseen-000.tar.gz
+    python tools/localize.py --composites ../shared/data/train   # what detect() was made with
+    python tools/localize.py --data ../shared/data/train/animal-pose-voc-000.tar.gz
+    python tools/localize.py --data ../shared/data/eval/coco-mini-boxes-000.tar.gz
 
-Composites are photos of the classes that training sets aside, pasted small, one or two at a time,
-on photos of landscapes and streets: their boxes are known. Prototypes are the class names' words.
+Pictures with boxes are those of boxed.py. Prototypes are the words of the set's labels, with the
+encoder's background words, if there are any.
 
-Columns: the share of boxes in which the point lies, mean overlap (IoU) with the box, and the share
-with an overlap of 0.5 or more; for the true label, found or not. "centre": the middle of the frame
-and a box of half its side. "crops": the best of 13 crops (the whole, and 9 + 3 of them by halves
-and diagonals), each embedded by itself: 13 frames' work. "detect": one frame's; it points with the
-middle of its box.
+First table, for a label that is known to be there: the share of labels in which the way points
+into a box of it, mean overlap (IoU) with the nearest box, the share with an overlap of 0.5 or
+more; as far as boxes are in the centred square, which is what the encoder sees. "centre": the
+middle, and a box of half the side; "frame": the middle, and all that is seen; "crops": the crop
+with the highest cosine; "detect": the middle of its box.
+
+Second table, not knowing what is there: mean average precision (precision.py) in per cent at an
+overlap of 0.5 and of 0.3, of all boxes, seen or not, then of large and of small ones alone (less
+than a cell of a 6x6 map, 1/36 of the square). The words are those of the labels in the photo or,
+with --words all, in the set. "frame": every label by its share of the whole frame, with all of the
+picture as its box; "crops": every label by its share of each crop, without those that overlap a
+better one by 0.5. M MAC is what a way costs: multiply-accumulates of all its runs of the encoder.
 """
 
 from __future__ import annotations
 
 import argparse
 import sys
+from array import array
 from collections import defaultdict
-from collections.abc import Iterator
-from dataclasses import dataclass
-from itertools import islice
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
@@ -31,209 +38,236 @@ from ..api import Vocab, load, to_frame
 from ..device import locate
 from ..files import explain
 from ..net import tvlm
-from ..shipped import DEFAULT_MODEL
+from ..shipped import DEFAULT_MODEL, model_path
+from ..words import background, tvp
 from ..words import prototypes as pack
-from ..words import tvp
 from ..words.encoders import create_text_encoder
+from ..words.space import TextEncoder
 from ..words.vocabulary import Entry
-from . import labelled
+from .boxed import Rect, Scene, composites, inside, middle, overlap, read
 from .metrics import per_cent
+from .precision import Detection, mean_average_precision, suppress
 
-SIDE = 120  # of a composite, in pixels
-LARGEST = 2  # objects in one
-BACKGROUNDS = ("scenes-", "unlabelled-bsds-")
-
-Rect = tuple[float, float, float, float]  # x, y, width, height
-
-
-@dataclass(frozen=True)
-class Case:
-    """A picture and where in it one label is."""
-
-    image: Image.Image
-    name: str
-    box: Rect
+# Sliding crops: (share of the square's side, how many of them a side).
+GRIDS = {"14 crops": ((1, 1), (3 / 4, 2), (1 / 2, 3))}
+GRIDS["39 crops"] = (*GRIDS["14 crops"], (1 / 3, 5))
+ALIKE = 0.5  # crops of one label that overlap by that much are one
 
 
-def composites(folder: Path, count: int, seed: int = 1) -> list[Case]:
-    """`count` pictures of set-aside classes pasted on landscapes. The same for the same seed."""
-    from ..train.labels import HELD_OUT, text_name
-    from ..words.lexicon import canonical as normalise
+class Words:
+    """Vocabularies of class names for one encoder, each made once."""
 
-    chief = {normalise(n): k for k, names in HELD_OUT.items() for n in names}
-    objects, backs = defaultdict(list), []
-    for path in sorted(folder.glob("*.tar.gz")):
-        back = path.name.startswith(BACKGROUNDS)
-        if not back and not path.name.startswith(("tiny-imagenet-000", "tiny-imagenet-001")):
-            continue
-        for sample in labelled.read(path):
-            name = chief.get(text_name(sample.name))
-            if back and len(backs) < 600:
-                backs.append(sample.image().convert("RGB"))
-            elif name and len(objects[name]) < 60:
-                objects[name].append(sample.image().convert("RGB"))
-    if not objects or not backs:
-        raise ValueError(f"{folder}: no tiny-imagenet-00[01] and scenes-* shards in it")
-    rng = np.random.default_rng(seed)
-    names, cases = sorted(objects), []
-    for number in range(count):
-        canvas = backs[rng.integers(len(backs))].resize((SIDE, SIDE))
-        placed: list[tuple[str, Rect]] = []
-        for _ in range(1 + number % LARGEST):
-            _paste(canvas, rng, names[rng.integers(len(names))], objects, placed)
-        cases += [Case(canvas, name, box) for name, box in placed]
-    return cases
+    def __init__(self, model: Path, text: TextEncoder, dim: int):
+        self.path = model
+        self.model = tvlm.load(model)
+        self.text = text
+        self.dim = dim
+        self._made: dict[tuple[str, ...], Vocab] = {}
+
+    def vocab(self, names: Sequence[str]) -> Vocab:
+        """Its threshold is 0; background words are in it if the encoder has any."""
+        key = tuple(names)
+        if key not in self._made:
+            vectors, _ = pack.encode(
+                [Entry(name, (name,), 1) for name in names], self.text, self.model
+            )
+            chosen = background.find(self.path, self.model.fingerprint, len(names))
+            rows = chosen.rows(self.text, vectors)[1] if chosen else None
+            made = pack.build(
+                list(names), vectors, self.model, dim=self.dim, chosen=chosen, rows=rows
+            )
+            self._made[key] = Vocab(tvp.to_bytes(made))
+            self._made[key].threshold = 0
+        return self._made[key]
 
 
-def _paste(canvas: Image.Image, rng, name: str, objects: dict, placed: list) -> None:
-    photo = objects[name][rng.integers(len(objects[name]))]
-    for _ in range(50):
-        w = int(rng.integers(40, 81))
-        h = int(np.clip(w * rng.uniform(0.8, 1.25), 30, 84))
-        x, y = (int(rng.integers(0, SIDE - side + 1)) for side in (w, h))
-        apart = (
-            x + w <= a or a + c <= x or y + h <= b or b + d <= y for _, (a, b, c, d) in placed
-        )
-        if all(apart) and name not in [n for n, _ in placed]:
-            canvas.paste(photo.resize((w, h), Image.Resampling.BILINEAR), (x, y))
-            placed.append((name, (x, y, w, h)))
-            return
+def crops(scene: Scene, grid: str) -> list[Rect]:
+    """The squares of a grid, in the centred square of the picture."""
+    left, top, side, _ = scene.square
+    found = []
+    for share, count in GRIDS[grid]:
+        size = round(share * side)
+        steps = [round((side - size) * i / max(count - 1, 1)) for i in range(count)]
+        found += [(left + x, top + y, size, size) for y in steps for x in steps]
+    return found
 
 
-def boxed(path: Path, count: int) -> Iterator[Case]:
-    """The photos of a shard that have boxes."""
-    samples = (s for s in labelled.read(path) if s.box and s.name)
-    for sample in islice(samples, count):
-        x0, y0, x1, y1 = sample.box
-        yield Case(sample.image().convert("RGB"), sample.name, (x0, y0, x1 + 1 - x0, y1 + 1 - y0))
+def embeddings(image: Image.Image, boxes: Sequence[Rect]) -> list[array]:
+    """Of each box of the picture by itself."""
+    encoder, found = locate.loaded(), []
+    for x, y, w, h in boxes:
+        piece = to_frame(image.crop((x, y, x + w, y + h)))
+        found.append(encoder.embed_into(piece, array("b", bytes(encoder.dim))))
+    return found
 
 
-def vocabulary(names: list[str], dim: int) -> Vocab:
-    """A vocabulary of class names, by the lexicon, without background and threshold."""
-    model = tvlm.load(DEFAULT_MODEL)
-    entries = [Entry(name, (name,), 1) for name in names]
-    vectors, _ = pack.encode(entries, create_text_encoder("lexicon"), model)
-    prototypes = tvp.Prototypes(
-        names,
-        tvp.quantize(vectors[:, :dim]),
-        model.fingerprint,
-        model.graph.info["name"],
-        logit_scale=pack.logit_scale(model.graph.info, dim),
-    )
-    return Vocab(tvp.to_bytes(prototypes))
-
-
-def overlap(a: Rect, b: Rect) -> float:
-    """Intersection over union of two (x, y, width, height)."""
-    w = min(a[0] + a[2], b[0] + b[2]) - max(a[0], b[0])
-    h = min(a[1] + a[3], b[1] + b[3]) - max(a[1], b[1])
-    common = max(w, 0) * max(h, 0)
-    return common / (a[2] * a[3] + b[2] * b[3] - common)
-
-
-def inside(point: tuple[float, float], box: Rect) -> bool:
-    """Does a point lie in a box?"""
-    return box[0] <= point[0] < box[0] + box[2] and box[1] <= point[1] < box[1] + box[3]
-
-
-def middle(box: Rect) -> tuple[float, float]:
-    """The middle of a box."""
-    return box[0] + box[2] / 2, box[1] + box[3] / 2
-
-
-def by_detect(case: Case, vocab: Vocab) -> tuple[tuple[float, float], Rect, bool]:
-    """(warmest cell's centre, box, found) of the true label, as detect() makes them."""
-    index = vocab.index(case.name)
-    frame = to_frame(case.image)
+def by_detect(image: Image.Image, name: str, vocab: Vocab) -> tuple[tuple[float, float], Rect]:
+    """(warmest cell's centre, box) of a label, found or not, as detect() makes them."""
+    frame = to_frame(image)
+    heat = locate.heatmap(frame, name, vocab)
     work = locate._begin(vocab)
-    work.run(frame, vocab)
-    heat = work.heat_of(vocab, index)[:]
-    grid = locate.Heatmap(case.name, locate._square(frame), work.height, work.width, heat)
     work.region(frame)
-    box = work.box(frame)
-    found = any(label == case.name for label, _, _ in locate.detect(frame, vocab))
-    return grid.peak(), box, found
+    return heat.peak(), work.box(frame)
 
 
-def by_crops(case: Case, vocab: Vocab) -> Rect:
-    """The crop with the highest score for the true label."""
-    width, height = case.image.size
-    side = min(width, height)
-    left, top = (width - side) // 2, (height - side) // 2
-    half = side // 2
-    crops = [(left, top, side, side)]
-    crops += [
-        (left + x, top + y, half, half)
-        for x in _steps(side - half, 3)
-        for y in _steps(side - half, 3)
-    ]
-    most = 3 * side // 4
-    crops += [(left + x, top + x, most, most) for x in _steps(side - most, 3)]
-    index, best = vocab.index(case.name), None
-    encoder = locate.loaded()
-    for x, y, w, h in crops:
-        piece = case.image.crop((x, y, x + w, y + h))
-        cosine = vocab.cosines(encoder.embed(to_frame(piece)))[index]
-        if best is None or cosine > best[0]:
-            best = cosine, (x, y, w, h)
-    return best[1]
+def pointing(scenes: Sequence[Scene], words: Words) -> dict[str, list[float]]:
+    """Way -> [pointing, mean overlap, overlap >= 0.5] of the labels that are there; per cent.
 
-
-def _steps(room: int, count: int) -> list[int]:
-    return [round(room * i / (count - 1)) for i in range(count)]
-
-
-def measure(cases: list[Case], vocab: Vocab, crops: bool = True) -> dict[str, list[float]]:
-    """Rule -> [pointing, mean overlap, overlap >= 0.5], and what detect() found; per cent."""
+    "warmest": pointing with the heatmap's warmest cell; "found": what detect() says is there.
+    """
     rows = defaultdict(list)
-    for case in cases:
-        w, h = case.image.size
-        side = min(w, h) / 2
-        centre = ((w - side) / 2, (h - side) / 2, side, side)
-        point, box, found = by_detect(case, vocab)
-        answers = {"centre": (middle(centre), centre), "detect": (middle(box), box)}
-        rows["warmest"].append((inside(point, case.box),))
-        if crops:
-            crop = by_crops(case, vocab)
-            answers["crops"] = (middle(crop), crop)
-        for rule, (at, rect) in answers.items():
-            iou = overlap(rect, case.box)
-            rows[rule].append((inside(at, case.box), iou, iou >= 0.5))
-        rows["found"].append((found,))
-    return {rule: [per_cent(x) for x in np.mean(r, axis=0)] for rule, r in rows.items()}
+    vocab = words.vocab(sorted({name for scene in scenes for name in scene.labels}))
+    grid = next(iter(GRIDS))
+    for scene in scenes:
+        x, y, side, _ = scene.square
+        pieces = crops(scene, grid)
+        cosines = np.array([vocab.cosines(e)[:] for e in embeddings(scene.image, pieces)])
+        said = {label for label, _, _ in locate.detect(to_frame(scene.image), vocab)}
+        for name in scene.labels:
+            boxes = scene.boxes(name)
+            if not boxes:
+                continue  # not in what is seen
+            point, box = by_detect(scene.image, name, vocab)
+            answers = {
+                "centre": (x + side / 4, y + side / 4, side / 2, side / 2),
+                "frame": scene.square,
+                grid: pieces[int(cosines[:, vocab.index(name)].argmax())],
+                "detect": box,
+            }
+            for way, rect in answers.items():
+                iou = max(overlap(rect, box) for box in boxes)
+                hit = any(inside(middle(rect), box) for box in boxes)
+                rows[way].append((hit, iou, iou >= 0.5))
+            rows["warmest"].append((any(inside(point, box) for box in boxes),))
+            rows["found"].append((name in said,))
+    return {way: [per_cent(x) for x in np.mean(r, axis=0)] for way, r in rows.items()}
+
+
+def detections(scene: Scene, vocab: Vocab) -> dict[str, list[Detection]]:
+    """Way -> what it says is in the picture, and where."""
+    width, height = scene.image.size
+    scores = array("f", bytes(4 * len(vocab)))
+
+    def said(embedding: array, box: Rect) -> list[Detection]:
+        vocab.match_into(embedding, scores)
+        return [Detection(*pair, box) for pair in zip(vocab.labels, scores.tolist(), strict=True)]
+
+    largest = list(GRIDS)[-1]  # it begins with the crops of the others
+    every = embeddings(scene.image, crops(scene, largest))
+    found = {"frame": said(every[0], (0, 0, width, height))}
+    for grid in GRIDS:
+        boxes = crops(scene, grid)
+        pieces = zip(every, boxes, strict=False)
+        found[grid] = suppress([d for e, box in pieces for d in said(e, box)], ALIKE)
+    frame = to_frame(scene.image)
+    found["detect"] = [Detection(*item) for item in locate.detect(frame, vocab, 0)]
+    return found
+
+
+def precision(scenes: Sequence[Scene], words: Words, every: bool) -> dict[str, list[float]]:
+    """Way -> average precision at 0.5 and 0.3 of all boxes, of large and of small ones; per cent.
+
+    every: the words of all labels of the set for each picture, not only of those in it.
+    """
+    names = sorted({name for scene in scenes for name in scene.labels})
+    found = defaultdict(list)
+    for scene in scenes:
+        vocab = words.vocab(names if every else scene.labels)
+        for way, items in detections(scene, vocab).items():
+            found[way].append(items)
+    sizes = (
+        lambda scene, box: True,
+        lambda scene, box: not scene.small(box),
+        lambda scene, box: scene.small(box),
+    )
+    return {
+        way: [
+            per_cent(mean_average_precision(scenes, items, iou, counts))
+            for counts in sizes
+            for iou in (0.5, 0.3)
+        ]
+        for way, items in found.items()
+    }
+
+
+def macs(model: tvlm.Encoder) -> dict[str, float]:
+    """Way -> multiply-accumulates for one picture, in millions."""
+    graph = model.graph
+    one = sum(graph.macs().values())
+    cost = {"frame": one, "detect": sum(graph.macs(dense=True).values())}
+    for grid, sizes in GRIDS.items():
+        cost[grid] = one * sum(count * count for _, count in sizes)
+    return {way: count / 1e6 for way, count in cost.items()}
+
+
+def table(scenes: Sequence[Scene], words: Words, every: bool) -> list[str]:
+    """Both tables, as lines to print."""
+    result, cost = pointing(scenes, words), macs(words.model)
+    found, warmest = result.pop("found")[0], result.pop("warmest")[0]
+    boxes = [(scene, box) for scene in scenes for _, box in scene.objects]
+    small = sum(scene.small(box) for scene, box in boxes)
+    lines = [
+        f"{len(scenes)} pictures, {len({n for s in scenes for n in s.labels})} labels, "
+        f"{len(boxes)} boxes, {small} of them small; encoder {words.model.graph.info['name']}, "
+        f"{words.dim} numbers",
+        "",
+        f"{'':8s} {'M MAC':>6s} pointing   IoU  IoU>=0.5",
+    ]
+    for way, (hit, iou, half) in result.items():
+        work = f"{cost[way]:6.1f}" if way in cost else f"{'0':>6s}"
+        lines.append(f"{way:8s} {work} {hit:8.1f} {iou:5.1f} {half:9.1f}")
+    lines += [
+        f"the warmest cell points into {warmest:.1f} %; detect() finds {found:.1f} %",
+        "",
+        f"{'':8s} {'M MAC':>6s}  AP0.5 AP0.3  large 0.5   0.3  small 0.5   0.3",
+    ]
+    for way, row in precision(scenes, words, every).items():
+        half, third, *rest = row
+        lines.append(
+            f"{way:8s} {cost[way]:6.1f} {half:6.1f} {third:5.1f} "
+            + "".join(f"{a:10.1f} {b:5.1f}" for a, b in (rest[:2], rest[2:]))
+        )
+    return lines
 
 
 def main(argv: list[str] | None = None) -> int:
     """Command line. Returns the exit status: 0, or 2 after a message on stderr."""
+    args = _arguments().parse_args(argv)
+    try:
+        load(args.model)
+        words = Words(args.model, create_text_encoder(args.text_encoder, args.model), args.dim)
+        if args.composites:
+            scenes = composites(args.composites, args.count)
+        else:
+            scenes = read(args.data, args.count)
+        lines = table(scenes, words, args.words == "all")
+    except (OSError, ValueError) as error:
+        print(f"tinyvlm.localize: {explain(error)}", file=sys.stderr)
+        return 2
+    print("\n".join(lines))
+    return 0
+
+
+def _arguments() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="tinyvlm.localize", description=__doc__.split("\n")[0])
     source = parser.add_mutually_exclusive_group(required=True)
     source.add_argument("--composites", type=Path, metavar="FOLDER", help="of training shards")
     source.add_argument("--data", type=Path, metavar="SHARD", help="with boxes")
     parser.add_argument("--count", type=int, default=500, help="pictures (default: 500)")
     parser.add_argument("--dim", type=int, default=64, help="numbers compared (default: 64)")
-    args = parser.parse_args(argv)
-    try:
-        load()
-        if args.composites:
-            cases = composites(args.composites, args.count)
-        else:
-            cases = list(boxed(args.data, args.count))
-        if not cases:
-            raise ValueError(f"{args.data}: no photos with boxes in it")
-        vocab = vocabulary(sorted({case.name for case in cases}), args.dim)
-    except (OSError, ValueError) as error:
-        print(f"tinyvlm.localize: {explain(error)}", file=sys.stderr)
-        return 2
-    result = measure(cases, vocab)
-    found, warmest = result.pop("found")[0], result.pop("warmest")[0]
-    print(
-        f"{len(cases)} boxes, {len(vocab)} labels, {args.dim} numbers; found by detect: {found} %"
+    parser.add_argument(
+        "--words",
+        choices=("photo", "all"),
+        default="photo",
+        help="what average precision looks for: the labels in the photo (default) or in the set",
     )
-    print(f"{'':8s} pointing   IoU  IoU>=0.5")
-    for rule in ("centre", "crops", "detect"):
-        print("{:8s} {:8.1f} {:5.1f} {:9.1f}".format(rule, *result[rule]))
-    print(f"heatmap's warmest cell: {warmest:.1f}")
-    return 0
+    parser.add_argument(
+        "--model", type=model_path, default=DEFAULT_MODEL, metavar="MODEL", help="default: base"
+    )
+    parser.add_argument(
+        "--text-encoder", default="lexicon", metavar="ENCODER", help="as tinyvlm-pack takes it"
+    )
+    return parser
 
 
 if __name__ == "__main__":
