@@ -155,7 +155,7 @@ def _check(args: argparse.Namespace) -> None:
     if len({model.resolve() for model in args.model}) < len(args.model):
         raise ValueError("--model: the same file is given twice")
     if args.plots:
-        from . import plots  # noqa: F401
+        from .measure import plots  # noqa: F401
 
         args.plots.mkdir(parents=True, exist_ok=True)
     if args.markdown:
