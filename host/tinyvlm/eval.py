@@ -26,8 +26,7 @@ from .measure import eval_sets as sets
 from .measure import labelled
 from .measure.eval_table import confusion_lines, summary, tables
 from .net import tvlm
-from .shipped import model_path
-from .words import prototypes as pack
+from .shipped import DEFAULT_MODEL, model_path
 from .words import vocabulary
 from .words.encoders import create_text_encoder
 
@@ -191,7 +190,7 @@ def _arguments() -> argparse.ArgumentParser:
         "--model",
         type=model_path,
         nargs="+",
-        default=[pack.DEFAULT_MODEL],
+        default=[DEFAULT_MODEL],
         metavar="MODEL",
         help="encoders to compare: base (default), nano, max78000 or FILE.tvlm",
     )
