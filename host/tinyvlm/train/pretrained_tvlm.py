@@ -25,11 +25,32 @@ def load(path: Path) -> tuple[StudentConfig, dict[str, Tensor]]:
     net = tvlm.read(path)
     layers = [_layer(net, layer) for layer in net.layers if not getattr(layer, "dense", False)]
     scheme = net.info.get("scheme", "tflite")
+    if scheme == "tflite":
+        _end_at_six(net, layers)
     try:
         config, state = student(layers, net.input_shape[0], scheme)
     except ValueError as e:
         raise ValueError(f"{path}: {e}") from None
     return config, state
+
+
+def _end_at_six(net: graph.Graph, layers: list[Layer]) -> None:
+    """Scale every ReLU tensor so that its int8 saturation is at 6: plain ReLUs become ReLU6.
+
+    What is multiplied in one layer is divided out in those that read it; they are linear.
+    """
+    gain = {graph.INPUT: 1.0}  # of a tensor, over what the file means
+    for layer in layers:
+        own = gain[layer.src]
+        if layer.weight is not None:
+            factor = 1.0
+            if layer.relu:
+                quant = net.quant(layer.name)
+                factor = 6 / ((127 - quant.zero_point) * quant.scale)
+                layer.relu = "relu6"
+            layer.weight, layer.bias = layer.weight * (factor / own), layer.bias * factor
+            own = factor
+        gain[layer.name] = own
 
 
 def _layer(net: graph.Graph, layer: graph.Layer) -> Layer:

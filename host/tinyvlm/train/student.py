@@ -15,6 +15,7 @@ from __future__ import annotations
 
 import math
 
+import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
@@ -167,6 +168,29 @@ class Student(nn.Module):
         for module in self.frozen:
             module.eval()
         return self
+
+    @torch.no_grad()
+    def settle(self, x: Tensor) -> None:
+        """Give the batch norms the statistics of images (n, 3, H, W), and keep the function.
+
+        Weights without batch norm (an int8 file's) come with statistics that are no one's: in
+        training, where a batch's own are used, the net would be another.
+        """
+        seen: dict[nn.BatchNorm2d, Tensor] = {}
+        norms = [m for m in self.modules() if isinstance(m, nn.BatchNorm2d)]
+        hooks = [m.register_forward_pre_hook(lambda m, x: seen.update({m: x[0]})) for m in norms]
+        training = self.training
+        self.eval()(x)
+        self.train(training)
+        for hook in hooks:
+            hook.remove()
+        for m, y in seen.items():
+            variance, mean = torch.var_mean(y, (0, 2, 3), correction=0)
+            slope = m.weight / torch.sqrt(m.running_var + m.eps)
+            m.bias += slope * (mean - m.running_mean)
+            m.weight.copy_(slope * torch.sqrt(variance + m.eps))
+            m.running_mean.copy_(mean)
+            m.running_var.copy_(variance)
 
     def features(self, x: Tensor) -> Tensor:
         """(n, channels, h, w): what the head sees before the pool."""

@@ -29,6 +29,7 @@ from tinyvlm.train.place import Place, join
 from tinyvlm.train.student import Student, cost_table, to_input
 
 LOG_EVERY = 100  # steps
+SETTLING = 256  # images that give a body its batch norms' statistics, if it has none
 # The processes' batch statistics are averaged once an epoch. The option has a new name.
 NAMES = ("forward_sync_buffers", "broadcast_buffers")
 BUFFERS = next(n for n in NAMES if n in signature(DistributedDataParallel).parameters)
@@ -95,8 +96,24 @@ def begin(config: TrainConfig, place: Place, index: dict, paths: list[Path]):
     if config.init:
         taken = checkpoint.warm_start(config.init, student, loss.space())
         log.info(f"starting from {taken}")
+        if pretrained.kind_of(config.init) in pretrained.FOLDED:
+            student.settle(to_input(some_images(config, paths)))
     student.freeze(config.freeze)
     return student.to(place.device), loss.to(place.device), classes
+
+
+def some_images(config: TrainConfig, paths: list[Path]) -> Tensor:
+    """(SETTLING, size, size, 3) uint8 training views, the same for every process."""
+    loader = shards.Loader(
+        paths,
+        size=config.student.size,
+        batch=SETTLING,
+        seed=config.seed,
+        epoch=0,
+        keep=lambda id, text: not labels.aside(id, text),
+        memory=1 << 24,
+    )
+    return next(iter(loader)).images
 
 
 def train(config: TrainConfig) -> Student:
