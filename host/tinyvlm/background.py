@@ -29,11 +29,11 @@ def main(argv: list[str] | None = None) -> int:
             if getattr(args, name) < 1:
                 option = name.replace("_", "-")
                 raise ValueError(f"--{option} {getattr(args, name)}: must be 1 or more")
-        from . import aside, calibrate
+        from .measure import calibrate, held_out
 
         if args.plot:  # before minutes of work: ImportError says what is missing
-            from . import curves
-        photos = aside.gather(
+            from .measure import curves
+        photos = held_out.gather(
             args.data, args.model, args.per_class, args.workers, args.cache, args.all
         )
         print(photos.describe())
