@@ -31,6 +31,8 @@ MAY_IMPORT = {
     "train": {"files", "shipped", "net", "words", "measure"},
 }
 
+EXPORTED = {"__version__", "device"}  # of the package itself
+
 
 def modules(root: Path) -> dict[str, Path]:
     """Dotted name inside the package -> file; "" is the package itself."""
@@ -64,6 +66,8 @@ def _imports(root: Path, name: str, typing: bool) -> set[str]:
             for alias in node.names:
                 whole = ".".join(part for part in [*base, alias.name] if part)
                 module = whole if whole in known else ".".join(part for part in base if part)
+                if not module and alias.name not in EXPORTED:
+                    module = whole  # not there
                 found.add("device" if "device" in (whole, *base[:1]) else module)
         elif isinstance(node, ast.Import):
             found |= {a.name.partition(".")[2] for a in node.names if _ours(a.name)}
@@ -81,6 +85,16 @@ def within(module: str, place: str) -> bool:
 def rule(module: str) -> str | None:
     """The entry of MAY_IMPORT that is for a module; None for a command."""
     return max((place for place in MAY_IMPORT if within(module, place)), key=len, default=None)
+
+
+def test_what_is_imported_is_there():
+    known = {*modules(HOST), "device"}
+    wrong = {
+        f"{module} imports {other}"
+        for module, others in imports(HOST).items()
+        for other in others - known
+    }
+    assert not wrong
 
 
 @pytest.mark.parametrize("place", MAY_IMPORT)
