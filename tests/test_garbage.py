@@ -141,7 +141,7 @@ def test_classify_into_says_what_classify_says(machines):  # noqa: F811
         "from array import array\n"
         "v = tinyvlm.Vocab(ROM + '/words.tvp')\n"
         "scores, said = array('f', bytes(4 * len(v))), []\n"
-        "for name in ('motorcycle', 'coffee', 'chelsea'):\n"
+        "for name in ('motorcycle', 'coffee', 'chelsea', 'coins', 'china', 'rocket'):\n"
         "    f = picture(name)\n"
         "    said.append([tinyvlm.classify_into(f, v, scores), list(scores)])\n"
         "    said[-1].append(tinyvlm.classify(f, v, 1))\n"

@@ -25,6 +25,7 @@ MAY_IMPORT = {
     "net.tvlm": {"files", "shipped", "max78000"},
     "words": {"files", "shipped", "net.tvlm"},
     "measure": {"api", "device", "files", "shipped", "net", "words", "train.labels"},
+    "measure.eval_encoders": {"net", "max78000"},  # what the accelerator takes
     "boards": {"files", "shipped", "net.tvlm", "words.tvp"},
     "virtual": {"files", "shipped", "net", "words"},
     "max78000": {"files", "shipped", "net", "virtual.board"},

@@ -82,7 +82,7 @@ def contents(folder):
 
 
 def test_a_clip_teacher_makes_unit_vectors_as_open_clip_does(open_clip):
-    one = teacher.create_teacher(CLIP)
+    one = create_teacher(CLIP)
     assert one.name == CLIP and one.dim == 24
     photo = Image.open(io.BytesIO(picture(1)))
     image, text = one.image(torch.stack([one.prepare(photo)] * 2)), one.text(["a cat", "dog"])
@@ -92,12 +92,12 @@ def test_a_clip_teacher_makes_unit_vectors_as_open_clip_does(open_clip):
     with torch.no_grad():
         want = one.model.encode_image(transform(photo)[None], normalize=True)[0].numpy()
     assert np.allclose(image[0], want, atol=1e-5)
-    again = teacher.create_teacher(CLIP)
+    again = create_teacher(CLIP)
     assert (again.text(["a cat", "dog"]) == text).all()
 
 
 def test_bf16_is_near_fp32(open_clip):
-    full, half = (teacher.create_teacher(CLIP, precision=p) for p in ("fp32", "amp_bf16"))
+    full, half = (create_teacher(CLIP, precision=p) for p in ("fp32", "amp_bf16"))
     a, b = full.text(["a cat"]), half.text(["a cat"])
     assert (a != b).any() and np.allclose(a, b, atol=0.03)
 
@@ -114,17 +114,17 @@ def test_bf16_is_near_fp32(open_clip):
 )
 def test_teachers_that_are_none(open_clip, spec, says):
     with pytest.raises(ValueError, match=says):
-        teacher.create_teacher(spec)
+        create_teacher(spec)
 
 
 def test_weights_from_a_file(open_clip, tmp_path):
-    one = teacher.create_teacher(CLIP)
+    one = create_teacher(CLIP)
     torch.save(one.model.state_dict(), tmp_path / "w.pt")
-    two = teacher.create_teacher(f"open_clip:tiny-of-tests/{tmp_path}/w.pt")
+    two = create_teacher(f"open_clip:tiny-of-tests/{tmp_path}/w.pt")
     assert (one.text(["a cat"]) == two.text(["a cat"])).all()
     (tmp_path / "w.pt").write_bytes(b"no weights")
     with pytest.raises(ValueError, match="do not load"):
-        teacher.create_teacher(f"open_clip:tiny-of-tests/{tmp_path}/w.pt")
+        create_teacher(f"open_clip:tiny-of-tests/{tmp_path}/w.pt")
 
 
 # -- the cache -----------------------------------------------------------------------------------
@@ -136,7 +136,7 @@ def test_a_cache_holds_every_sample(open_clip, data, tmp_path, capsys, caplog):
     out = capsys.readouterr().out
     assert f"{CLIP}: shards cached: 3, images: 33, 1 bad image" in out
     assert "a-000/02" in caplog.text
-    one = teacher.create_teacher(CLIP)
+    one = create_teacher(CLIP)
     for path in shards.expand(data):
         cached = teacher.read(tmp_path, shards.stem(path))
         samples = [s for s in shards.read(path, shards.Counter()) if s.id != "a-000/02"]

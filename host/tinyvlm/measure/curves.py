@@ -5,7 +5,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from .plots import COLOURS, STYLE, Figure, matplotlib
+from .plot_style import COLOURS, STYLE, Figure, matplotlib
 
 SHOWN = ("16", "64", "256")
 

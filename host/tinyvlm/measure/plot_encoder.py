@@ -5,7 +5,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from .plots import Figure, FixedLocator, NullLocator, look, save
+from .plot_style import Figure, FixedLocator, NullLocator, look, save
 
 DIM = 64  # what a vocabulary has by default
 NEAR = 1.3  # times as large: the labels would touch, so the next one stands lower

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from ..shipped import DATA
-from .plots import Axes, Figure, save
+from .plot_style import Axes, Figure, save
 
 SIZES = DATA / "stm32h743.json"
 KB = 1024

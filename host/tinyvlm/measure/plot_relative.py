@@ -12,7 +12,7 @@ from pathlib import Path
 
 import numpy as np
 
-from .plots import Axes, Figure, halvings, look, save
+from .plot_style import Axes, Figure, halvings, look, save
 
 FULL = 256  # dimensions that CLIP's vectors are compared with: what ours have
 GREY, DARK = "#777777", "#000000"

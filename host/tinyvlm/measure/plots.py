@@ -13,37 +13,14 @@ from __future__ import annotations
 from collections.abc import Callable
 from pathlib import Path
 
-try:
-    import matplotlib
-    from matplotlib.axes import Axes
-    from matplotlib.figure import Figure
-    from matplotlib.ticker import FixedLocator, NullLocator, StrMethodFormatter
-except ImportError as error:
-    raise ImportError(
-        f"the plots need matplotlib ({error}); pip install 'tinyvlm[plots]'"
-    ) from error
+from . import plot_encoder, plot_memory, plot_relative
+from .plot_style import STYLE, Axes, Figure, StrMethodFormatter, halvings, look, matplotlib, save
 
-# Okabe and Ito's colours: told apart by colour-blind readers, and by their greys in print
-COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#000000")
-MARKERS = "osD^vP"
 PRECISIONS = (  # name, key of the row, bytes of one number, line, how the marker is filled
     ("float32", "float_top1", 4, ":", "none"),
     ("int8", "int8_top1", 1, "-", "full"),
     ("int4", "int4_top1", 0.5, "--", "bottom"),
 )
-STYLE = {
-    "font.size": 9,
-    "axes.spines.top": False,
-    "axes.spines.right": False,
-    "axes.grid": True,
-    "grid.color": "#dddddd",
-    "grid.linewidth": 0.6,
-    "lines.linewidth": 1.4,
-    "lines.markersize": 4.5,
-    "legend.frameon": False,
-    "svg.fonttype": "none",  # text stays text
-    "svg.hashsalt": "tinyvlm",  # the same numbers make the same file
-}
 COLUMNS = 4
 
 
@@ -52,8 +29,6 @@ def draw(results: dict, folder: Path) -> list[Path]:
 
     A plot for which the results have nothing is left out.
     """
-    from . import plot_encoder, plot_memory, plot_relative
-
     reports, encoders = results["reports"], results.get("encoders", [])
     named = names(reports)
     drawn = []
@@ -67,12 +42,6 @@ def draw(results: dict, folder: Path) -> list[Path]:
         if encoders:
             drawn.append(plot_memory.draw(encoders, folder / "memory.svg"))
     return drawn
-
-
-def save(figure: Figure, path: Path) -> Path:
-    """Write a figure so that the same numbers make the same file."""
-    figure.savefig(path, metadata={"Date": None})
-    return path
 
 
 def names(reports: list[dict]) -> dict[str, str]:
@@ -135,19 +104,3 @@ def _by_bytes(axes: Axes, report: dict, name: str, number: int) -> None:
         used.update(bytes_)
     halvings(axes, sorted(used))
     axes.set_xlabel("bytes per label")
-
-
-def look(number: int) -> dict:
-    """Colour and marker of the encoder with this number."""
-    return {
-        "color": COLOURS[number % len(COLOURS)],
-        "marker": MARKERS[number % len(MARKERS)],
-    }
-
-
-def halvings(axes: Axes, values: list[float]) -> None:
-    """A logarithmic axis with a tick at each value, every second one where they are many."""
-    axes.set_xscale("log", base=2)
-    axes.xaxis.set_major_locator(FixedLocator(values[:: 2 if len(values) > 6 else 1]))
-    axes.xaxis.set_minor_locator(NullLocator())
-    axes.xaxis.set_major_formatter(StrMethodFormatter("{x:g}"))

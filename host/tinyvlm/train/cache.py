@@ -28,7 +28,8 @@ from tqdm import tqdm
 
 from tinyvlm.train import shards
 from tinyvlm.train.place import default_device
-from tinyvlm.train.teacher import Cached, Teacher, create_teacher, file, name_in, write
+from tinyvlm.train.teacher import Cached, Teacher, file, name_in, write
+from tinyvlm.train.teachers import create_teacher
 
 LARGEST = 384  # pixels that teachers look at; JPEGs are decoded to no more than they need
 

@@ -53,34 +53,6 @@ class Teacher(Protocol):
         """(n, dim) float32 of n texts, or None if this teacher does not read."""
 
 
-def create_teacher(
-    spec: str,
-    device: str = "cpu",
-    precision: str = "fp32",
-    text_vectors: Path | None = None,
-    set_aside: Path | None = None,
-    image_pairs: Path | None = None,
-) -> Teacher:
-    """The teacher that `spec` names. ValueError says what is wrong or missing.
-
-    `text_vectors` (CLIP's vectors of names) and `set_aside` (a JSON list of class names that get
-    no probability) are for classifiers, `image_pairs` (a folder of photos with CLIP's image
-    vectors) for efficientnet-lite2.
-    """
-    kind, _, rest = spec.partition(":")
-    if kind == "open_clip" and "/" in rest:
-        return OpenClip.create(*rest.split("/", 1), device, precision)
-    if kind == "tflite" and rest:
-        return SoftLabels.create(Path(rest), text_vectors, set_aside)
-    if spec == "efficientnet-lite2":
-        from tinyvlm.train.teacher_lite2 import Lite2
-
-        return Lite2.create(text_vectors, set_aside, image_pairs, precision)
-    raise ValueError(
-        f"teacher {spec!r}: must be open_clip:MODEL/TAG, tflite:FILE or efficientnet-lite2"
-    )
-
-
 @dataclass
 class OpenClip:
     """Both towers of a CLIP model; vectors of length 1."""
