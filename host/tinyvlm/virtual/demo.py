@@ -15,6 +15,7 @@ import sys
 from pathlib import Path
 
 from PIL import Image, ImageDraw, ImageFont
+from PIL.PngImagePlugin import PngInfo
 
 from ..shipped import CHECKOUT, DEFAULT_MODEL
 from .board import Board, VirtualBoardError
@@ -96,7 +97,7 @@ def parse(lines: list[str]) -> dict[str, list[tuple[str, float]]]:
 
 def draw(shown: list[Photo], answers: dict[str, list[tuple[str, float]]]) -> None:
     """A sheet of the photos with their labels, green when right, at build/demo.png."""
-    tile, text, columns = 220, 66, 5
+    tile, text, columns = 220, 66, 4
     rows = -(-len(shown) // columns)
     sheet = Image.new("RGB", (columns * (tile + 12) + 12, rows * (tile + text) + 12), "white")
     pen, font = ImageDraw.Draw(sheet), ImageFont.load_default(size=17)
@@ -112,7 +113,9 @@ def draw(shown: list[Photo], answers: dict[str, list[tuple[str, float]]]) -> Non
             colour = first if row == 0 else "gray"
             pen.text((x, y + tile + 2 + 19 * row), f"{label} {score:.2f}", colour, font)
     PICTURE.parent.mkdir(exist_ok=True)
-    sheet.save(PICTURE)
+    info = PngInfo()  # what a copy of the picture is compared by
+    info.add_text("answers", repr(sorted(answers.items())))
+    sheet.save(PICTURE, pnginfo=info)
 
 
 if __name__ == "__main__":
