@@ -2,7 +2,8 @@
 """The demo: real photos named on the virtual Cortex-M7 board, through the users' own commands.
 
 Packs device/examples/things.txt, puts encoder and photos into a ROMFS image, boots the board,
-runs `mpremote connect PORT run device/examples/detect.py` and draws what it said.
+runs `mpremote connect PORT run device/examples/detect.py` and draws what it said. One line a step;
+what the steps print is in build/demo.log.
 """
 
 from __future__ import annotations
@@ -18,11 +19,13 @@ from PIL import Image, ImageDraw, ImageFont
 from PIL.PngImagePlugin import PngInfo
 
 from ..shipped import CHECKOUT, DEFAULT_MODEL
+from . import steps
 from .board import Board, VirtualBoardError
 from .photos import Photo, photos, save_ppm
 
 BUILD = Path("build/demo")  # seen from CHECKOUT, where the commands run
 PICTURE = Path("build/demo.png")
+LOG = Path("build/demo.log")
 DETECT = Path("device/examples/detect.py")
 WORDS = Path("device/examples/things.txt")
 
@@ -47,12 +50,13 @@ def main() -> int:
     except (VirtualBoardError, ImportError, subprocess.CalledProcessError) as error:
         print(f"demo: {error}", file=sys.stderr)
         return 1
+    print("\n" + "".join(lines), end="")
     answers = parse(lines)
     draw(shown, answers)
     wrong = [p for p in shown if not answers.get(p.name) or answers[p.name][0][0] != p.shows]
     missed = "".join(f"; {photo.name} shows: {photo.shows}" for photo in wrong)
     print(f"\n{len(shown) - len(wrong)} of {len(shown)} photos right{missed}")
-    print(f"picture: {PICTURE}")
+    print(f"picture: {PICTURE}; all that the steps printed: {LOG}")
     return 0 if len(answers) == len(shown) else 1
 
 
@@ -70,19 +74,11 @@ def make_romfs(shown: list[Photo]) -> Path:
 
 
 def run(command: list[str]) -> list[str]:
-    """Show a command as a user would type it, run it, pass its output on and return it."""
+    """One step, shown as a user would type it; returns what it printed."""
     typed = " ".join(command)
     for python in (f"{sys.executable} -m ", f"{sys.executable} "):
         typed = typed.replace(python, "")
-    print(f"\n$ {typed}", flush=True)
-    lines = []
-    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
-        for line in process.stdout:
-            print(line, end="", flush=True)
-            lines.append(line)
-    if process.returncode:
-        raise subprocess.CalledProcessError(process.returncode, typed)
-    return lines
+    return steps.run(command, LOG, typed)
 
 
 def parse(lines: list[str]) -> dict[str, list[tuple[str, float]]]:
