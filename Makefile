@@ -93,8 +93,13 @@ natmod: $(VENV)/natmod.stamp build/micropython.path ## Build the engine as a .mp
 bench: setup board ## Count what a frame costs, layer by layer (with Debian's llvm: cycles, too)
 	$(VENV)/bin/python -m tinyvlm.bench --firmware $(FIRMWARE)
 
-demo: setup board ## Name what is on real photos, on the virtual board
-	$(VENV)/bin/python -m tinyvlm.virtual.demo
+STEP := $(PYTHON) host/tinyvlm/virtual/steps.py build/demo.log
+
+demo: ## Name what is on real photos, on the virtual board (all that it prints: build/demo.log)
+	@rm -f build/demo.log
+	@$(STEP) $(MAKE) setup
+	@$(STEP) $(MAKE) board
+	@$(VENV)/bin/python -m tinyvlm.virtual.demo
 
 # torch is large and only training and the tests of it need it.
 $(VENV)/train.stamp: tests/constraints.txt $(VENV)/packages.stamp

@@ -1,10 +1,12 @@
 # SPDX-License-Identifier: MIT
-"""README.md as its tests see it: the commands in it, and the lines and figures that it shows.
+"""README.md and docs/ as their tests see them: commands, and the lines and figures they show.
 
     python -m pytest tests/test_readme*.py --update-readme     # write what is printed now
 
-check() compares a piece of README with what a command printed. With --update-readme it puts
-what was printed in the piece's place instead; a second run finds nothing to change.
+The check functions compare a piece of a page with what a command printed. With --update-readme
+they put what was printed in the piece's place instead; a second run finds nothing to change.
+A piece is a fenced block below the command that prints it, a row of a table, or all that stands
+between `<!-- begin: NAME -->` and `<!-- end: NAME -->`.
 """
 
 import os
@@ -16,22 +18,29 @@ from pathlib import Path
 import pytest
 
 TOP = Path(__file__).resolve().parents[1]
-PATH = TOP / "README.md"
-TEXT = PATH.read_text()
 UPDATE = "--update-readme" in sys.argv
 
-# What differs from one run to the next: the port, and the heap by what was typed before
-VOLATILE = re.compile(r"/dev/pts/\d+|\d+ bytes free, \d+ in use")
+# What differs from one run to the next: the port, the heap by what was typed before, and the time
+VOLATILE = re.compile(r"/dev/pts/\d+|\d+ bytes free, \d+ in use| *\d+\.\d s$", re.M)
 # What another version of the compiler makes different, by this much
 COMPILED = re.compile(
     r"[\d.]+(?= M instructions| to [\d.]+ M instructions| a MAC|, estimated \| `make bench`"
-    r"| KB \| `make size`)"
+    r"| KB \|| M [|,]| frames/s)"
 )
 TOLERANCE = 0.03
 
 
-def blocks(text=TEXT):
-    """(commands, printed text) of every indented block; the text is None without a fence below."""
+class Page:
+    """One Markdown file. blocks: (commands, printed text or None) of every indented block."""
+
+    def __init__(self, path: Path):
+        self.path = path
+        self.text = path.read_text()
+        self.blocks = _blocks(self.text)
+        self.fences = re.findall(r"^```\w*\n(.*?)\n```$", self.text, re.M | re.S)
+
+
+def _blocks(text):
     found, commands, fence = [], [], None
     for line in text.splitlines():
         if fence is not None:
@@ -51,11 +60,17 @@ def blocks(text=TEXT):
     return found
 
 
-BLOCKS = blocks()
-FENCES = re.findall(r"^```\w*\n(.*?)\n```$", TEXT, re.M | re.S)
-[DEMO] = [text for text in FENCES if text.startswith("$ host/tinyvlm-pack")]
-[REPL] = [text for text in FENCES if text.startswith(">>> ")]
-PACKED = [(c, text) for c, text in BLOCKS if text and "host/tinyvlm-pack" in "".join(c)]
+PATHS = [*sorted(TOP.glob("*.md")), *sorted((TOP / "docs").glob("**/*.md"))]
+PAGES = {str(path.relative_to(TOP)): Page(path) for path in PATHS}
+README = PAGES["README.md"]
+BLOCKS = [block for page in PAGES.values() for block in page.blocks]
+PACKED = [(c, text) for c, text in BLOCKS if text and "host/tinyvlm-pack" in c[-1]]
+
+
+def fence(start):
+    """The one fenced block of all pages that begins so."""
+    [text] = [f for page in PAGES.values() for f in page.fences if f.startswith(start)]
+    return text
 
 
 def shown_after(start):
@@ -65,7 +80,7 @@ def shown_after(start):
 
 
 def shell(command, folder):
-    """Runs a command of README in a folder, by this Python and this checkout's scripts."""
+    """Runs a command of a page in a folder, by this Python and this checkout's scripts."""
     words = command.split(" #")[0].replace("host/", f"{sys.executable} {TOP / 'host'}/")
     done = subprocess.run(
         ["sh", "-c", words], cwd=folder, capture_output=True, text=True, timeout=120
@@ -95,29 +110,49 @@ def same(shown, printed):
     return calm[0] == calm[1] and figures[0] == pytest.approx(figures[1], rel=TOLERANCE)
 
 
-def check(shown, printed, fence=""):
-    """A piece of README is what was printed, or becomes it; fence: what opens its block."""
+def check(shown, printed, opening=""):
+    """A piece is what was printed, or becomes it wherever it stands.
+
+    opening: what opens its fenced block; a block may begin as another one does.
+    """
     if UPDATE and VOLATILE.sub("~", shown) != VOLATILE.sub("~", printed):
         kept = iter(VOLATILE.findall(shown))
         printed = VOLATILE.sub(lambda found: next(kept, found[0]), printed)
-        if fence:  # all of it: a block may begin as another one does
-            shown, printed = (f"```{fence}\n{text}\n```" for text in (shown, printed))
-        text = PATH.read_text()
-        assert text.count(shown) == 1, f"not once in README: {shown}"
-        PATH.write_text(text.replace(shown, printed))
+        if opening:
+            shown, printed = (f"```{opening}\n{text}\n```" for text in (shown, printed))
+        texts = {page.path: page.path.read_text() for page in PAGES.values()}
+        # a block that stands in several pages was replaced in all of them the first time
+        assert any(shown in text or printed in text for text in texts.values()), shown
+        for path, text in texts.items():
+            if shown in text:
+                path.write_text(text.replace(shown, printed))
     elif not same(shown, printed):
         assert shown == printed  # shows the difference
 
 
-def check_piece(pattern, printed):
-    """The one place in README that matches a pattern is what was printed, or becomes it."""
-    pieces = [match[0] for match in re.finditer(pattern, TEXT, re.M)]
-    assert len(pieces) == 1, f"{len(pieces)} places in README match {pattern}"
-    check(pieces[0], printed)
-
-
 def check_row(title, value):
-    """The second column of the table's row with a title; a row holds the command's name, too."""
-    rest = re.search(rf"^\| {re.escape(title)} \| [^|]* (\| [^|]*\|)$", TEXT, re.M)
-    assert rest, f"README has no row {title}"
-    check_piece(rf"^\| {re.escape(title)} \|.*$", f"| {title} | {value} {rest[1]}")
+    """The second column of every row with a title, in all pages."""
+    row = re.compile(rf"^\| {re.escape(title)} \| ([^|]*) \|", re.M)
+    rows = [match for page in PAGES.values() for match in row.finditer(page.text)]
+    assert rows, f"no page has a row {title}"
+    for text in {match[0]: None for match in rows}:
+        check(text, f"| {title} | {value} |")
+
+
+def check_region(name, printed):
+    """What stands between <!-- begin: NAME --> and <!-- end: NAME -->."""
+    begin, end = f"<!-- begin: {name} -->", f"<!-- end: {name} -->"
+    [page] = [page for page in PAGES.values() if begin in page.text]
+    shown = page.text[page.text.index(begin) : page.text.index(end) + len(end)]
+    check(shown, f"{begin}\n{printed.strip()}\n{end}")
+
+
+def markdown(rows):
+    """A table, the first row its head."""
+    lines = ["| " + " | ".join(map(str, row)) + " |" for row in rows]
+    return "\n".join([lines[0], "|" + "---|" * len(rows[0]), *lines[1:]])
+
+
+def million(count, macs=None):
+    """ "11.1 M", and how many that are for each multiply-accumulate."""
+    return f"{count / 1e6:.1f} M" + (f", {count / macs:.2f} a MAC" if macs else "")

@@ -16,6 +16,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from conftest import BoardUnderTest
+from readme import check_region, markdown
 
 from tinyvlm.net import tvlm
 from tinyvlm.shipped import DEFAULT_MODEL
@@ -517,7 +518,7 @@ def test_nothing_grows_and_what_a_call_costs(machines):
     board = machines[0]
     board.exec("import gc, virt\nv = tinyvlm.Vocab(ROM + '/words.tvp')\nf = picture('motorcycle')")
     board.exec("from array import array\nscores = array('f', bytes(4 * len(v)))")
-    print("\ncall                              instructions   bytes a frame")
+    rows = [["call", "instructions", "bytes a frame"]]
     for call in CALLS:
         board.exec(
             f"def call():\n    tinyvlm.{call}\n"
@@ -528,15 +529,17 @@ def test_nothing_grows_and_what_a_call_costs(machines):
             "gc.collect()\nc = gc.mem_alloc()\nn = virt.count(call)"
         )
         instructions, garbage, growth = board.eval("(n, b - a, c - a)")
-        print(f"{call:32s} {instructions:13,d} {garbage:15,d}")
+        rows.append([f"`{call}`", f"{instructions / 1e6:.2f} M", f"{garbage:,}"])
         assert growth == 0, call
     board.exec(
         "e, out = tinyvlm.load(ROM + '/base.tvlm'), bytearray(256)\n"
         "e.embed_into(f, out); gc.collect(); a = gc.mem_alloc()\n"
         "e.embed_into(f, out)\nb = gc.mem_alloc()"
     )
-    print(f"embed_into allocates {board.eval('b - a')} bytes")
     assert board.eval("b - a") == 0
+    rows.append(["`encoder.embed_into(f, out)`", "as embed", "0"])
+    print("\n" + markdown(rows))
+    check_region("calls", markdown(rows))
 
 
 def test_ten_thousand_labels(machines, rom):
@@ -551,11 +554,14 @@ def test_ten_thousand_labels(machines, rom):
     coarse = board.eval("virt.count(v.match, x)")
     board.exec("def at(coarse):\n    return v.match(x, 3, coarse)")
     fine = board.eval("virt.count(at, 64)")
-    print(
-        f"\n10,000 labels x 64, {(rom / 'many.tvp').stat().st_size:,} bytes in ROMFS: opened in "
-        f"{opening:,} instructions, {heap:,} bytes of heap; match: {coarse:,} instructions with a "
-        f"prefix of 32, {fine:,} with 64; {board.eval('c - b'):,} bytes a match"
-    )
+    rows = [
+        ["", "instructions", "bytes of heap"],
+        ["`Vocab('/rom/many.tvp')`", f"{opening / 1e6:.1f} M", f"{heap:,}"],
+        ["match, coarse to fine", f"{coarse / 1e6:.2f} M", board.eval("c - b")],
+        ["match, all compared at 64", f"{fine / 1e6:.2f} M", ""],
+    ]
+    print("\n" + markdown(rows))
+    check_region("ten thousand", markdown(rows))
     assert board.eval("found[0][0]") == "label 7777"
     assert heap < 8_000 and coarse < fine
     assert board.eval("(v.labels[9999], v.labels.index('label 42'), len(v.labels))") == (

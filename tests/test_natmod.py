@@ -15,6 +15,7 @@ from pathlib import Path
 import _tinyvlm
 import pytest
 from nets import Builder, random_graph
+from readme import check_region, markdown, million
 from test_board_engine import romfs
 
 from tinyvlm.net import tvlm
@@ -35,7 +36,9 @@ def message(function, *arguments):
         return type(error).__name__ + ": " + str(error)
     return "no error"
 """
-BODY = MESSAGE + """
+BODY = (
+    MESSAGE
+    + """
 from array import array
 from binascii import hexlify
 
@@ -120,6 +123,7 @@ errors(last[0])
 times = array("I", [0] * (last[0].layers + 1))
 last[0].profile(pixels(64), 8, 8, 0, 0, times)
 """
+)
 
 
 def make(*arguments):
@@ -283,6 +287,39 @@ def test_virtual_board(start_board, build, files, body, expected, tmp_path, arch
     compare(f"virtual board, {arch or 'built in'}", said, expected)
     backends = board.eval("_tinyvlm.backends()")
     assert backends[0] == ("portable" if arch == "armv6m" else "dsp")
+
+
+COST = """
+import gc, virt
+gc.collect()
+before = gc.mem_alloc()
+{prelude}
+gc.collect()
+taken = gc.mem_alloc() - before
+{read}
+e = _tinyvlm.Encoder(read("base.tvlm"))
+frame, out = bytearray(160 * 120 * 2), bytearray(e.dim)
+e.embed(frame, 160, 120, 1, 0, out)
+n = virt.count(e.embed, frame, 160, 120, 1, 0, out)
+print(taken, n, _tinyvlm.backends()[0])
+"""
+
+
+def test_what_it_costs(start_board, build, files, tmp_path):
+    """Bytes and instructions of each build beside the one in the firmware: performance.md."""
+    rows = [["ARCH", "`.mpy`", "heap at import", "kernels", "instructions a frame"]]
+    for arch in (*BOARD_ARCHS, None):
+        only = {"base.tvlm": files["base.tvlm"]}
+        board = start_board(
+            romfs=image(tmp_path, only, build, [arch] if arch else []), icount=True
+        )
+        said = board.exec(COST.format(prelude=prelude(arch), read=IN_PLACE), timeout=200)
+        taken, count, kernels = said.split()
+        size = (build(arch) / "_tinyvlm.mpy").stat().st_size if arch else 0
+        sizes = [f"{n / 1024:.1f} KB" for n in (size, int(taken) if arch else 0)]
+        rows.append([arch or "built in", *sizes, kernels, million(int(count))])
+        board.close()
+    check_region("natmod", markdown(rows))
 
 
 def test_ctrl_c_callbacks_and_heap(start_board, build, files, tmp_path):

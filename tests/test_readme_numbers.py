@@ -1,7 +1,8 @@
 # SPDX-License-Identifier: MIT
-"""README.md: the figures in "Numbers" are what the commands named beside them print.
+"""README.md and docs/: the figures in the tables are what the commands named beside them print.
 
-Two rows are elsewhere: the demo's and tinyvlm.info()'s come from what test_readme.py runs.
+The tables of calls and of native .mpy files are written by the tests that measure them:
+test_device_calls.py and test_natmod.py.
 """
 
 import json
@@ -9,14 +10,17 @@ import re
 import subprocess
 import sys
 
+import numpy as np
 import pytest
-from readme import TEXT, TOP, check_piece, check_row
+from readme import TOP, check_region, check_row, markdown, million
 
+from tinyvlm import export
 from tinyvlm.max78000 import cycles, mapper
-from tinyvlm.measure import eval_table
+from tinyvlm.measure import eval_table, plot_memory
 from tinyvlm.net import tvlm
 from tinyvlm.shipped import DATA, DEFAULT_MODEL
 from tinyvlm.virtual.count import FRAMES
+from tinyvlm.words.lexicon import KINDS, Lexicon
 
 DIMS = ("16", "64", "256")  # columns that README shows
 
@@ -29,22 +33,46 @@ def test_engine(firmware):
     check_row("engine: code and constants", f"{text / 1024:.1f} KB")
 
 
+def bench_rows(model):
+    """The table's column of one encoder: {title: text}."""
+    macs, dsp, portable = model["macs"], model["backends"]["dsp"], model["backends"]["portable"]
+    rows = {
+        "multiply-accumulates": million(macs),
+        "file": f"{model['file']:,} B",
+        "arena, in the file; seen in use": f"{model['arena']:,} B; {dsp['arena_used']:,} B",
+        "layers: instructions": million(dsp["sum"], macs),
+        "the same by the portable kernels": million(portable["sum"], macs),
+    }
+    for title, *_ in FRAMES:
+        cost = dsp["frames"][title]
+        rows[f"frame of {title}: instructions"] = million(cost["frame"], macs)
+        if "cycles" in cost:
+            rows["... cycles (estimated), " + title] = million(cost["cycles"])
+            rows["... at 480 MHz (estimated), " + title] = f"{cost['fps']:.1f} frames/s"
+    return rows
+
+
 def test_bench(firmware):
-    """The lines of `base` in what `make bench` prints."""
-    command = [sys.executable, "-m", "tinyvlm.bench", "--json", "--model", DEFAULT_MODEL]
+    """What `make bench` prints."""
+    command = [sys.executable, "-m", "tinyvlm.bench", "--json"]
     done = subprocess.run(command, cwd=TOP, capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
     report = json.loads(done.stdout)
-    [model] = report["models"]
+    model = report["models"][0]
     camera = FRAMES[0][0]
     cost = model["backends"]["dsp"]["frames"][camera]
     count = cost["frame"]
     measured = f"{count / 1e6:.1f} M instructions, {count / model['macs']:.2f} a MAC, measured"
     check_row(f"one frame, {camera} to labels and scores", measured)
     if report["no_cycles"]:
-        pytest.skip(f"frames/s: {report['no_cycles']}")
-    rate = f"{cost['fps']:.1f}, estimated"
-    check_row(f"frames/s on a Cortex-M7 at {report['mhz']} MHz", rate)
+        pytest.skip(f"cycles and frames/s: {report['no_cycles']}")
+    check_row(f"frames/s on a Cortex-M7 at {report['mhz']} MHz", f"{cost['fps']:.1f}, estimated")
+    slower = cost["fps"] * 400 / report["mhz"]  # MHz of MicroPython's configuration
+    check_row("[Nucleo-H743ZI](docs/boards/nucleo-h743.md)", f"{slower:.1f} frames/s, estimated")
+    columns = [bench_rows(model) for model in report["models"]]
+    rows = [[title, *(column[title] for column in columns)] for title in columns[0]]
+    names = [model["name"] for model in report["models"]]
+    check_region("bench", markdown([["measured, unless it says estimated", *names], *rows]))
 
 
 @pytest.fixture(scope="module")
@@ -75,22 +103,106 @@ def test_accuracy(evaluation, name, title):
     check_row(title, f"{' / '.join(row[dim] for dim in DIMS)} %")
 
 
-def test_encoders():
+SHIPPED = sorted(DATA.glob("*.tvlm"))
+
+
+@pytest.mark.parametrize("path", SHIPPED, ids=[path.stem for path in SHIPPED])
+def test_encoders(path):
     """The list of what ships: shapes, costs and sizes of the files themselves."""
-    names = {path.stem for path in DATA.glob("*.tvlm")}
-    listed = re.findall(r"^- \[(\w+)\]\(host/tinyvlm/data/\1\.tvlm\): ", TEXT, re.M)
-    assert names == set(listed) and len(listed) == 3 and "Three encoders ship" in TEXT
-    for name in listed:
-        path = DATA / f"{name}.tvlm"
-        encoder = tvlm.load(path)
-        height, width, _ = encoder.graph.input_shape
-        start = rf"{name}\.tvlm\): "
-        words = f"{name}.tvlm): {width}x{height}, {encoder.macs / 1e6:.1f} M MAC,"
-        if name == "nano":
-            words += f" {path.stat().st_size:,} B, arena {encoder.plan.arena_size:,} B,"
-            check_piece(start + r".* B, arena [\d,]+ B,", words)
-        else:
-            check_piece(start + r".*? M MAC,", words)
-    mapped = mapper.map_graph(tvlm.load(DATA / "max78000.tvlm").graph)
-    words = f"accelerator: {cycles.network_cycles(mapped.network):,} cycles, estimated"
-    check_piece(r"accelerator: [\d,]+ cycles, estimated", words)
+    encoder = tvlm.load(path)
+    height, width, _ = encoder.graph.input_shape
+    sizes = f"{path.stat().st_size:,} B, arena {encoder.plan.arena_size:,} B"
+    title = f"[{path.stem}](host/tinyvlm/data/{path.name})"
+    check_row(title, f"{width}x{height}, {encoder.macs / 1e6:.1f} M MAC, {sizes}")
+    if path == DEFAULT_MODEL:
+        file, arena = path.stat().st_size, encoder.plan.arena_size
+        check_row("encoder file, used in place; arena in RAM", f"{file:,} B; {arena:,} B")
+
+
+def test_accelerator(tmp_path):
+    encoder = tvlm.load(DATA / "max78000.tvlm")
+    board = tmp_path / "board.tvlm"
+    assert export.main(["max78000", "--max78000", str(board)]) == 0
+    count = cycles.network_cycles(mapper.map_graph(encoder.graph).network)
+    rows = [
+        ["max78000.tvlm", ""],
+        ["multiply-accumulates", f"{encoder.macs / 1e6:.2f} M"],
+        ["the board's file", f"{board.stat().st_size:,} B"],
+        ["cycles", f"{count:,}"],
+        ["time at 50 MHz", f"{count / 50:.0f} us"],
+        ["frames a second, the accelerator alone", f"{50e6 / count:.0f}"],
+    ]
+    check_region("accelerator", markdown(rows))
+    rate = f"{50e6 / count:.0f} frames/s of the accelerator, estimated"
+    check_row("[MAX78000FTHR](docs/boards/max78000fthr.md)", rate)
+
+
+def background():
+    return json.loads((DATA / "base.background.json").read_text())
+
+
+def test_unknown():
+    """What `python -m tinyvlm.background` measured for the encoder that ships."""
+    found = background()
+    assert found["fingerprint"] == tvlm.load(DEFAULT_MODEL).fingerprint.hex()
+    columns = ["right", "right_without", "false_accept", "false_reject"]
+    columns += ["error_before", "error_after"]
+    rows = [
+        ["labels", "right", "right without background words", "named, though not there"]
+        + ["not named, though there", "calibration error without", "with"]
+    ]
+    for size, at in found["sizes"].items():
+        rows.append([size, *(f"{at['dims']['64'][column]:.0f}" for column in columns)])
+    photos = f"{found['data']['photos']:,} photos of {found['data']['classes']} classes"
+    check_region("unknown", f'{markdown(rows)}\n\n({photos}; "without": every frame named.)')
+
+
+def test_pairs():
+    found = dict(background()["pairs"])
+    *edges, _ = found.pop("cosine below")
+    bounds = zip(edges, edges[1:], strict=False)
+    head = [f"{low} - {high}" for low, high in bounds]
+    head = [f"below {edges[0]}", *head, f"above {edges[-1]}"]
+    rows = [[dim, *(f"{share:.0f}" for share in shares)] for dim, shares in found.items()]
+    check_region("pairs", markdown([["dimensions", *head], *rows]))
+
+
+SOURCES = (
+    'CLIP ViT-B/32\'s own vector of "a NAME" (LVIS, Open Images, Objects365, CIFAR, ImageNet)',
+    "CLIP's vector of several prompts (SUN397, DTD, RESISC45), moved to where single ones are",
+    "regression, below",
+)
+
+
+def test_lexicon():
+    """How many words of each kind the shipped table has."""
+    table = DATA / "lexicon.npz"
+    counts = np.bincount(Lexicon.load(table).kinds, minlength=len(KINDS))
+    rows = [["where a vector comes from", "kind", "names"]]
+    for source, kind, count in zip(SOURCES, KINDS, counts, strict=True):
+        rows.append([source, f"`{kind}`", f"{count:,}"])
+    rows.append([f"file: {table.stat().st_size:,} B", "", f"{counts.sum():,}"])
+    check_region("lexicon", markdown(rows))
+
+
+def test_firmware():
+    """What `make firmware` printed, with the sizes of the encoder that ships now."""
+    sizes = json.loads(plot_memory.SIZES.read_text())
+    image, arena = DEFAULT_MODEL.stat().st_size + 24, tvlm.load(DEFAULT_MODEL).plan.arena_size
+    used = sizes["firmware"] + image + sizes["files"]
+    rows = [
+        ("flash: firmware", sizes["firmware"], sizes["firmware_region"]),
+        (f"chip flash: ROMFS with {DEFAULT_MODEL.name}", image, sizes["romfs"]),
+        ("chip flash: all, files included", used, sizes["flash"]),
+        ("DTCM: arena", arena, sizes["dtcm"]),
+        ("RAM: data, bss, code in RAM", sizes["static"], sizes["axi"]),
+        (
+            f"RAM: and a heap of {sizes['heap']}; left: stack",
+            sizes["static"] + sizes["heap"],
+            sizes["axi"],
+        ),
+    ]
+    name = "NUCLEO_H743ZI_TINYVLM"
+    lines = [f"{name:40}{'bytes':>10}{'of':>10}{'left':>10}"]
+    lines += [f"{what:40}{used:10}{there:10}{there - used:10}" for what, used, there in rows]
+    check_region("firmware", "```text\n" + "\n".join(lines) + "\n```")

@@ -63,7 +63,8 @@ void Reset_Handler(void) {
     exit(board_main());
 }
 
-// There is nothing to return to: red light (if LEDs are active low, see docs/boards.md), and silence.
+// There is nothing to return to: red light (if LEDs are active low, see
+// docs/boards/max78000fthr.md), and silence.
 MP_NORETURN void exit(int status) {
     (void)status;
     REG(0x40080410) = 1;   // P2.0 is an output,

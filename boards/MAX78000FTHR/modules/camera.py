@@ -5,7 +5,7 @@
     cam = camera.Camera(96)
     tinyvlm.classify(cam.capture(), tinyvlm.Vocab("/rom/things.tvp"))
 
-Written from documents and not tried on a board yet: see docs/boards.md, "first owner".
+Written from documents and not tried on a board yet: see docs/boards/max78000fthr.md.
 """
 
 import time

@@ -8,8 +8,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from ..files import write_atomic
 from . import eval_table, published
+from . import page as regions
 
 BEGIN, END = "<!-- tinyvlm-eval: begin -->", "<!-- tinyvlm-eval: end -->"
 
@@ -85,26 +85,14 @@ def _clip(clip: dict) -> str:
 
 def rewrite(page: Path, results: dict) -> None:
     """Put the tables between the page's two comments. ValueError if they are not there, once."""
-    text = page.read_text(encoding="utf-8")
-    head, tail = _around(text, page)
-    write_atomic(page, f"{head}{BEGIN}\n\n{region(results)}\n\n{END}{tail}".encode())
+    regions.replace(page, BEGIN, END, f"\n{region(results)}\n")
 
 
 def between(page: Path) -> str:
     """What stands between the page's two comments."""
-    text = page.read_text(encoding="utf-8")
-    head, tail = _around(text, page)
-    return text[len(head) + len(BEGIN) : len(text) - len(tail) - len(END)].strip("\n")
+    return regions.between(page, BEGIN, END)
 
 
 def check(page: Path) -> None:
     """ValueError or OSError if `rewrite` could not write into this page."""
-    _around(page.read_text(encoding="utf-8"), page)
-
-
-def _around(text: str, page: Path) -> tuple[str, str]:
-    head, begin, rest = text.partition(BEGIN)
-    _, end, tail = rest.partition(END)
-    if not begin or not end or BEGIN in rest or END in tail:
-        raise ValueError(f"{page}: needs the lines {BEGIN} and {END}, once each and in this order")
-    return head, tail
+    regions.check(page, BEGIN, END)

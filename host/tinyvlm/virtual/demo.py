@@ -2,7 +2,8 @@
 """The demo: real photos named on the virtual Cortex-M7 board, through the users' own commands.
 
 Packs device/examples/things.txt, puts encoder and photos into a ROMFS image, boots the board,
-runs `mpremote connect PORT run device/examples/detect.py` and draws what it said.
+runs `mpremote connect PORT run device/examples/detect.py` and draws what it said. One line a step;
+what the steps print is in build/demo.log.
 """
 
 from __future__ import annotations
@@ -15,13 +16,16 @@ import sys
 from pathlib import Path
 
 from PIL import Image, ImageDraw, ImageFont
+from PIL.PngImagePlugin import PngInfo
 
 from ..shipped import CHECKOUT, DEFAULT_MODEL
+from . import steps
 from .board import Board, VirtualBoardError
 from .photos import Photo, photos, save_ppm
 
 BUILD = Path("build/demo")  # seen from CHECKOUT, where the commands run
 PICTURE = Path("build/demo.png")
+LOG = Path("build/demo.log")
 DETECT = Path("device/examples/detect.py")
 WORDS = Path("device/examples/things.txt")
 
@@ -46,12 +50,13 @@ def main() -> int:
     except (VirtualBoardError, ImportError, subprocess.CalledProcessError) as error:
         print(f"demo: {error}", file=sys.stderr)
         return 1
+    print("\n" + "".join(lines), end="")
     answers = parse(lines)
     draw(shown, answers)
     wrong = [p for p in shown if not answers.get(p.name) or answers[p.name][0][0] != p.shows]
     missed = "".join(f"; {photo.name} shows: {photo.shows}" for photo in wrong)
     print(f"\n{len(shown) - len(wrong)} of {len(shown)} photos right{missed}")
-    print(f"picture: {PICTURE}")
+    print(f"picture: {PICTURE}; all that the steps printed: {LOG}")
     return 0 if len(answers) == len(shown) else 1
 
 
@@ -69,19 +74,11 @@ def make_romfs(shown: list[Photo]) -> Path:
 
 
 def run(command: list[str]) -> list[str]:
-    """Show a command as a user would type it, run it, pass its output on and return it."""
+    """One step, shown as a user would type it; returns what it printed."""
     typed = " ".join(command)
     for python in (f"{sys.executable} -m ", f"{sys.executable} "):
         typed = typed.replace(python, "")
-    print(f"\n$ {typed}", flush=True)
-    lines = []
-    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
-        for line in process.stdout:
-            print(line, end="", flush=True)
-            lines.append(line)
-    if process.returncode:
-        raise subprocess.CalledProcessError(process.returncode, typed)
-    return lines
+    return steps.run(command, LOG, typed)
 
 
 def parse(lines: list[str]) -> dict[str, list[tuple[str, float]]]:
@@ -96,7 +93,7 @@ def parse(lines: list[str]) -> dict[str, list[tuple[str, float]]]:
 
 def draw(shown: list[Photo], answers: dict[str, list[tuple[str, float]]]) -> None:
     """A sheet of the photos with their labels, green when right, at build/demo.png."""
-    tile, text, columns = 220, 66, 5
+    tile, text, columns = 220, 66, 4
     rows = -(-len(shown) // columns)
     sheet = Image.new("RGB", (columns * (tile + 12) + 12, rows * (tile + text) + 12), "white")
     pen, font = ImageDraw.Draw(sheet), ImageFont.load_default(size=17)
@@ -112,7 +109,9 @@ def draw(shown: list[Photo], answers: dict[str, list[tuple[str, float]]]) -> Non
             colour = first if row == 0 else "gray"
             pen.text((x, y + tile + 2 + 19 * row), f"{label} {score:.2f}", colour, font)
     PICTURE.parent.mkdir(exist_ok=True)
-    sheet.save(PICTURE)
+    info = PngInfo()  # what a copy of the picture is compared by
+    info.add_text("answers", repr(sorted(answers.items())))
+    sheet.save(PICTURE, pnginfo=info)
 
 
 if __name__ == "__main__":
