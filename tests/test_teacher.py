@@ -15,6 +15,7 @@ torch = pytest.importorskip("torch", reason="torch is not installed (extra `trai
 pytest.importorskip("safetensors", reason="safetensors is not installed (extra `train`)")
 
 from tinyvlm.train import cache, labels, shards, teacher  # noqa: E402
+from tinyvlm.train.teachers import create_teacher  # noqa: E402
 
 TINY = {
     "embed_dim": 24,

@@ -8,8 +8,8 @@ from PIL import Image
 torch = pytest.importorskip("torch", reason="torch is not installed (extra `train`)")
 
 from tinyvlm.train import teacher_lite2  # noqa: E402
-from tinyvlm.train.teachers import create_teacher  # noqa: E402
 from tinyvlm.train.teacher_lite2 import Lite2  # noqa: E402
+from tinyvlm.train.teachers import create_teacher  # noqa: E402
 from tinyvlm.train.text import unit  # noqa: E402
 
 CLASSES, WIDTH = 120, 32
