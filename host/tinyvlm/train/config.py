@@ -24,7 +24,8 @@ CONFIGS = Path(__file__).with_name("configs")
 class Bottleneck:
     """Inverted residual: 1x1 to `expand` channels, depthwise kernel x kernel, linear 1x1 to `out`.
 
-    expand 0 leaves the first 1x1 out.  A residual sum is made when shape in = shape out.
+    expand 0 leaves the first 1x1 out.  Others make a residual sum when shape in = shape out (a
+    depthwise convolution's input is stored for it alone).
     """
 
     out: int

@@ -53,7 +53,7 @@ def bottleneck(net: Builder, block: Bottleneck) -> None:
         net.conv(block.expand)
     net.depthwise(block.kernel, block.stride)
     net.conv(block.out, relu=False)
-    if block.stride == 1 and block.out == channels:
+    if block.stride == 1 and block.out == channels and block.expand:
         net.add(src)
 
 

@@ -105,7 +105,7 @@ class InvertedResidual(nn.Module):
         self.expand = ConvBN(cin, mid, 1, relu6=relu6) if block.expand else None
         self.depthwise = ConvBN(mid, mid, block.kernel, block.stride, groups=mid, relu6=relu6)
         self.project = ConvBN(mid, block.out, 1, relu=False)
-        self.residual = block.stride == 1 and block.out == cin
+        self.residual = block.stride == 1 and block.out == cin and block.expand > 0
 
     def forward(self, x: Tensor) -> Tensor:
         y = self.expand(x) if self.expand else x
