@@ -160,7 +160,7 @@ class _Walk:
         if not self.is_next("conv", 1, False):
             raise self.refuse("linear 1x1 convolution")
         out = len(self.convolution(f"{name}.project", "a projection").weight)
-        same = depthwise.stride == 1 and out == channels
+        same = has_expand and depthwise.stride == 1 and out == channels
         if same != self.is_next("add"):
             raise self.refuse("residual sum" if same else "layer without a residual sum")
         if same:
