@@ -16,7 +16,6 @@ from PIL import Image  # noqa: E402
 from tinyvlm.net import tvlm  # noqa: E402
 from tinyvlm.shipped import DATA  # noqa: E402
 from tinyvlm.train import pretrained, pretrained_tvlm  # noqa: E402
-from tinyvlm.train.config import read  # noqa: E402
 from tinyvlm.train.student import Student, to_input  # noqa: E402
 
 PHOTOS = ("astronaut", "chelsea", "coffee", "rocket")
@@ -35,7 +34,7 @@ def photo(name: str, size: int) -> np.ndarray:
 def test_embeddings_are_the_engines(name):
     path = DATA / f"{name}.tvlm"
     config, state = pretrained_tvlm.load(path)
-    assert config.blocks == read(name, "")["student"].blocks
+    assert config.scheme == ("max78000" if name == "max78000" else "tflite")
     model = Student(config).eval()
     model.load_state_dict(state)
     engine = _tinyvlm.Encoder(path.read_bytes())

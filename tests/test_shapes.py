@@ -6,10 +6,11 @@ from __future__ import annotations
 import pytest
 import shapes
 
+from tinyvlm.net import tvlm
 from tinyvlm.train.config import read
 
 
-@pytest.mark.parametrize("name", ["base", "nano", "max78000"])
+@pytest.mark.parametrize("name", ["base", "large", "nano", "max78000"])
 def test_a_shape_is_the_student(name, capsys):
     student_module = pytest.importorskip("tinyvlm.train.student")
     shapes.main([name])
@@ -26,6 +27,20 @@ def test_the_shipped_shapes_keep_their_promises():
     base, nano = (shapes.build(read(n, "")["student"]) for n in ("base", "nano"))
     assert shapes.plan(base).arena_size <= 128 * 1024
     assert shapes.cost.instructions(nano) < shapes.cost.instructions(base) / 4
+
+
+def test_large_fits_a_cortex_m7_of_a_megabyte():
+    """The paper's budget: 892 KB of flash with the engine's code, 285 KB of RAM, 8 frames/s."""
+    graph = shapes.build(read("large", "")["student"])
+    head, dense = graph.layer(graph.embedding), graph.layer(graph.dense)
+    for part in ("weights", "bias", "weight_scale", "out"):  # as training exports it
+        setattr(dense, part, getattr(head, part))
+    made = shapes.plan(graph)
+    assert len(tvlm.to_bytes(graph, made)) + 30 * 1024 <= 892 * 1024
+    assert made.arena_size <= 285 * 1024
+    seconds = shapes.CYCLES * (shapes.cost.instructions(graph, made) + shapes.AROUND) / 480e6
+    assert seconds <= 1 / 8
+    assert graph.shapes()[graph.dense] == (6, 6, 256)
 
 
 def test_an_unknown_shape_is_one_sentence():

@@ -46,7 +46,8 @@ def is_narrower(wide: State, narrow: State) -> bool:
 def groups(wide: State, narrow: State) -> list[Channels]:
     """All channels of a net of Bottlenecks, and how many of them the narrow one keeps.
 
-    A block that ends with as many channels as it began with has a residual sum or is treated so.
+    A block with an expansion that ends with as many channels as it began with has a residual sum,
+    or is treated so.
     A layer that reads another number of channels (blocks before it were left out, a new head)
     stays as it is.
     """
@@ -66,14 +67,14 @@ def groups(wide: State, narrow: State) -> list[Channels]:
     count = 1 + max(int(k.split(".")[1]) for k in wide if k.startswith("blocks."))
     for block in (f"blocks.{i}" for i in range(count)):
         expand, depthwise, project = (f"{block}.{n}" for n in ("expand", "depthwise", "project"))
-        hidden = stream
-        if weight_of(expand) in wide:
+        hidden, has_expand = stream, weight_of(expand) in wide
+        if has_expand:
             read_by(expand)
             hidden = written_by(expand)
         hidden.each.append(depthwise)
         hidden.readers.append(project)
         sizes = len(wide[weight_of(project)]), len(narrow[weight_of(project)])
-        if sizes == (stream.count, stream.want):
+        if has_expand and sizes == (stream.count, stream.want):
             stream.writers.append(project)
         else:
             stream = written_by(project)
