@@ -6,6 +6,7 @@ add_library(usermod_tinyvlm INTERFACE)
 target_sources(usermod_tinyvlm INTERFACE
     ${TINYVLM_SOURCES}
     ${CMAKE_CURRENT_LIST_DIR}/modtinyvlm.c
+    ${CMAKE_CURRENT_LIST_DIR}/modargs.c
 )
 target_include_directories(usermod_tinyvlm INTERFACE ${CMAKE_CURRENT_LIST_DIR})
 target_link_libraries(usermod INTERFACE usermod_tinyvlm)

@@ -1,9 +1,9 @@
 # MicroPython finds this file with USER_C_MODULES=<top of this repository>.
-# The engine is tv_*.c, the binding modtinyvlm.c; a folder without them yet builds too.
+# The engine is tv_*.c, the binding modtinyvlm.c and modargs.c; a folder without them yet builds too.
 
 TINYVLM_DIR := $(USERMOD_DIR)
 
-SRC_USERMOD_C += $(wildcard $(TINYVLM_DIR)/modtinyvlm.c)
+SRC_USERMOD_C += $(wildcard $(TINYVLM_DIR)/modtinyvlm.c $(TINYVLM_DIR)/modargs.c)
 SRC_USERMOD_LIB_C += $(wildcard $(TINYVLM_DIR)/tv_*.c)
 CFLAGS_USERMOD += -I$(TINYVLM_DIR)
 

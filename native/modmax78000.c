@@ -6,7 +6,7 @@
 // into the accelerator's memories a few rows at a time. Weights come from a buffer, which may be
 // flash, or out of an open file, 256 bytes at a time.
 //
-// A board that has the accelerator defines TINYVLM_MAX78000 and brings the functions of
+// A board that has the accelerator defines TINYVLM_MAX78000 and provides the functions of
 // tv_max78000_bus.h and tv_max78000_board.h. TINYVLM_MAX78000=sim (native/micropython.mk) puts
 // the simulator behind them, in the region _tinyvlm_memory_start: 1.5 MB.
 
@@ -17,6 +17,7 @@
 #include "py/runtime.h"
 #include "py/stream.h"
 
+#include "modargs.h"
 #include "tv.h"
 #include "tv_kernels.h"
 #include "max78000/tv_max78000_board.h"
@@ -180,44 +181,13 @@ static void run(encoder_t *self, const tv_max78000_plan_t *plan, tv_frame_t *fra
     lap(times, 2, begin);
 }
 
-static void *get_buffer(mp_obj_t obj, const char *name, size_t need) {
-    mp_buffer_info_t buf;
-    mp_get_buffer_raise(obj, &buf, MP_BUFFER_WRITE);
-    if (buf.len < need) {
-        mp_raise_msg_varg(&mp_type_ValueError, MP_ERROR_TEXT("%s needs %u bytes, the buffer has %u"),
-            name, (unsigned)need, (unsigned)buf.len);
-    }
-    return buf.buf;
-}
-
-// args: buf, width, height, format, stride
-static void make_frame(tv_frame_t *frame, const mp_obj_t *args) {
-    mp_buffer_info_t buf;
-    mp_get_buffer_raise(args[0], &buf, MP_BUFFER_READ);
-    mp_int_t n[4];
-    for (int i = 0; i < 4; i++) {
-        n[i] = mp_obj_get_int(args[1 + i]);
-        if (n[i] < 0 || n[i] > (i == 2 ? 254 : INT32_MAX)) {
-            mp_raise_msg_varg(&mp_type_ValueError, MP_ERROR_TEXT("%d is out of range"), (int)n[i]);
-        }
-    }
-    memset(frame, 0, sizeof(*frame));
-    frame->data = buf.buf;
-    frame->size = buf.len;
-    frame->width = (uint32_t)n[0];
-    frame->height = (uint32_t)n[1];
-    frame->format = (uint8_t)n[2];
-    frame->stride = (uint32_t)n[3];
-    check(tv_frame_check(frame, NULL));
-}
-
 // encoder, buf, width, height, format, stride, out
 static mp_obj_t encoder_embed(size_t n_args, const mp_obj_t *args) {
     (void)n_args;
     encoder_t *self = MP_OBJ_TO_PTR(args[0]);
     tv_frame_t frame;
-    make_frame(&frame, args + 1);
-    run(self, &self->file.embedding, &frame, get_buffer(args[6], "the embedding", self->file.dim), NULL);
+    modargs_frame(&frame, args + 1);
+    run(self, &self->file.embedding, &frame, modargs_buffer(args[6], MP_BUFFER_WRITE, "the embedding", self->file.dim), NULL);
     return mp_const_none;
 }
 static MP_DEFINE_CONST_FUN_OBJ_VAR_BETWEEN(encoder_embed_obj, 7, 7, encoder_embed);
@@ -228,12 +198,12 @@ static mp_obj_t encoder_embed_map(size_t n_args, const mp_obj_t *args) {
     encoder_t *self = MP_OBJ_TO_PTR(args[0]);
     const tv_max78000_plan_t *plan = &self->file.map;
     tv_frame_t frame;
-    make_frame(&frame, args + 1);
-    int8_t *out = get_buffer(args[6], "the embedding", self->file.dim);
+    modargs_frame(&frame, args + 1);
+    int8_t *out = modargs_buffer(args[6], MP_BUFFER_WRITE, "the embedding", self->file.dim);
     if (plan->out_h == 0) {
         raise(TV_ERR_NO_MAP);
     }
-    int8_t *map = get_buffer(args[7], "the map", (size_t)plan->out_h * plan->out_w * plan->out_c);
+    int8_t *map = modargs_buffer(args[7], MP_BUFFER_WRITE, "the map", (size_t)plan->out_h * plan->out_w * plan->out_c);
     run(self, &self->file.embedding, &frame, out, NULL);
     run(self, plan, &frame, map, NULL);
     return mp_const_none;
@@ -245,11 +215,8 @@ static mp_obj_t encoder_profile(size_t n_args, const mp_obj_t *args) {
     (void)n_args;
     encoder_t *self = MP_OBJ_TO_PTR(args[0]);
     tv_frame_t frame;
-    make_frame(&frame, args + 1);
-    uint32_t *times = get_buffer(args[6], "the profile", 3 * sizeof(uint32_t));
-    if ((uintptr_t)times % sizeof(uint32_t) != 0) {
-        mp_raise_msg(&mp_type_ValueError, MP_ERROR_TEXT("out must be aligned, an array('I')"));
-    }
+    modargs_frame(&frame, args + 1);
+    uint32_t *times = modargs_array(args[6], MP_BUFFER_WRITE, "the profile", 3, sizeof(uint32_t));
     memset(times, 0, 3 * sizeof(uint32_t));
     int8_t *out = m_new(int8_t, self->file.dim);
     run(self, &self->file.embedding, &frame, out, times);
@@ -273,11 +240,6 @@ static mp_obj_t encoder_selftest(mp_obj_t self_in) {
 }
 static MP_DEFINE_CONST_FUN_OBJ_1(encoder_selftest_obj, encoder_selftest);
 
-static mp_obj_t shape(mp_int_t h, mp_int_t w, mp_int_t c) {
-    mp_obj_t items[3] = { MP_OBJ_NEW_SMALL_INT(h), MP_OBJ_NEW_SMALL_INT(w), MP_OBJ_NEW_SMALL_INT(c) };
-    return mp_obj_new_tuple(3, items);
-}
-
 // encoder, i -> (name, op, (in h, w, c), (out h, w, c), macs): the whole network is one "layer"
 static mp_obj_t encoder_layer(mp_obj_t self_in, mp_obj_t index_in) {
     encoder_t *self = MP_OBJ_TO_PTR(self_in);
@@ -288,8 +250,8 @@ static mp_obj_t encoder_layer(mp_obj_t self_in, mp_obj_t index_in) {
     mp_obj_t items[5] = {
         MP_OBJ_NEW_QSTR(index ? MP_QSTR_results : MP_QSTR_accelerator),
         MP_OBJ_NEW_QSTR(MP_QSTR_max78000),
-        index ? shape(1, 1, dim) : shape(image, image, 3),
-        shape(1, 1, dim),
+        index ? modargs_shape(1, 1, dim) : modargs_shape(image, image, 3),
+        modargs_shape(1, 1, dim),
         index ? MP_OBJ_NEW_SMALL_INT(0) : mp_obj_new_int_from_uint(self->file.macs),
     };
     return mp_obj_new_tuple(5, items);
@@ -397,7 +359,7 @@ void *tv_max78000_board_begin(void) {
 void tv_max78000_board_pause(void) {
 }
 
-// jam(what): break the simulated chip (TV_M78_JAM_...). -> what was done to it wrongly, or None
+// jam(what): break the simulated chip (TV_M78_JAM_...). -> the first misuse of it, or None
 static mp_obj_t max78000_jam(mp_obj_t what) {
     if (!begun) {
         chip.bus = tv_max78000_board_begin();

@@ -10,7 +10,7 @@
 // _tinyvlm_memory_start, _tinyvlm_memory_end say where, if not on the heap.
 //
 // As a native .mpy, for firmware that is not ours, this file is compiled by natmod/natmod.c. What
-// such a file cannot have of MicroPython stands under MICROPY_ENABLE_DYNRUNTIME.
+// such a file cannot use of MicroPython is under #if MICROPY_ENABLE_DYNRUNTIME.
 
 #include <string.h>
 
@@ -23,6 +23,7 @@
 #include "py/runtime.h"
 #endif
 
+#include "modargs.h"
 #include "tv.h"
 
 #ifndef MODULE_TINYVLM_ENABLED
@@ -115,7 +116,7 @@ static MP_NORETURN void raise_file_error(const tv_model_t *m, int err) {
         (int)m->bad_layer, (int)size, name, tv_strerror(err));
 }
 
-// The size is known, and so is the memory: say no before anything is allocated.
+// Both sizes are known, so refuse before anything is allocated.
 static MP_NORETURN void raise_no_room(const char *what, uint64_t need, size_t have, size_t largest,
     const char *advice) {
     mp_raise_msg_varg(&mp_type_MemoryError,
@@ -182,47 +183,6 @@ static mp_obj_t encoder_make_new(const mp_obj_type_t *type, size_t n_args, size_
     return MP_OBJ_FROM_PTR(self);
 }
 
-// args: buf, width, height, format, stride
-static void make_frame(tv_frame_t *frame, const mp_obj_t *args) {
-    mp_buffer_info_t buf;
-    mp_get_buffer_raise(args[0], &buf, MP_BUFFER_READ);
-    mp_int_t n[4];
-    for (int i = 0; i < 4; i++) {
-        n[i] = mp_obj_get_int(args[1 + i]);
-        if (n[i] < 0 || n[i] > (i == 2 ? 255 : INT32_MAX)) {
-            const qstr names[] = { MP_QSTR_width, MP_QSTR_height, MP_QSTR_format, MP_QSTR_stride };
-            mp_raise_msg_varg(&mp_type_ValueError, MP_ERROR_TEXT("%q %d is out of range"), names[i], (int)n[i]);
-        }
-    }
-    memset(frame, 0, sizeof(*frame));
-    frame->data = buf.buf;
-    frame->size = buf.len;
-    frame->width = (uint32_t)n[0];
-    frame->height = (uint32_t)n[1];
-    frame->format = (uint8_t)n[2];
-    frame->stride = (uint32_t)n[3];
-    uint64_t need;
-    int err = tv_frame_check(frame, &need);
-    if (err == TV_ERR_FRAME_SHORT) {
-        unsigned bytes = need > UINT32_MAX ? UINT32_MAX : (unsigned)need;
-        mp_raise_msg_varg(&mp_type_ValueError,
-            MP_ERROR_TEXT("the frame needs %u bytes, the buffer has %u"), bytes, (unsigned)buf.len);
-    }
-    if (err) {
-        mp_raise_msg_varg(&mp_type_ValueError, MP_ERROR_TEXT("%s"), tv_strerror(err));
-    }
-}
-
-static void *get_buffer(mp_obj_t obj, mp_uint_t flags, const char *name, size_t need) {
-    mp_buffer_info_t buf;
-    mp_get_buffer_raise(obj, &buf, flags);
-    if (buf.len < need) {
-        mp_raise_msg_varg(&mp_type_ValueError, MP_ERROR_TEXT("%s needs %u bytes, the buffer has %u"),
-            name, (unsigned)need, (unsigned)buf.len);
-    }
-    return buf.buf;
-}
-
 // The frame, or the known-answer image if frame is NULL.
 static int run_engine(hook_t *h, tv_frame_t *frame, int8_t *out, int8_t *map) {
     const encoder_t *self = h->self;
@@ -271,8 +231,8 @@ static mp_obj_t encoder_embed(size_t n_args, const mp_obj_t *args) {
     (void)n_args;
     encoder_t *self = MP_OBJ_TO_PTR(args[0]);
     tv_frame_t frame;
-    make_frame(&frame, args + 1);
-    int8_t *out = get_buffer(args[6], MP_BUFFER_WRITE, "the embedding", self->model.dim);
+    modargs_frame(&frame, args + 1);
+    int8_t *out = modargs_buffer(args[6], MP_BUFFER_WRITE, "the embedding", self->model.dim);
     run(self, &frame, out, NULL, NULL);
     return mp_const_none;
 }
@@ -284,9 +244,9 @@ static mp_obj_t encoder_embed_map(size_t n_args, const mp_obj_t *args) {
     encoder_t *self = MP_OBJ_TO_PTR(args[0]);
     const tv_model_t *m = &self->model;
     tv_frame_t frame;
-    make_frame(&frame, args + 1);
-    int8_t *out = get_buffer(args[6], MP_BUFFER_WRITE, "the embedding", m->dim);
-    int8_t *map = get_buffer(args[7], MP_BUFFER_WRITE, "the map", (size_t)m->map_h * m->map_w * m->dim);
+    modargs_frame(&frame, args + 1);
+    int8_t *out = modargs_buffer(args[6], MP_BUFFER_WRITE, "the embedding", m->dim);
+    int8_t *map = modargs_buffer(args[7], MP_BUFFER_WRITE, "the map", (size_t)m->map_h * m->map_w * m->dim);
     if (run(self, &frame, out, map, NULL) == TV_ERR_NO_MAP) {
         mp_raise_msg_varg(&mp_type_ValueError, MP_ERROR_TEXT("%s"), tv_strerror(TV_ERR_NO_MAP));
     }
@@ -300,11 +260,8 @@ static mp_obj_t encoder_profile(size_t n_args, const mp_obj_t *args) {
     encoder_t *self = MP_OBJ_TO_PTR(args[0]);
     size_t count = self->model.layers + 1u;
     tv_frame_t frame;
-    make_frame(&frame, args + 1);
-    uint32_t *out = get_buffer(args[6], MP_BUFFER_WRITE, "the profile", count * sizeof(uint32_t));
-    if ((uintptr_t)out % sizeof(uint32_t) != 0) {
-        mp_raise_msg(&mp_type_ValueError, MP_ERROR_TEXT("out must be aligned, an array('I')"));
-    }
+    modargs_frame(&frame, args + 1);
+    uint32_t *out = modargs_array(args[6], MP_BUFFER_WRITE, "the profile", count, sizeof(uint32_t));
     memset(out, 0, count * sizeof(uint32_t));
     int8_t *embedding = m_new(int8_t, self->model.dim);
     run(self, &frame, embedding, NULL, out);
@@ -329,7 +286,7 @@ static mp_obj_t encoder_selftest(mp_obj_t self_in) {
         }
         mp_raise_msg_varg(&mp_type_RuntimeError,
             MP_ERROR_TEXT("the embedding of the test image differs from the file's: "
-                "%u of %u numbers, the first is number %u, %d instead of %d"),
+                "%u of %u dimensions, the first is dimension %u, %d instead of %d"),
             differ, (unsigned)m->dim, first, (int)got[first], (int)want[first]);
     }
     if (err) {
@@ -339,11 +296,6 @@ static mp_obj_t encoder_selftest(mp_obj_t self_in) {
     return mp_const_true;
 }
 static MP_DEFINE_CONST_FUN_OBJ_1(encoder_selftest_obj, encoder_selftest);
-
-static mp_obj_t shape(uint16_t h, uint16_t w, uint16_t c) {
-    mp_obj_t items[3] = { MP_OBJ_NEW_SMALL_INT(h), MP_OBJ_NEW_SMALL_INT(w), MP_OBJ_NEW_SMALL_INT(c) };
-    return mp_obj_new_tuple(3, items);
-}
 
 // encoder, i -> (name, op, (in h, w, c), (out h, w, c), macs)
 static mp_obj_t encoder_layer(mp_obj_t self_in, mp_obj_t index_in) {
@@ -360,8 +312,8 @@ static mp_obj_t encoder_layer(mp_obj_t self_in, mp_obj_t index_in) {
     mp_obj_t items[5] = {
         mp_obj_new_str(name, size),
         mp_obj_new_str(op, strlen(op)),
-        shape(l.in_h, l.in_w, l.in_c),
-        shape(l.out_h, l.out_w, l.out_c),
+        modargs_shape(l.in_h, l.in_w, l.in_c),
+        modargs_shape(l.out_h, l.out_w, l.out_c),
         mp_obj_new_int_from_ull(tv_layer_macs(&l)),
     };
     return mp_obj_new_tuple(5, items);
@@ -370,7 +322,7 @@ static MP_DEFINE_CONST_FUN_OBJ_2(encoder_layer_obj, encoder_layer);
 
 static void set_backend(encoder_t *self, mp_obj_t name) {
     const char *wanted = mp_obj_str_get_str(name);
-    check_busy(self); // a callback must not pull the kernels away from a frame
+    check_busy(self); // a callback must not change the kernels of a frame
     const tv_backend_t *b;
     for (unsigned i = 0; (b = tv_backend(i)) != NULL; i++) {
         if (strcmp(tv_backend_name(b), wanted) == 0) {
@@ -446,14 +398,6 @@ static MP_DEFINE_CONST_OBJ_TYPE(
     );
 #endif
 
-static void *get_array(mp_obj_t obj, mp_uint_t flags, const char *name, size_t count, size_t item) {
-    void *buf = get_buffer(obj, flags, name, count * item);
-    if ((uintptr_t)buf % item != 0) {
-        mp_raise_msg_varg(&mp_type_ValueError, MP_ERROR_TEXT("%s must be aligned, an array"), name);
-    }
-    return buf;
-}
-
 typedef struct {
     const uint8_t *data;
     size_t rows, stored_dim, dim;
@@ -467,11 +411,11 @@ static void get_vectors(vectors_t *v, const mp_obj_t *args) {
     if (rows < 0 || rows > UINT16_MAX * 2 || (bits != 4 && bits != 8)
         || dim < 1 || dim > stored_dim || stored_dim > UINT16_MAX) {
         mp_raise_msg_varg(&mp_type_ValueError,
-            MP_ERROR_TEXT("cannot score %d rows with %d of %d numbers of %d bits"),
+            MP_ERROR_TEXT("cannot score %d rows with %d of %d dimensions of %d bits"),
             (int)rows, (int)dim, (int)stored_dim, (int)bits);
     }
     uint64_t size = (uint64_t)rows * tv_vector_size((size_t)stored_dim, (int)bits);
-    v->data = get_buffer(args[0], MP_BUFFER_READ, "vectors", size > SIZE_MAX ? SIZE_MAX : (size_t)size);
+    v->data = modargs_buffer(args[0], MP_BUFFER_READ, "vectors", size > SIZE_MAX ? SIZE_MAX : (size_t)size);
     v->rows = (size_t)rows;
     v->stored_dim = (size_t)stored_dim;
     v->bits = (int)bits;
@@ -489,7 +433,7 @@ static void get_map(map_t *m, const mp_obj_t *args, size_t dim) {
     mp_get_buffer_raise(args[0], &buf, MP_BUFFER_READ);
     mp_int_t cells = mp_obj_get_int(args[1]);
     if (cells < 1 || buf.len % (size_t)cells != 0 || buf.len / (size_t)cells < dim) {
-        mp_raise_msg_varg(&mp_type_ValueError, MP_ERROR_TEXT("a map of %u bytes has not %d cells of %u numbers"),
+        mp_raise_msg_varg(&mp_type_ValueError, MP_ERROR_TEXT("a map of %u bytes has not %d cells of %u dimensions"),
             (unsigned)buf.len, (int)cells, (unsigned)dim);
     }
     m->data = buf.buf;
@@ -502,8 +446,8 @@ static mp_obj_t tinyvlm_score(size_t n_args, const mp_obj_t *args) {
     (void)n_args;
     vectors_t v;
     get_vectors(&v, args + 1);
-    const int8_t *embedding = get_buffer(args[0], MP_BUFFER_READ, "the embedding", v.dim);
-    float *out = get_array(args[6], MP_BUFFER_WRITE, "out", v.rows, sizeof(float));
+    const int8_t *embedding = modargs_buffer(args[0], MP_BUFFER_READ, "the embedding", v.dim);
+    float *out = modargs_array(args[6], MP_BUFFER_WRITE, "out", v.rows, sizeof(float));
     tv_score(embedding, v.data, v.rows, v.stored_dim, v.bits, v.dim, out);
     return mp_const_none;
 }
@@ -514,22 +458,22 @@ static mp_obj_t tinyvlm_top(size_t n_args, const mp_obj_t *args) {
     (void)n_args;
     vectors_t v;
     get_vectors(&v, args + 1);
-    const int8_t *embedding = get_buffer(args[0], MP_BUFFER_READ, "the embedding", v.dim);
+    const int8_t *embedding = modargs_buffer(args[0], MP_BUFFER_READ, "the embedding", v.dim);
     mp_int_t count = mp_obj_get_int(args[6]);
     if (count < 0 || v.rows > UINT16_MAX + 1u) {
         mp_raise_msg_varg(&mp_type_ValueError, MP_ERROR_TEXT("cannot take the best %d of %u rows"),
             (int)count, (unsigned)v.rows);
     }
-    uint16_t *index = get_array(args[7], MP_BUFFER_WRITE, "index", (size_t)count, sizeof(uint16_t));
-    float *cosines = get_array(args[8], MP_BUFFER_WRITE, "cosines", (size_t)count, sizeof(float));
+    uint16_t *index = modargs_array(args[7], MP_BUFFER_WRITE, "index", (size_t)count, sizeof(uint16_t));
+    float *cosines = modargs_array(args[8], MP_BUFFER_WRITE, "cosines", (size_t)count, sizeof(float));
     return MP_OBJ_NEW_SMALL_INT(tv_top(embedding, v.data, v.rows, v.stored_dim, v.bits, v.dim,
         (size_t)count, index, cosines));
 }
 static MP_DEFINE_CONST_FUN_OBJ_VAR_BETWEEN(tinyvlm_top_obj, 9, 9, tinyvlm_top);
 
-// An array('H') of row numbers.
+// An array('H') of row indices.
 static const uint16_t *get_index(mp_obj_t obj, size_t count, size_t rows) {
-    const uint16_t *index = get_array(obj, MP_BUFFER_READ, "index", count, sizeof(uint16_t));
+    const uint16_t *index = modargs_array(obj, MP_BUFFER_READ, "index", count, sizeof(uint16_t));
     for (size_t i = 0; i < count; i++) {
         if (index[i] >= rows) {
             mp_raise_msg_varg(&mp_type_ValueError, MP_ERROR_TEXT("row %d of %d"), (int)index[i], (int)rows);
@@ -551,25 +495,25 @@ static mp_obj_t tinyvlm_score_at(size_t n_args, const mp_obj_t *args) {
     (void)n_args;
     vectors_t v;
     get_vectors(&v, args + 1);
-    const int8_t *embedding = get_buffer(args[0], MP_BUFFER_READ, "the embedding", v.dim);
+    const int8_t *embedding = modargs_buffer(args[0], MP_BUFFER_READ, "the embedding", v.dim);
     size_t count = get_count(args[7], UINT16_MAX, "count");
     const uint16_t *index = get_index(args[6], count, v.rows);
-    float *out = get_array(args[8], MP_BUFFER_WRITE, "out", count, sizeof(float));
+    float *out = modargs_array(args[8], MP_BUFFER_WRITE, "out", count, sizeof(float));
     tv_score_at(embedding, v.data, v.stored_dim, v.bits, v.dim, index, count, out);
     return mp_const_none;
 }
 static MP_DEFINE_CONST_FUN_OBJ_VAR_BETWEEN(tinyvlm_score_at_obj, 9, 9, tinyvlm_score_at);
 
-// cosines, index, count, factor: array('f') of 1. (A float as an argument is nothing for a native
-// .mpy: what passes it depends on whether the firmware uses floating point registers.)
+// cosines, index, count, factor: array('f') of 1. (A native .mpy cannot take a
+// float as an argument: how it is passed depends on the firmware's floating point registers.)
 static mp_obj_t tinyvlm_weigh(size_t n_args, const mp_obj_t *args) {
     (void)n_args;
     mp_buffer_info_t buf;
     mp_get_buffer_raise(args[0], &buf, MP_BUFFER_WRITE);
-    float *cosines = get_array(args[0], MP_BUFFER_WRITE, "cosines", 0, sizeof(float));
+    float *cosines = modargs_array(args[0], MP_BUFFER_WRITE, "cosines", 0, sizeof(float));
     size_t count = get_count(args[2], UINT16_MAX, "count");
     const uint16_t *index = get_index(args[1], count, buf.len / sizeof(float));
-    const float *factor = get_array(args[3], MP_BUFFER_READ, "factor", 1, sizeof(float));
+    const float *factor = modargs_array(args[3], MP_BUFFER_READ, "factor", 1, sizeof(float));
     tv_weigh(cosines, index, count, *factor);
     return mp_const_none;
 }
@@ -579,8 +523,8 @@ static MP_DEFINE_CONST_FUN_OBJ_VAR_BETWEEN(tinyvlm_weigh_obj, 4, 4, tinyvlm_weig
 static mp_obj_t tinyvlm_largest(size_t n_args, const mp_obj_t *args) {
     (void)n_args;
     size_t rows = get_count(args[1], UINT16_MAX + 1, "rows"), count = get_count(args[2], UINT16_MAX, "count");
-    const float *values = get_array(args[0], MP_BUFFER_READ, "values", rows, sizeof(float));
-    uint16_t *index = get_array(args[3], MP_BUFFER_WRITE, "index", count, sizeof(uint16_t));
+    const float *values = modargs_array(args[0], MP_BUFFER_READ, "values", rows, sizeof(float));
+    uint16_t *index = modargs_array(args[3], MP_BUFFER_WRITE, "index", count, sizeof(uint16_t));
     return MP_OBJ_NEW_SMALL_INT(tv_largest(values, rows, count, index));
 }
 static MP_DEFINE_CONST_FUN_OBJ_VAR_BETWEEN(tinyvlm_largest_obj, 4, 4, tinyvlm_largest);
@@ -590,11 +534,11 @@ static mp_obj_t tinyvlm_rank(size_t n_args, const mp_obj_t *args) {
     (void)n_args;
     size_t rows = get_count(args[2], UINT16_MAX * 2, "rows");
     size_t labels = get_count(args[1], rows < UINT16_MAX ? (mp_int_t)rows : UINT16_MAX, "labels");
-    const float *how = get_array(args[3], MP_BUFFER_READ, "scale and threshold", 2, sizeof(float));
+    const float *how = modargs_array(args[3], MP_BUFFER_READ, "scale and threshold", 2, sizeof(float));
     size_t count = get_count(args[5], UINT16_MAX, "count");
-    const float *cosines = get_array(args[0], MP_BUFFER_READ, "cosines", rows, sizeof(float));
-    float *scores = get_array(args[4], MP_BUFFER_WRITE, "scores", labels, sizeof(float));
-    uint16_t *index = get_array(args[6], MP_BUFFER_WRITE, "index", count, sizeof(uint16_t));
+    const float *cosines = modargs_array(args[0], MP_BUFFER_READ, "cosines", rows, sizeof(float));
+    float *scores = modargs_array(args[4], MP_BUFFER_WRITE, "scores", labels, sizeof(float));
+    uint16_t *index = modargs_array(args[6], MP_BUFFER_WRITE, "index", count, sizeof(uint16_t));
     return MP_OBJ_NEW_SMALL_INT(tv_rank(cosines, labels, rows, how[0], how[1], scores, count, index));
 }
 static MP_DEFINE_CONST_FUN_OBJ_VAR_BETWEEN(tinyvlm_rank_obj, 7, 7, tinyvlm_rank);
@@ -606,9 +550,9 @@ static mp_obj_t tinyvlm_map_peaks(size_t n_args, const mp_obj_t *args) {
     map_t m;
     get_vectors(&v, args + 2);
     get_map(&m, args, v.dim);
-    float *cosines = get_array(args[7], MP_BUFFER_WRITE, "cosines", v.rows, sizeof(float));
-    float *peaks = get_array(args[8], MP_BUFFER_WRITE, "peaks", v.rows, sizeof(float));
-    float *levels = get_array(args[9], MP_BUFFER_WRITE, "levels", 2 * m.cells, sizeof(float));
+    float *cosines = modargs_array(args[7], MP_BUFFER_WRITE, "cosines", v.rows, sizeof(float));
+    float *peaks = modargs_array(args[8], MP_BUFFER_WRITE, "peaks", v.rows, sizeof(float));
+    float *levels = modargs_array(args[9], MP_BUFFER_WRITE, "levels", 2 * m.cells, sizeof(float));
     tv_map_peaks(m.data, m.cells, m.dim, v.data, v.rows, v.stored_dim, v.bits, v.dim, cosines, peaks, levels);
     return mp_const_none;
 }
@@ -619,15 +563,15 @@ static mp_obj_t tinyvlm_map_heat(size_t n_args, const mp_obj_t *args) {
     (void)n_args;
     vectors_t v;
     map_t m;
-    mp_obj_t rows = MP_OBJ_NEW_SMALL_INT(mp_obj_get_int(args[3]) + 1); // the last of them is meant
+    mp_obj_t rows = MP_OBJ_NEW_SMALL_INT(mp_obj_get_int(args[3]) + 1); // the last of these rows
     mp_obj_t vectors[5] = { args[2], rows, args[4], args[5], args[6] };
     get_vectors(&v, vectors);
     get_map(&m, args, v.dim);
     if (v.rows == 0) {
         mp_raise_msg(&mp_type_ValueError, MP_ERROR_TEXT("rows count from 0"));
     }
-    float *levels = get_array(args[7], MP_BUFFER_READ, "levels", 2 * m.cells, sizeof(float));
-    float *heat = get_array(args[8], MP_BUFFER_WRITE, "heat", m.cells, sizeof(float));
+    float *levels = modargs_array(args[7], MP_BUFFER_READ, "levels", 2 * m.cells, sizeof(float));
+    float *heat = modargs_array(args[8], MP_BUFFER_WRITE, "heat", m.cells, sizeof(float));
     const uint8_t *vector = v.data + (v.rows - 1) * tv_vector_size(v.stored_dim, v.bits);
     tv_map_heat(m.data, m.cells, m.dim, vector, v.stored_dim, v.bits, v.dim, levels, heat);
     return mp_const_none;
@@ -639,8 +583,8 @@ static mp_obj_t tinyvlm_map_mean(size_t n_args, const mp_obj_t *args) {
     (void)n_args;
     map_t m;
     get_map(&m, args, 1);
-    const uint8_t *mask = get_buffer(args[2], MP_BUFFER_READ, "the mask", m.cells);
-    int8_t *embedding = get_buffer(args[3], MP_BUFFER_WRITE, "the embedding", m.dim);
+    const uint8_t *mask = modargs_buffer(args[2], MP_BUFFER_READ, "the mask", m.cells);
+    int8_t *embedding = modargs_buffer(args[3], MP_BUFFER_WRITE, "the embedding", m.dim);
     tv_map_mean(m.data, m.cells, m.dim, mask, embedding);
     return mp_const_none;
 }
@@ -654,9 +598,9 @@ static mp_obj_t tinyvlm_map_region(size_t n_args, const mp_obj_t *args) {
     if (height == 0 || width == 0) {
         mp_raise_msg(&mp_type_ValueError, MP_ERROR_TEXT("a map has cells"));
     }
-    const float *heat = get_array(args[0], MP_BUFFER_READ, "heat", height * width, sizeof(float));
-    uint8_t *mask = get_buffer(args[4], MP_BUFFER_WRITE, "the mask", height * width);
-    uint16_t *box = get_array(args[5], MP_BUFFER_WRITE, "box", 4, sizeof(uint16_t));
+    const float *heat = modargs_array(args[0], MP_BUFFER_READ, "heat", height * width, sizeof(float));
+    uint8_t *mask = modargs_buffer(args[4], MP_BUFFER_WRITE, "the mask", height * width);
+    uint16_t *box = modargs_array(args[5], MP_BUFFER_WRITE, "box", 4, sizeof(uint16_t));
     tv_map_region(heat, height, width, (uint32_t)side, mask, box);
     return mp_const_none;
 }

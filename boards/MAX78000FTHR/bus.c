@@ -29,8 +29,8 @@ void *tv_max78000_board_begin(void) {
     return NULL;
 }
 
-// The done flag holds the interrupt up until the driver clears it, so the handler only switches
-// it off: what is wanted is the waking up.
+// The done flag keeps the interrupt asserted until the driver clears it, so the handler only
+// disables it: its sole purpose is to wake the CPU.
 void CNN_Handler(void) {
     NVIC_ICER(IRQ_CNN) = NVIC_BIT(IRQ_CNN);
 }

@@ -5,7 +5,7 @@
 //   'W' address value     a store; 'N' value: at the last address + 4; 'B' address value: one byte
 //   'R' address           a load; 4 bytes come back
 //
-// Numbers are 32 bits, little-endian, but the value of 'B', which is a byte.
+// Addresses and values have 32 bits, little-endian; the value of 'B' is one byte.
 
 #include "max78000/tv_max78000_board.h"
 #include "max78000/tv_max78000_bus.h"
@@ -28,7 +28,7 @@ static void put32(uint32_t value) {
     }
 }
 
-// Nobody there: zeros, which the driver takes for an accelerator without power.
+// No answer: zeros, which the driver takes for an accelerator without power.
 uint32_t tv_max78000_read32(void *bus, uint32_t address) {
     (void)bus;
     put('R');

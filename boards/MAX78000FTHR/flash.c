@@ -39,7 +39,7 @@ static bool command(uint32_t address, uint32_t what, const uint32_t *data) {
         return false; // an emulator without a controller
     }
     uint32_t turns = TURNS;
-    while (FLC_CTRL & CTRL_BUSY && --turns) { // one that took too long before
+    while (FLC_CTRL & CTRL_BUSY && --turns) { // a command that took too long before
     }
     if (turns == 0) {
         return false;
@@ -61,10 +61,10 @@ static bool command(uint32_t address, uint32_t what, const uint32_t *data) {
     bool done = turns != 0 && !(FLC_INTR & INTR_FAIL);
     FLC_INTR = 0;
     FLC_CTRL = (FLC_CTRL & ~(CTRL_LOCK | 0xffu << 8)) | 3u << 28;
-    GCR_SYSCTRL |= 1u << 6; // what the cache knows of flash is old
+    GCR_SYSCTRL |= 1u << 6; // the cache's copy of flash is out of date
     for (turns = 100000; GCR_SYSCTRL & 1u << 6 && --turns;) {
     }
-    (void)*(volatile uint32_t *)0x10000000; // and what the line buffer holds
+    (void)*(volatile uint32_t *)0x10000000; // and so is the line buffer's
     (void)*(volatile uint32_t *)(0x10000000 + FLASH_BLOCK);
     return done;
 }
@@ -115,7 +115,7 @@ int disk_erase(size_t offset) {
     return flash_erase(_disk_start + offset);
 }
 
-// A deploy that is cut off in the middle has to be repeated.
+// An interrupted deploy has to be repeated.
 int romfs_prepare(size_t size) {
     int err = 0;
     for (size_t page = 0; page < size && err == 0; page += FLASH_BLOCK) {

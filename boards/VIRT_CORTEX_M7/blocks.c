@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-// A plugin for QEMU (7.2 and newer): how often was every instruction executed?
+// A plugin for QEMU (7.2 and newer) that counts how often every instruction is executed.
 //
 //     cc -shared -fPIC -O2 blocks.c -o blocks.so
 //     qemu-system-arm ... -plugin blocks.so,mark=0x1234,out=counts.txt

@@ -5,8 +5,8 @@
 // behind it. Every block goes to the file when it is written, not later, so that killing QEMU
 // is the same as pulling the plug. Without a file the contents end with QEMU.
 //
-// The host file is the truth for LittleFS (its part of RAM is not used then); ROMFS is copied
-// into RAM at reset, because its users want a pointer.
+// LittleFS then reads and writes the host file alone, and not its part of RAM; ROMFS is copied into
+// RAM at reset, because its users need a pointer.
 
 #include <string.h>
 
@@ -40,7 +40,7 @@ void flash_init(void) {
         return;
     }
     file = semihost_open(file_name, SEMIHOST_MODE_RW);
-    // An image that QEMU's loader put there goes before the one in the file.
+    // An image that QEMU's loader put there takes precedence over the one in the file.
     if (file >= 0 && !romfs_present() && file_read(DISK_SIZE, _romfs_start, 16) == 0
         && romfs_present()) {
         file_read(DISK_SIZE, _romfs_start, ROMFS_SIZE);
@@ -79,7 +79,7 @@ int disk_erase(size_t offset) {
     return disk_write(offset, blank, sizeof(blank), false);
 }
 
-// Spoil the old image first, so that a deploy that is cut off leaves none, not half of one.
+// Spoil the old image first, so that an interrupted deploy leaves no image, not half of one.
 int romfs_prepare(size_t size) {
     static const uint8_t blank[16] = { 0 };
     (void)size;

@@ -79,7 +79,7 @@ MP_NORETURN void __assert_func(const char *file, int line, const char *func, con
 }
 #endif
 
-// Who reads the port may lose what came just before it closed, so QEMU's stderr gets it as well.
+// A reader of the port may lose what came just before it closed, so QEMU's stderr gets it as well.
 static void fault_strn(void *fd, const char *str, size_t len) {
     mp_hal_stdout_tx_strn_cooked(str, len);
     semihost_write(*(int *)fd, str, len);

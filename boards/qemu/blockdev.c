@@ -99,7 +99,7 @@ mp_obj_t mp_vfs_rom_ioctl(size_t n_args, const mp_obj_t *args) {
     if (op == MP_VFS_ROM_IOCTL_WRITE_PREPARE && n_args == 3) {
         size_t size = (size_t)mp_obj_get_int(args[2]);
         int err = size > ROMFS_SIZE ? -MP_EINVAL : romfs_prepare(size);
-        return MP_OBJ_NEW_SMALL_INT(err < 0 ? err : FLASH_LINE); // bytes are written in so many
+        return MP_OBJ_NEW_SMALL_INT(err < 0 ? err : FLASH_LINE); // the unit of writes
     }
     if (op == MP_VFS_ROM_IOCTL_WRITE && n_args == 4) {
         mp_buffer_info_t buf;

@@ -23,7 +23,7 @@ int disk_read(size_t offset, void *buf, size_t size);
 int disk_write(size_t offset, const void *buf, size_t size, bool erase);
 int disk_erase(size_t offset);
 
-// An image of `size` bytes will be written: from here on the old one is none.
+// Before an image of `size` bytes is written: makes the old one invalid.
 int romfs_prepare(size_t size);
 int romfs_write(size_t offset, const void *buf, size_t size);
 

@@ -554,7 +554,7 @@ static PyObject *map_heat(PyObject *Py_UNUSED(module), PyObject *args) {
         PyErr_SetString(PyExc_ValueError, "rows count from 0");
         ok = false;
     }
-    v.rows = row + 1; // the last of them is meant
+    v.rows = row + 1; // the last of these rows
     ok = ok && check_vectors(&v, &b[1]) == 0 && (map_dim = check_map(&b[0], cells, v.dim)) > 0
         && check_array("levels", &b[2], 2 * (size_t)cells, sizeof(float)) == 0
         && check_array("heat", &b[3], (size_t)cells, sizeof(float)) == 0;

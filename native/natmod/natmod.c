@@ -4,6 +4,7 @@
 // tables that the firmware has as constants.
 
 #include "port.h"
+#include "../modargs.c"
 #include "../modtinyvlm.c"
 
 mp_obj_dict_t *natmod_globals;

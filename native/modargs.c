@@ -1,0 +1,62 @@
+// SPDX-License-Identifier: MIT
+//
+// Arguments from Python. natmod/natmod.c includes this file, as it does modtinyvlm.c.
+
+#include <string.h>
+
+#include "modargs.h"
+
+void *modargs_buffer(mp_obj_t obj, mp_uint_t flags, const char *name, size_t need) {
+    mp_buffer_info_t buf;
+    mp_get_buffer_raise(obj, &buf, flags);
+    if (buf.len < need) {
+        mp_raise_msg_varg(&mp_type_ValueError, MP_ERROR_TEXT("%s needs %u bytes, the buffer has %u"),
+            name, (unsigned)need, (unsigned)buf.len);
+    }
+    return buf.buf;
+}
+
+void *modargs_array(mp_obj_t obj, mp_uint_t flags, const char *name, size_t count, size_t item) {
+    void *buf = modargs_buffer(obj, flags, name, count * item);
+    if ((uintptr_t)buf % item != 0) {
+        mp_raise_msg_varg(&mp_type_ValueError, MP_ERROR_TEXT("%s must be aligned, an array"), name);
+    }
+    return buf;
+}
+
+void modargs_frame(tv_frame_t *frame, const mp_obj_t *args) {
+    mp_buffer_info_t buf;
+    mp_get_buffer_raise(args[0], &buf, MP_BUFFER_READ);
+    mp_int_t n[4];
+    for (int i = 0; i < 4; i++) {
+        n[i] = mp_obj_get_int(args[1 + i]);
+        if (n[i] < 0 || n[i] > (i == 2 ? 255 : INT32_MAX)) {
+            const qstr names[] = { MP_QSTR_width, MP_QSTR_height, MP_QSTR_format, MP_QSTR_stride };
+            mp_raise_msg_varg(&mp_type_ValueError, MP_ERROR_TEXT("%q %d is out of range"), names[i], (int)n[i]);
+        }
+    }
+    memset(frame, 0, sizeof(*frame));
+    frame->data = buf.buf;
+    frame->size = buf.len;
+    frame->width = (uint32_t)n[0];
+    frame->height = (uint32_t)n[1];
+    frame->format = (uint8_t)n[2];
+    frame->stride = (uint32_t)n[3];
+    uint64_t need;
+    int err = tv_frame_check(frame, &need);
+    if (err == TV_ERR_FRAME_SHORT) {
+        unsigned bytes = need > UINT32_MAX ? UINT32_MAX : (unsigned)need;
+        mp_raise_msg_varg(&mp_type_ValueError,
+            MP_ERROR_TEXT("the frame needs %u bytes, the buffer has %u"), bytes, (unsigned)buf.len);
+    }
+    if (err) {
+        mp_raise_msg_varg(&mp_type_ValueError, MP_ERROR_TEXT("%s"), tv_strerror(err));
+    }
+}
+
+mp_obj_t modargs_shape(mp_int_t height, mp_int_t width, mp_int_t channels) {
+    mp_obj_t items[3] = {
+        MP_OBJ_NEW_SMALL_INT(height), MP_OBJ_NEW_SMALL_INT(width), MP_OBJ_NEW_SMALL_INT(channels),
+    };
+    return mp_obj_new_tuple(3, items);
+}

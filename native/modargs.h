@@ -1,0 +1,28 @@
+// SPDX-License-Identifier: MIT
+//
+// Arguments from Python, for modtinyvlm.c and modmax78000.c: buffers, frames and shapes.
+
+#ifndef MODARGS_H
+#define MODARGS_H
+
+#if MICROPY_ENABLE_DYNRUNTIME
+#include "natmod/port.h"
+#else
+#include "py/runtime.h"
+#endif
+
+#include "tv.h"
+
+// The memory of an object, at least `need` bytes. name: what it is for, in messages.
+void *modargs_buffer(mp_obj_t obj, mp_uint_t flags, const char *name, size_t need);
+
+// The same for `count` items of `item` bytes, aligned.
+void *modargs_array(mp_obj_t obj, mp_uint_t flags, const char *name, size_t count, size_t item);
+
+// args: buf, width, height, format, stride
+void modargs_frame(tv_frame_t *frame, const mp_obj_t *args);
+
+// (height, width, channels)
+mp_obj_t modargs_shape(mp_int_t height, mp_int_t width, mp_int_t channels);
+
+#endif // MODARGS_H
