@@ -234,7 +234,7 @@ def test_captions_and_a_teacher(folder, tmp_path):
     "more, says",
     [
         (("--resume", "latest"), "no checkpoint in"),
-        (("--model", "huge"), "--model huge: unknown; take base, max78000, nano, smoke"),
+        (("--model", "huge"), "--model huge: unknown; take base, large, max78000, nano, smoke"),
         (("--train-data", "nowhere/*.tar"), "no shard matches 'nowhere/*.tar'"),
         (("--text-vectors", "nothing.npz"), "--text-vectors nothing.npz: there is no such file"),
         (("--teacher", "nowhere"), "--teacher: nowhere holds no teacher's vectors"),
