@@ -8,10 +8,12 @@ _once = (0,)
 
 
 def _pending():
-    # The jump of a loop in bytecode is where MicroPython runs callbacks and raises Ctrl-C.
+    # The jump of a loop in bytecode is where MicroPython runs callbacks and raises Ctrl-C. The
+    # jump from the end of `try` to behind it is another, where nobody would catch it: so return.
     try:
         for _ in _once:
             pass
+        return None
     except BaseException as error:  # noqa: BLE001 - the engine stops, then raises it
         return error
 
