@@ -25,16 +25,16 @@ void *modargs_array(mp_obj_t obj, mp_uint_t flags, const char *name, size_t coun
 }
 
 void modargs_frame(tv_frame_t *frame, const mp_obj_t *args) {
-    mp_buffer_info_t buf;
-    mp_get_buffer_raise(args[0], &buf, MP_BUFFER_READ);
     mp_int_t n[4];
-    for (int i = 0; i < 4; i++) {
+    for (int i = 0; i < 4; i++) { // first: an object's __int__() may resize the buffer
         n[i] = mp_obj_get_int(args[1 + i]);
         if (n[i] < 0 || n[i] > (i == 2 ? 255 : INT32_MAX)) {
             const qstr names[] = { MP_QSTR_width, MP_QSTR_height, MP_QSTR_format, MP_QSTR_stride };
             mp_raise_msg_varg(&mp_type_ValueError, MP_ERROR_TEXT("%q %d is out of range"), names[i], (int)n[i]);
         }
     }
+    mp_buffer_info_t buf;
+    mp_get_buffer_raise(args[0], &buf, MP_BUFFER_READ);
     memset(frame, 0, sizeof(*frame));
     frame->data = buf.buf;
     frame->size = buf.len;
@@ -52,6 +52,26 @@ void modargs_frame(tv_frame_t *frame, const mp_obj_t *args) {
     if (err) {
         mp_raise_msg_varg(&mp_type_ValueError, MP_ERROR_TEXT("%s"), tv_strerror(err));
     }
+}
+
+void modargs_hold(modargs_held_t *held, mp_obj_t obj) {
+    held->obj = obj;
+    mp_get_buffer_raise(obj, &held->buf, MP_BUFFER_READ);
+}
+
+bool modargs_moved(const modargs_held_t *held, size_t count) {
+    for (; count > 0; held++, count--) {
+        mp_buffer_info_t now;
+        if (!mp_get_buffer(held->obj, &now, MP_BUFFER_READ)
+            || now.buf != held->buf.buf || now.len < held->buf.len) {
+            return true;
+        }
+    }
+    return false;
+}
+
+void modargs_raise_moved(void) {
+    mp_raise_msg(&mp_type_RuntimeError, MP_ERROR_TEXT("a buffer that the encoder uses was resized"));
 }
 
 mp_obj_t modargs_shape(mp_int_t height, mp_int_t width, mp_int_t channels) {

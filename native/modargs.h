@@ -22,6 +22,16 @@ void *modargs_array(mp_obj_t obj, mp_uint_t flags, const char *name, size_t coun
 // args: buf, width, height, format, stride
 void modargs_frame(tv_frame_t *frame, const mp_obj_t *args);
 
+// A buffer in use while callbacks may run: these can resize it, and then it lies somewhere else.
+typedef struct {
+    mp_obj_t obj;
+    mp_buffer_info_t buf;
+} modargs_held_t;
+
+void modargs_hold(modargs_held_t *held, mp_obj_t obj);
+bool modargs_moved(const modargs_held_t *held, size_t count);
+void modargs_raise_moved(void);
+
 // (height, width, channels)
 mp_obj_t modargs_shape(mp_int_t height, mp_int_t width, mp_int_t channels);
 

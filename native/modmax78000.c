@@ -35,7 +35,7 @@
 
 typedef struct {
     mp_obj_base_t base;
-    mp_obj_t data;              // keeps the caller's buffer where it is, or is the open file
+    modargs_held_t data;        // the caller's buffer, or the open file
     bool streamed;
     uint8_t *head;              // of a streamed file: all but the weights
     tv_max78000_parts_t parts;
@@ -47,6 +47,13 @@ typedef struct {
 // One chip. Its state outlives a soft reset, as the chip's does.
 static tv_max78000_t chip;
 static bool begun;
+static bool busy; // loading weights: a file's read() may run anything, but not use the chip
+
+static void check_busy(void) {
+    if (busy) {
+        mp_raise_msg(&mp_type_RuntimeError, MP_ERROR_TEXT("the accelerator is busy loading weights"));
+    }
+}
 
 static MP_NORETURN void raise(int err) {
     const char *words = err == TV_MAX78000_ERR_OTHER ? "the plan for the MAX78000 is one of another encoder"
@@ -81,19 +88,19 @@ static source_t source_of(mp_obj_t file, uint32_t begin) {
 
 static mp_obj_t encoder_make_new(const mp_obj_type_t *type, size_t n_args, size_t n_kw, const mp_obj_t *args) {
     mp_arg_check_num(n_args, n_kw, 1, 1, false);
-    mp_buffer_info_t data;
     encoder_t *self = mp_obj_malloc(encoder_t, type);
-    self->data = args[0];
-    self->streamed = !mp_get_buffer(args[0], &data, MP_BUFFER_READ);
+    mp_buffer_info_t *data = &self->data.buf;
+    self->data.obj = args[0];
+    self->streamed = !mp_get_buffer(args[0], data, MP_BUFFER_READ);
     self->head = NULL;
     self->parts.need = 0;
     if (self->streamed) {
-        source_t source = source_of(self->data, 0);
+        source_t source = source_of(args[0], 0);
         check(tv_max78000_file_parts(&self->parts, read_file, &source));
         self->head = m_new(uint8_t, self->parts.need);
         check(tv_max78000_file_stream(&self->file, &self->parts, self->head, read_file, &source));
     } else {
-        check(tv_max78000_file_open(&self->file, data.buf, data.len));
+        check(tv_max78000_file_open(&self->file, data->buf, data->len));
     }
     self->rows = m_new(int8_t, self->file.embedding.fold * self->file.image * 3);
     self->scratch = m_new(uint32_t, 3 * self->file.image);
@@ -106,12 +113,22 @@ static int load(const encoder_t *self, const tv_max78000_plan_t *plan) {
         return tv_max78000_load(&chip, plan, NULL, NULL);
     }
     bool map = plan == &self->file.map;
-    source_t source = source_of(self->data, map ? self->file.map_weights_at : self->file.weights_at);
-    return tv_max78000_load(&chip, plan, read_file, &source);
+    source_t source = source_of(self->data.obj, map ? self->file.map_weights_at : self->file.weights_at);
+    nlr_buf_t nlr;
+    busy = true;
+    if (nlr_push(&nlr) != 0) {
+        busy = false;
+        nlr_jump(nlr.ret_val);
+    }
+    int err = tv_max78000_load(&chip, plan, read_file, &source);
+    nlr_pop();
+    busy = false;
+    return err;
 }
 
 // Power, clock, weights and registers, as far as they are missing.
 static int prepare(const encoder_t *self, const tv_max78000_plan_t *plan) {
+    check_busy();
     if (!begun) {
         chip.bus = tv_max78000_board_begin();
         begun = true;
@@ -162,10 +179,27 @@ static uint32_t lap(uint32_t *times, unsigned index, uint32_t begin) {
     return now;
 }
 
-// times: intake, accelerator, results; or NULL
-static void run(encoder_t *self, const tv_max78000_plan_t *plan, tv_frame_t *frame, int8_t *out, uint32_t *times) {
+// args: encoder, buf, width, height, format, stride, what is written. times: intake, accelerator,
+// results; or NULL
+static void run(size_t n_args, const mp_obj_t *args, const tv_max78000_plan_t *plan, tv_frame_t *frame, int8_t *out,
+    uint32_t *times) {
+    encoder_t *self = MP_OBJ_TO_PTR(args[0]);
     const tv_max78000_file_t *file = &self->file;
+    modargs_held_t held[4];
+    size_t count = 0;
+    if (!self->streamed) {
+        held[count++] = self->data;
+    }
+    for (size_t i = 1; i < n_args; i += i == 1 ? 5 : 1) {
+        modargs_hold(&held[count++], args[i]);
+    }
+    if (modargs_moved(held, count)) {
+        modargs_raise_moved();
+    }
     check(prepare(self, plan));
+    if (modargs_moved(held, count)) {
+        modargs_raise_moved();
+    }
     uint32_t begin = (uint32_t)mp_hal_ticks_cpu();
     for (uint32_t y = 0; y < file->image; y += plan->fold) {
         for (uint32_t i = 0; i < plan->fold; i++) {
@@ -183,18 +217,17 @@ static void run(encoder_t *self, const tv_max78000_plan_t *plan, tv_frame_t *fra
 
 // encoder, buf, width, height, format, stride, out
 static mp_obj_t encoder_embed(size_t n_args, const mp_obj_t *args) {
-    (void)n_args;
     encoder_t *self = MP_OBJ_TO_PTR(args[0]);
     tv_frame_t frame;
     modargs_frame(&frame, args + 1);
-    run(self, &self->file.embedding, &frame, modargs_buffer(args[6], MP_BUFFER_WRITE, "the embedding", self->file.dim), NULL);
+    int8_t *out = modargs_buffer(args[6], MP_BUFFER_WRITE, "the embedding", self->file.dim);
+    run(n_args, args, &self->file.embedding, &frame, out, NULL);
     return mp_const_none;
 }
 static MP_DEFINE_CONST_FUN_OBJ_VAR_BETWEEN(encoder_embed_obj, 7, 7, encoder_embed);
 
 // encoder, buf, width, height, format, stride, out, map_out
 static mp_obj_t encoder_embed_map(size_t n_args, const mp_obj_t *args) {
-    (void)n_args;
     encoder_t *self = MP_OBJ_TO_PTR(args[0]);
     const tv_max78000_plan_t *plan = &self->file.map;
     tv_frame_t frame;
@@ -204,22 +237,21 @@ static mp_obj_t encoder_embed_map(size_t n_args, const mp_obj_t *args) {
         raise(TV_ERR_NO_MAP);
     }
     int8_t *map = modargs_buffer(args[7], MP_BUFFER_WRITE, "the map", (size_t)plan->out_h * plan->out_w * plan->out_c);
-    run(self, &self->file.embedding, &frame, out, NULL);
-    run(self, plan, &frame, map, NULL);
+    run(n_args, args, &self->file.embedding, &frame, out, NULL);
+    run(n_args, args, plan, &frame, map, NULL);
     return mp_const_none;
 }
 static MP_DEFINE_CONST_FUN_OBJ_VAR_BETWEEN(encoder_embed_map_obj, 8, 8, encoder_embed_map);
 
 // encoder, buf, width, height, format, stride, out: array('I') of 3 tick sums
 static mp_obj_t encoder_profile(size_t n_args, const mp_obj_t *args) {
-    (void)n_args;
     encoder_t *self = MP_OBJ_TO_PTR(args[0]);
+    int8_t *out = m_new(int8_t, self->file.dim); // first: the collector may run __del__()
     tv_frame_t frame;
     modargs_frame(&frame, args + 1);
     uint32_t *times = modargs_array(args[6], MP_BUFFER_WRITE, "the profile", 3, sizeof(uint32_t));
     memset(times, 0, 3 * sizeof(uint32_t));
-    int8_t *out = m_new(int8_t, self->file.dim);
-    run(self, &self->file.embedding, &frame, out, times);
+    run(n_args, args, &self->file.embedding, &frame, out, times);
     m_del(int8_t, out, self->file.dim);
     return mp_const_none;
 }
@@ -229,6 +261,9 @@ static MP_DEFINE_CONST_FUN_OBJ_VAR_BETWEEN(encoder_profile_obj, 7, 7, encoder_pr
 static mp_obj_t encoder_selftest(mp_obj_t self_in) {
     encoder_t *self = MP_OBJ_TO_PTR(self_in);
     const tv_max78000_plan_t *plans[2] = { &self->file.embedding, &self->file.map };
+    if (!self->streamed && modargs_moved(&self->data, 1)) {
+        modargs_raise_moved();
+    }
     for (int i = 0; i < 2; i++) {
         if (plans[i]->out_h) {
             check(prepare(self, plans[i]));
@@ -337,6 +372,7 @@ static MP_DEFINE_CONST_FUN_OBJ_1(max78000_has_plan_obj, max78000_has_plan);
 
 // off(keep=False): no power for the accelerator, until the next frame. keep: weights stay.
 static mp_obj_t max78000_off(size_t n_args, const mp_obj_t *args) {
+    check_busy();
     if (begun) {
         tv_max78000_off(&chip, n_args && mp_obj_is_true(args[0]));
     }

@@ -56,6 +56,9 @@ typedef struct {
     encoder_t *self;
     uint32_t *times;    // layers + 1 sums of mp_hal_ticks_cpu(), the intake first; or NULL
     uint32_t begin;
+    modargs_held_t held[4]; // the file, the frame, what is written
+    size_t held_count;
+    bool moved;         // one of them was resized by a callback
     #if MICROPY_ENABLE_DYNRUNTIME
     mp_obj_t raised;    // ended the frame, or MP_OBJ_NULL
     #endif
@@ -81,6 +84,23 @@ static void check_busy(const encoder_t *self) {
     }
 }
 
+#if !MICROPY_ENABLE_DYNRUNTIME
+// Has mp_handle_pending() anything to do?
+static inline bool is_pending(void) {
+    #if MICROPY_ENABLE_SCHEDULER
+    if (MP_STATE_VM(sched_state) != MP_SCHED_IDLE) {
+        return true;
+    }
+    #endif
+    #if MICROPY_ENABLE_VM_ABORT
+    if (MP_STATE_VM(vm_abort)) {
+        return true;
+    }
+    #endif
+    return MP_STATE_THREAD(mp_pending_exception) != MP_OBJ_NULL;
+}
+#endif
+
 static int tinyvlm_hook(void *ctx, int layer, bool end) {
     hook_t *h = ctx;
     if (h->times != NULL) {
@@ -93,11 +113,18 @@ static int tinyvlm_hook(void *ctx, int layer, bool end) {
     if (end) {
         #if MICROPY_ENABLE_DYNRUNTIME
         h->raised = natmod_pending();
-        if (h->raised != MP_OBJ_NULL) {
+        h->moved = modargs_moved(h->held, h->held_count);
+        if (h->raised != MP_OBJ_NULL || h->moved) {
             return 1;
         }
         #else
-        mp_handle_pending(true); // KeyboardInterrupt leaves from here
+        if (is_pending()) {
+            mp_handle_pending(true); // KeyboardInterrupt leaves from here
+            h->moved = modargs_moved(h->held, h->held_count);
+            if (h->moved) {
+                return 1;
+            }
+        }
         #endif
         if (h->times != NULL) {
             h->begin = (uint32_t)mp_hal_ticks_cpu();
@@ -183,6 +210,14 @@ static mp_obj_t encoder_make_new(const mp_obj_type_t *type, size_t n_args, size_
     return MP_OBJ_FROM_PTR(self);
 }
 
+// The encoder's file as it was when it was opened.
+static modargs_held_t file_of(const encoder_t *self) {
+    modargs_held_t held = { .obj = self->file };
+    held.buf.buf = (void *)self->model.data;
+    held.buf.len = self->model.size;
+    return held;
+}
+
 // The frame, or the known-answer image if frame is NULL.
 static int run_engine(hook_t *h, tv_frame_t *frame, int8_t *out, int8_t *map) {
     const encoder_t *self = h->self;
@@ -191,8 +226,10 @@ static int run_engine(hook_t *h, tv_frame_t *frame, int8_t *out, int8_t *map) {
         : tv_selftest(&self->model, self->arena, out, tinyvlm_hook, h);
 }
 
-// The same, and the encoder is free again whatever ends it.
-static int run(encoder_t *self, tv_frame_t *frame, int8_t *out, int8_t *map, uint32_t *times) {
+// The same, and the encoder is free again whatever ends it. args: encoder, buf, width, height,
+// format, stride, what is written; the buffers among them must stay where they are.
+static int run(size_t n_args, const mp_obj_t *args, tv_frame_t *frame, int8_t *out, int8_t *map, uint32_t *times) {
+    encoder_t *self = MP_OBJ_TO_PTR(args[0]);
     check_busy(self);
     #if TINYVLM_MEMORY_REGION
     if (self->model.memory != NULL && tinyvlm_memory_owner != self) {
@@ -200,9 +237,18 @@ static int run(encoder_t *self, tv_frame_t *frame, int8_t *out, int8_t *map, uin
         tinyvlm_memory_owner = self;
     }
     #endif
-    hook_t h = { .self = self, .times = times };
+    hook_t h = { .self = self, .times = times, .held_count = 1 };
+    h.held[0] = file_of(self);
+    for (size_t i = 1; i < n_args; i += i == 1 ? 5 : 1) {
+        modargs_hold(&h.held[h.held_count++], args[i]);
+    }
     #if MICROPY_ENABLE_DYNRUNTIME
     natmod_check_stack();
+    #endif
+    if (modargs_moved(h.held, h.held_count)) {
+        modargs_raise_moved();
+    }
+    #if MICROPY_ENABLE_DYNRUNTIME
     BUSY(self) = true;
     int err = run_engine(&h, frame, out, map);
     BUSY(self) = false;
@@ -220,6 +266,9 @@ static int run(encoder_t *self, tv_frame_t *frame, int8_t *out, int8_t *map, uin
     nlr_pop();
     BUSY(self) = false;
     #endif
+    if (h.moved) {
+        modargs_raise_moved();
+    }
     if (err == TV_ERR_LIBRARY) {
         mp_raise_msg_varg(&mp_type_RuntimeError, MP_ERROR_TEXT("%s"), tv_strerror(err));
     }
@@ -228,26 +277,24 @@ static int run(encoder_t *self, tv_frame_t *frame, int8_t *out, int8_t *map, uin
 
 // encoder, buf, width, height, format, stride, out
 static mp_obj_t encoder_embed(size_t n_args, const mp_obj_t *args) {
-    (void)n_args;
     encoder_t *self = MP_OBJ_TO_PTR(args[0]);
     tv_frame_t frame;
     modargs_frame(&frame, args + 1);
     int8_t *out = modargs_buffer(args[6], MP_BUFFER_WRITE, "the embedding", self->model.dim);
-    run(self, &frame, out, NULL, NULL);
+    run(n_args, args, &frame, out, NULL, NULL);
     return mp_const_none;
 }
 static MP_DEFINE_CONST_FUN_OBJ_VAR_BETWEEN(encoder_embed_obj, 7, 7, encoder_embed);
 
 // encoder, buf, width, height, format, stride, out, map_out
 static mp_obj_t encoder_embed_map(size_t n_args, const mp_obj_t *args) {
-    (void)n_args;
     encoder_t *self = MP_OBJ_TO_PTR(args[0]);
     const tv_model_t *m = &self->model;
     tv_frame_t frame;
     modargs_frame(&frame, args + 1);
     int8_t *out = modargs_buffer(args[6], MP_BUFFER_WRITE, "the embedding", m->dim);
     int8_t *map = modargs_buffer(args[7], MP_BUFFER_WRITE, "the map", (size_t)m->map_h * m->map_w * m->dim);
-    if (run(self, &frame, out, map, NULL) == TV_ERR_NO_MAP) {
+    if (run(n_args, args, &frame, out, map, NULL) == TV_ERR_NO_MAP) {
         mp_raise_msg_varg(&mp_type_ValueError, MP_ERROR_TEXT("%s"), tv_strerror(TV_ERR_NO_MAP));
     }
     return mp_const_none;
@@ -256,15 +303,14 @@ static MP_DEFINE_CONST_FUN_OBJ_VAR_BETWEEN(encoder_embed_map_obj, 8, 8, encoder_
 
 // encoder, buf, width, height, format, stride, out: array('I') of layers + 1 tick sums
 static mp_obj_t encoder_profile(size_t n_args, const mp_obj_t *args) {
-    (void)n_args;
     encoder_t *self = MP_OBJ_TO_PTR(args[0]);
     size_t count = self->model.layers + 1u;
+    int8_t *embedding = m_new(int8_t, self->model.dim); // first: the collector may run __del__()
     tv_frame_t frame;
     modargs_frame(&frame, args + 1);
     uint32_t *out = modargs_array(args[6], MP_BUFFER_WRITE, "the profile", count, sizeof(uint32_t));
     memset(out, 0, count * sizeof(uint32_t));
-    int8_t *embedding = m_new(int8_t, self->model.dim);
-    run(self, &frame, embedding, NULL, out);
+    run(n_args, args, &frame, embedding, NULL, out);
     m_del(int8_t, embedding, self->model.dim);
     return mp_const_none;
 }
@@ -274,7 +320,7 @@ static mp_obj_t encoder_selftest(mp_obj_t self_in) {
     encoder_t *self = MP_OBJ_TO_PTR(self_in);
     const tv_model_t *m = &self->model;
     int8_t *got = m_new(int8_t, m->dim);
-    int err = run(self, NULL, got, NULL, NULL);
+    int err = run(1, &self_in, NULL, got, NULL, NULL);
     if (err == TV_ERR_TEST) {
         unsigned differ = 0, first = 0;
         const int8_t *want = (const int8_t *)m->test + 4;
@@ -301,6 +347,10 @@ static MP_DEFINE_CONST_FUN_OBJ_1(encoder_selftest_obj, encoder_selftest);
 static mp_obj_t encoder_layer(mp_obj_t self_in, mp_obj_t index_in) {
     encoder_t *self = MP_OBJ_TO_PTR(self_in);
     mp_int_t index = mp_obj_get_int(index_in);
+    modargs_held_t file = file_of(self);
+    if (modargs_moved(&file, 1)) {
+        modargs_raise_moved();
+    }
     if (index < 0 || index >= self->model.layers) {
         mp_raise_msg_varg(&mp_type_IndexError, MP_ERROR_TEXT("layer %d of %d"), (int)index, (int)self->model.layers);
     }

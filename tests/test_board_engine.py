@@ -214,3 +214,51 @@ go()
 """)
     assert board.eval("seen") == ["the encoder is busy with a frame"]
     assert board.eval("e.selftest()") is True
+
+
+# A callback resizes one of the buffers that a frame uses, and takes what became free.
+RESIZE = """
+import micropython
+from array import array
+
+def resize(name, raw):
+    used = {"file": bytearray(raw)}
+    e = _tinyvlm.Encoder(used["file"])
+    used["frame"], used["out"] = bytearray(8 * 8), bytearray(e.dim)
+    used["dense"] = bytearray(e.map[0] * e.map[1] * e.dim)
+    used["times"] = array("I", [0] * (e.layers + 1))
+    wall, taken = bytearray(4_000), []  # nothing can grow where it is
+    more = array("I", [0] * 1_500) if name == "times" else bytes(6_000)
+    def callback(_):
+        used[name].extend(more)
+        taken.extend(bytearray(b"U" * 32) for _ in range(100))
+    if name == "times":
+        method, written = e.profile, (used["times"],)
+    else:
+        method, written = e.embed_map, (used["out"], used["dense"])
+    micropython.schedule(callback, 0)
+    try:
+        method(used["frame"], 8, 8, 0, 0, *written)
+        said = "no error"
+    except RuntimeError as error:
+        said = str(error)
+    assert len(taken) == 100 and all(set(part) == {85} for part in taken)
+    try:
+        e.layer(0)
+        after = "no error"
+    except RuntimeError as error:
+        after = str(error)
+    return said, after
+"""
+RESIZED = "a buffer that the encoder uses was resized"
+
+
+@pytest.mark.parametrize("name", ["frame", "out", "dense", "times", "file"])
+def test_a_callback_that_resizes_a_buffer_ends_the_frame(start_board, tmp_path, name):
+    """The engine has its address; after extend() something else may lie there."""
+    data = tvlm.to_bytes(random_graph(3, size=8, dim=6, dense=True))
+    board = start_board(romfs=romfs(tmp_path, {"s.tvlm": data}))
+    board.exec(f"import _tinyvlm\n{RESIZE}\nraw = open('/rom/s.tvlm', 'rb').read()")
+    after = RESIZED if name == "file" else "no error"
+    assert board.eval(f"resize({name!r}, raw)") == (RESIZED, after)
+    assert board.eval("_tinyvlm.Encoder(raw).selftest()") is True

@@ -294,6 +294,37 @@ def test_weights_out_of_an_open_file(board):
     assert board.fault() is None
 
 
+def test_what_read_does_while_weights_are_loaded(board):
+    """A file's read() is anybody's Python: it may resize the frame's buffers, or want the chip."""
+    board.exec(CATCH + FILE_LIKE)
+    frame_on(board)
+    board.exec("""
+class Eager(File):
+    def readinto(self, buf):
+        if self.first:
+            first, self.first = self.first, None
+            first()
+        return File.readinto(self, buf)
+want, file = numbers(e._engine), Eager(raw)
+file.first = None
+s = chip.Encoder(file)
+def embed(first):
+    chip.off()
+    file.first = lambda: first(o)
+    s.embed(f.buffer, f.width, f.height, f.format, f.stride, o)
+said, o = [], bytearray(s.dim)
+wall = bytearray(4_000)  # o cannot grow where it is
+""")
+    resized = "RuntimeError: a buffer that the encoder uses was resized"
+    assert board.eval("error(embed, lambda o: o.extend(bytes(5_000)))") == resized
+    for nested in ("tinyvlm.embed, f", "tinyvlm.selftest", "chip.off"):
+        board.exec(f"embed(lambda o: said.append(error({nested})))")
+    busy = "RuntimeError: the accelerator is busy loading weights"
+    assert board.eval("said") == [busy] * 3
+    assert board.eval("numbers(s) == want and numbers(e._engine) == want")
+    assert board.fault() is None
+
+
 def test_bad_open_files(board, damaged):
     board.exec(CATCH + FILE_LIKE)
     for name, (_, words) in damaged.items():

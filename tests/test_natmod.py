@@ -16,7 +16,7 @@ import _tinyvlm
 import pytest
 from nets import Builder, random_graph
 from readme import check_region, markdown, million
-from test_board_engine import romfs
+from test_board_engine import RESIZE, RESIZED, romfs
 
 from tinyvlm.net import tvlm
 from tinyvlm.shipped import DATA
@@ -376,6 +376,15 @@ hog = None
     said = board.eval("said")
     assert said.startswith("arena: need ") and "load the encoder first" in said
     assert board.eval("_tinyvlm.Encoder(read('base.tvlm')).selftest()") is True
+
+
+def test_a_callback_that_resizes_a_buffer_ends_the_frame(start_board, build, files, tmp_path):
+    board = start_board(romfs=image(tmp_path, files, build, ["armv7emsp"]))
+    board.exec(f"{prelude('armv7emsp')}{IN_PLACE}{RESIZE}\nraw = bytes(read('small.tvlm'))")
+    for name in ("frame", "out", "dense", "times", "file"):
+        after = RESIZED if name == "file" else "no error"
+        assert board.eval(f"resize({name!r}, raw)") == (RESIZED, after)
+    assert board.eval("_tinyvlm.Encoder(raw).selftest()") is True
 
 
 def test_every_architecture_builds(build):
