@@ -139,7 +139,7 @@ def test_from_photos_to_a_file(tmp_path, monkeypatch, capsys):
     ("arguments", "message"),
     [
         (["--data", "none-*.tar"], "none-*.tar: no such file or directory"),
-        (["--data", "set"], "no photos that training sets aside; give training shards, or --all"),
+        (["--data", "set"], "no photos that training holds out; give training shards, or --all"),
         (["--data", "set", "--all"], "1 classes with photos"),
         (["--data", "set", "--per-class", "0"], "--per-class 0: must be 1 or more"),
         (["--data", "set", "--model", "no.tvlm"], "no.tvlm: no such file"),

@@ -27,7 +27,7 @@ DIMS = (16, 32, 48)
 
 
 def encoder_file(path, seed, name):
-    """A random encoder of 48 numbers with a 6 x 6 map, which speaks the lexicon's language."""
+    """A random encoder of 48 dimensions with a 6 x 6 map, in the lexicon's text space."""
     build = Builder(24, seed)
     build.conv(8, 3, 2)
     build.residual(8, 2, 3, 2)
@@ -217,8 +217,8 @@ def test_several_sets_and_models(shards, model, tmp_path, capsys):
     out, err = capsys.readouterr()
     assert out.count("| first: 24 photos, 4 classes ") == 3  # two tables and the summary
     assert out.count("| pets: 14 photos, 4 classes ") == 3
-    assert "small on first, taken for another at 48 numbers: " in out
-    assert "other on pets, taken for another at 48 numbers: " in out
+    assert "small on first, taken for another at 48 dimensions: " in out
+    assert "other on pets, taken for another at 48 dimensions: " in out
     assert "100%" in err and "24/24" in err  # progress
     for file, words in (
         ("accuracy-dimension.svg", ("dimensions used (int8 prototypes)", "small", "other")),
@@ -334,7 +334,7 @@ def test_bad_data(make, data, message, samples, model, tmp_path, capsys):
         (["--model", "BROKEN"], "not a tinyvlm encoder (.tvlm)"),
         (["--model", "no.tvlm"], "no.tvlm: no such file or directory"),
         (["--model", "SMALL", "SMALL"], "--model: the same file is given twice"),
-        (["--model", "STRANGER"], "the text encoder lexicon speaks "),
+        (["--model", "STRANGER"], "was trained with another CLIP than lexicon has ("),
         (["--dim", "0"], "--dim 0: must be 1 or more"),
         (["--workers", "0"], "--workers 0: must be 1 or more"),
         (["--json", "no/such/out.json"], "no/such: no such folder; make it first"),

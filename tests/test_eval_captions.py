@@ -86,7 +86,7 @@ def test_real_vectors_of_captions(run, told, tmp_path):  # noqa: F811
         (lambda path: np.savez(path, names=["a"], emb=np.zeros((2, 512))), "differ in length"),
         (
             lambda path: vectors(path, [c for some in CAPTIONS for c in some], 8),
-            "vectors of 8 numbers, the text space takes 512",
+            "vectors of 8 dimensions, the text space takes 512",
         ),
     ],
 )

@@ -167,4 +167,4 @@ def test_scores_that_are_too_few(machines):  # noqa: F811
         "try:\n    v.match_into(bytes(256), array('f', [0] * 5))\n"
         "except ValueError as e:\n    print(e)",
     ):
-        assert said.startswith("scores has room for 5 numbers, the vocabulary 6 labels: give it")
+        assert said.startswith("scores has room for 5 values, the vocabulary 6 labels: give it")

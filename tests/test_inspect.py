@@ -20,7 +20,7 @@ def test_encoder(tmp_path, capsys):
     for words in (
         encoder.fingerprint.hex(),
         f"arena          {encoder.plan.arena_size} bytes",
-        "known answer   0 of 256 numbers differ",
+        "known answer   0 of 256 values differ",
         "info name      random",
         "dense map      1 x 1 x 256",
     ):

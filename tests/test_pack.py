@@ -220,7 +220,7 @@ def test_explain(tmp_path):
     done = run("--vocab", "v.txt", "--explain", "--dim", "32", "--no-unknown", cwd=tmp_path)
     lines = done.stdout.splitlines()
     assert any(line.startswith("cat    exact; near it: ") for line in lines)
-    assert any(line.startswith("Stuhl  exact; exact; near it: ") for line in lines)
+    assert any(line.startswith("Stuhl  2 phrases known; near it: ") for line in lines)
     [heads] = [line for line in lines if line.startswith("cosine at")]
     assert heads.split()[2:] == ["16", "32*", "64", "128", "256"]
     [sizes] = [line for line in lines if line.startswith("bytes ")]

@@ -198,7 +198,7 @@ def test_prefixes_that_cannot_be(read, at, value, message):
     ],
 )
 def test_what_does_not_fit_is_not_written(wrong):
-    with pytest.raises(ValueError, match="must ascend|must be one number"):
+    with pytest.raises(ValueError, match="must ascend|must be one integer"):
         tvp.to_bytes(sample(2, 16, **wrong))
 
 

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""Curves of training runs: loss and accuracy on classes set aside, against images shown.
+"""Curves of training runs: loss and accuracy on held-out classes, against images shown.
 
     python tools/plot.py docs/runs/*.jsonl -o curves.svg
 
@@ -46,7 +46,7 @@ def draw(runs: dict[str, list[dict]], out: Path) -> None:
         ]
         right.plot(*zip(*watched, strict=True), label=name)
     left.set(xlabel="million images shown", ylabel="cross entropy, mean over prefixes")
-    right.set(xlabel="million images shown", ylabel="unseen classes, % right at 64 numbers")
+    right.set(xlabel="million images shown", ylabel="unseen classes, % right at 64 dimensions")
     left.legend(frameon=False)
     figure.savefig(out, metadata={"Date": None} if out.suffix == ".svg" else None)
 

@@ -39,7 +39,7 @@ class Info:
         python = sys.implementation
         lines = [
             "tinyvlm on %s %s" % (python.name, ".".join(str(n) for n in python.version[:3])),
-            "encoder   %s, %dx%d -> %d numbers, %.1f M MAC"
+            "encoder   %s, %dx%d -> %d dimensions, %.1f M MAC"
             % (encoder.name, encoder.size, encoder.size, encoder.dim, encoder.macs / 1e6),
             "weights   %d bytes, %s: %s"
             % (self.weights, "in place" if self.in_place else "in RAM", encoder.path),

@@ -30,9 +30,9 @@ _default = None
 class Encoder:
     """An image encoder: `Encoder("base.tvlm")`. Most programs only need tinyvlm.load().
 
-    size: side of the image it wants; dim: numbers in an embedding; in_place: True when the weights
-    are used from memory-mapped flash. ValueError for a damaged file, MemoryError if it is too
-    large for this board.
+    size: side of the image it wants; dim: dimensions of an embedding; in_place: True when the
+    weights are used from memory-mapped flash. ValueError for a damaged file, MemoryError if it is
+    too large for this board.
     """
 
     def __init__(self, path):
@@ -121,7 +121,7 @@ def loaded():
 
 
 def embed(frame):
-    """The embedding of a frame: a new array('b') of `dim` numbers. Any prefix of it is one too."""
+    """The embedding of a frame: a new array('b') of `dim` values. Any prefix of it is one too."""
     return loaded().embed(frame)[:]
 
 
@@ -136,11 +136,11 @@ def classify(frame, vocab, top=3):
 
 
 def classify_into(frame, vocab, scores):
-    """As classify(), for loops that must not allocate: returns the best label's number, or -1.
+    """As classify(), for loops that must not allocate: returns the best label's index, or -1.
 
     scores: array('f') of len(vocab), made once; every label's probability is written into it. -1
     stands for "unknown". With the engine and a tinyvlm.Frame made once, nothing is allocated. All
-    labels are compared with all numbers, however many labels there are.
+    labels are compared in all dimensions, however many labels there are.
     """
     encoder = loaded()
     encoder.check(vocab)

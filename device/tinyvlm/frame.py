@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: MIT
 """Frames: pixels with their size and format. Nothing is guessed that could be wrong silently."""
 
-# The numbers are those of the engine (`_tinyvlm`, native/tv.h).
+# The values are those of the engine (`_tinyvlm`, native/tv.h).
 GRAY8 = 0
 RGB565_LE = 1
 RGB565_BE = 2

@@ -18,7 +18,7 @@ _SHADES = " .:-=+*#%@"
 
 
 class Heatmap:
-    """A small grid of numbers: `h[row][column]`, the higher the more it is there.
+    """A small grid of values: `h[row][column]`, the higher the more it is there.
 
     label: whose. box: (x, y, width, height) of the square it covers, in pixels of the frame.
     `print(h)` draws it.
@@ -131,8 +131,8 @@ def detect(frame, vocab, threshold=None):
 
     Best first; boxes in pixels of the frame, inside its centred square. A label is found where it
     wins against all others and the background, with at least `threshold` (None: the vocabulary's).
-    An empty list: nothing is. threshold=0: the likeliest eight labels, whether they win or not.
-    Costs one run of the encoder and a little more. Allocates the list and nothing else.
+    Returns [] if nothing is found. threshold=0: the likeliest eight labels, whether they win or
+    not. Costs one run of the encoder and a little more. Allocates the list and nothing else.
     """
     work = _begin(vocab)
     frame = as_frame(frame, work.encoder.size)
@@ -150,7 +150,7 @@ def detect(frame, vocab, threshold=None):
         if every:
             ranking.all(embedding, dim, scale, 0, work.peaks)  # the peaks have done their work
             score = work.peaks[index]
-        elif ranking.best(embedding, dim, scale, threshold, 1) and ranking.number(0) == index:
+        elif ranking.best(embedding, dim, scale, threshold, 1) and ranking.index(0) == index:
             score = ranking.score(0)
         else:
             continue
@@ -162,7 +162,7 @@ def detect(frame, vocab, threshold=None):
 
 
 def heatmap(frame, label, vocab):
-    """How much of a label is where: a Heatmap, `h[row][column]`. label: its name or number.
+    """How much of a label is where: a Heatmap, `h[row][column]`. label: its name or index.
 
     Allocates the Heatmap and nothing else.
     """

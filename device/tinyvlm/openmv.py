@@ -43,7 +43,7 @@ class Engine:
         self.size = shape[1]
         self.dim = model.output_shape[0][-1]
         if kind != "b" or shape[2] != self.size or model.output_dtype[0] != "b":
-            raise ValueError("a model of int8 pixels and numbers is needed, not %s" % kind)
+            raise ValueError("a model with int8 input and output is needed, not %s" % kind)
         self._of = _units(model, 0)
         self.map = None
         if len(model.output_shape) > 1:
@@ -52,7 +52,7 @@ class Engine:
         self.arena = getattr(model, "ram", 0)
 
     def embed(self, buffer, width, height, format, stride, out):
-        """Write the embedding of a frame into `out`, a buffer of at least `dim` int8 numbers."""
+        """Write the embedding of a frame into `out`, a buffer of at least `dim` int8 values."""
         self._run(Intake(buffer, width, height, format, stride, self.size), out)
 
     def embed_map(self, buffer, width, height, format, stride, out, map_out):

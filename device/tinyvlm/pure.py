@@ -37,7 +37,7 @@ class Encoder:
         self.arena = self._peak()
 
     def embed(self, buffer, width, height, format, stride, out):
-        """Write the embedding of a frame into `out`, a buffer of at least `dim` int8 numbers."""
+        """Write the embedding of a frame into `out`, a buffer of at least `dim` int8 values."""
         self._need("the embedding", out, self.dim)
         self._run(Intake(buffer, width, height, format, stride, self.size), out)
 
@@ -52,7 +52,7 @@ class Encoder:
     def profile(self, buffer, width, height, format, stride, times):
         """Write what a frame takes into `times`, an array('I') of layers + 1: us, intake first."""
         if len(times) < self.layers + 1:
-            raise ValueError("the profile needs %d numbers" % (self.layers + 1))
+            raise ValueError("the profile needs %d values" % (self.layers + 1))
         intake = Intake(buffer, width, height, format, stride, self.size)
         self._run(intake, bytearray(self.dim), None, times)
 

@@ -19,7 +19,7 @@ _NUMBERED = 65536  # rows that an array('H') can list
 class Ranking:
     """The prototypes of a vocabulary as they are now: labels first, then the background.
 
-    shown: numbers of the labels whose cosines are multiplied by `gain`.
+    shown: indices of the labels whose cosines are multiplied by `gain`.
     """
 
     def __init__(self, vectors, labels, background, stored_dim, bits, shown, gain):
@@ -39,7 +39,7 @@ class Ranking:
     def compare(self, embedding, dim):
         """Cosines with every prototype, in an array that is used again."""
         if len(embedding) < dim:
-            raise ValueError("the embedding has %d numbers, dim is %d" % (len(embedding), dim))
+            raise ValueError("the embedding has %d dimensions, dim is %d" % (len(embedding), dim))
         out, rows, shown = self._cosines, self._rows, self._shown
         if out is None:
             out = self._cosines = array("f", bytes(4 * rows))
@@ -48,7 +48,7 @@ class Ranking:
         return out
 
     def best(self, embedding, dim, scale, threshold, count, coarse=None):
-        """How many of the `count` nearest labels count; number() and score() say which.
+        """How many of the `count` nearest labels count; index() and score() say which.
 
         0: a background prototype is nearer, or no score reaches the threshold; score(0) is the
         best label's all the same.
@@ -71,21 +71,21 @@ class Ranking:
             self._scores = array("f", bytes(4 * labels))
         return rank(cosines, labels, rows, self._how, self._scores, count, self._order)
 
-    def number(self, place):
-        """The label that best() put there, by its number."""
-        at = self._order[place]
+    def index(self, rank):
+        """The index of the label that best() put at a rank."""
+        at = self._order[rank]
         return self._index[at] if self._coarse else at
 
-    def score(self, place):
-        """The score of the label that best() put there."""
-        return self._scores[self._order[place]]
+    def score(self, rank):
+        """The score of the label that best() put at a rank."""
+        return self._scores[self._order[rank]]
 
     def all(self, embedding, dim, scale, threshold, scores):
-        """Every label's score into `scores`. Returns the best one's number, -1 if none counts."""
+        """Every label's score into `scores`. Returns the best one's index, -1 if none counts."""
         labels, order = self._labels, self._order
         if len(scores) < labels:
             raise ValueError(
-                "scores has room for %d numbers, the vocabulary %d labels: give it an "
+                "scores has room for %d values, the vocabulary %d labels: give it an "
                 "array('f') of len(vocab)" % (len(scores), labels)
             )
         cosines = self.compare(embedding, dim)

@@ -16,7 +16,7 @@ _GAIN = 0.6
 class Vocab:
     """The words to tell apart: `Vocab("pets.tvp")`, made by tinyvlm-pack; add() shows it more.
 
-    labels: their names in order. dim: how many numbers of each prototype are used; set it to any
+    labels: their names in order. dim: how many dimensions of a prototype are used; set it to any
     smaller value for speed. threshold: least score that counts, 0 ... 1; it follows dim, until
     you set it. background: prototypes that stand for "none of them". ValueError if the file is
     damaged.
@@ -57,18 +57,18 @@ class Vocab:
         self._stored_dim = dim
         self.dim = dim  # and what goes with it
         self._gain = struct.unpack_from("<f", data, end)[0] if flags & tvp.SHOTS else _GAIN
-        self._shots = {}  # label number -> how often it was shown
+        self._shots = {}  # label index -> how often it was shown
         if flags & tvp.SHOTS:
             for i in range(labels):
                 count = data[end + 4 + 2 * i] | data[end + 5 + 2 * i] << 8
                 if count:
                     self._shots[i] = count
-        self._sums = {}  # label number -> sum of the unit embeddings shown, array('f')
+        self._sums = {}  # label index -> sum of the unit embeddings shown, array('f')
         self._changed = False
 
     @property
     def dim(self):
-        """Numbers in use per prototype, 1 ... what the file holds."""
+        """Dimensions in use per prototype, 1 ... what the file holds."""
         return self._dim
 
     @dim.setter
@@ -88,12 +88,12 @@ class Vocab:
 
     @property
     def logit_scale(self):
-        """The factor on cosines that makes scores probabilities, for the numbers in use."""
+        """The factor on cosines that makes scores probabilities, for the dimensions in use."""
         return self._scale
 
     @property
     def threshold(self):
-        """The least score that counts, for the numbers in use. What you set holds for all."""
+        """The least score that counts, for the dimensions in use. What you set holds for all."""
         return self._threshold
 
     @threshold.setter
@@ -121,7 +121,7 @@ class Vocab:
         )
 
     def index(self, label):
-        """The number of a label, by name or number. ValueError or IndexError if there is none."""
+        """The index of a label, by name or index. ValueError or IndexError if there is none."""
         if isinstance(label, int):
             if not 0 <= label < len(self.labels):
                 raise IndexError("label %d: this vocabulary has %d" % (label, len(self.labels)))
@@ -141,7 +141,7 @@ class Vocab:
         return self.ranking().compare(embedding, self._dim)
 
     def prototypes(self):
-        """(rows, their number, numbers stored in each, bits, numbers in use), for the engine."""
+        """(rows, their count, dimensions stored, bits, dimensions in use), for the engine."""
         if self._prototypes is None:
             rows = len(self.labels) + self.background
             self._prototypes = self._vectors, rows, self._stored_dim, self.bits, self._dim
@@ -178,7 +178,7 @@ class Vocab:
         ranking, dim, scale = self.ranking(), self._dim, self.logit_scale
         count = ranking.best(embedding, dim, scale, self.threshold, top, coarse)
         for i in range(count):
-            found.append((self.labels[ranking.number(i)], ranking.score(i)))
+            found.append((self.labels[ranking.index(i)], ranking.score(i)))
         if not found:
             found.append(("unknown", 1 - ranking.score(0)))
         return found
@@ -186,8 +186,8 @@ class Vocab:
     def match_into(self, embedding, scores):
         """Every label's score into `scores`, array('f') of len(vocab), without allocating.
 
-        Returns the number of the best label, -1 where match() would say "unknown". All labels are
-        compared with all `dim` numbers.
+        Returns the index of the best label, -1 where match() would say "unknown". All labels are
+        compared in all `dim` dimensions.
         """
         ranking, dim, scale = self.ranking(), self._dim, self.logit_scale
         return ranking.all(embedding, dim, scale, self.threshold, scores)
@@ -211,7 +211,7 @@ class Vocab:
         dim = self._stored_dim
         if len(embedding) < dim:
             raise ValueError(
-                "the embedding has %d numbers, the vocabulary %d" % (len(embedding), dim)
+                "the embedding has %d dimensions, the vocabulary %d" % (len(embedding), dim)
             )
         size = len(label.encode()) if isinstance(label, str) else 0
         if not 0 < size < 256:

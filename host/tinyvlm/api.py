@@ -61,7 +61,7 @@ def load(path: str | Path | None = None) -> Encoder:
 
 
 def embed(picture: Picture) -> array:
-    """The embedding of a picture: array('b') of `dim` numbers; any prefix of it is one too."""
+    """The embedding of a picture: array('b') of `dim` values; any prefix of it is one too."""
     return _loaded().embed_into(to_frame(picture), _new_embedding())
 
 
@@ -75,7 +75,7 @@ def classify(picture: Picture, vocab: Vocab, top: int = 3) -> list[tuple[str, fl
 
 
 def classify_into(picture: Picture, vocab: Vocab, scores: array) -> int:
-    """Every label's probability into `scores`; returns the best one's number, -1 for unknown."""
+    """Every label's probability into `scores`; returns the best one's index, -1 for unknown."""
     _loaded()
     return device.classify_into(to_frame(picture), vocab, scores)
 

@@ -46,7 +46,7 @@ def main(argv: list[str] | None = None) -> int:
         text = re.sub(
             r"\[[\s\d.,]+\]", lambda m: " ".join(m[0].split()), json.dumps(found, indent=1)
         )
-        write_atomic(output, (text + "\n").encode())  # numbers of a list in one line
+        write_atomic(output, (text + "\n").encode())  # a list in one line
     except (OSError, ValueError, ImportError) as error:
         for line in explain(error).splitlines():
             print(f"tinyvlm.background: {line}", file=sys.stderr)
@@ -65,7 +65,7 @@ def _arguments() -> argparse.ArgumentParser:
         nargs="+",
         required=True,
         metavar="PATTERN",
-        help="training shards; only photos that tinyvlm-train sets aside are looked at",
+        help="training shards; only photos that tinyvlm-train holds out are used",
     )
     parser.add_argument(
         "--model", type=Path, default=DEFAULT_MODEL, metavar="FILE.tvlm", help="default: shipped"
@@ -74,7 +74,7 @@ def _arguments() -> argparse.ArgumentParser:
         "-o", "--output", type=Path, metavar="FILE.json", help="default: beside the encoder"
     )
     parser.add_argument(
-        "--all", action="store_true", help="the photos are of another set: look at all of them"
+        "--all", action="store_true", help="the photos are of another set: use all of them"
     )
     parser.add_argument(
         "--per-class", type=int, default=60, metavar="N", help="photos a class, at most (60)"

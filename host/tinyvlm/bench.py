@@ -109,7 +109,7 @@ def models(paths: list[Path]) -> dict[str, bytes]:
 def main(argv: list[str] | None = None) -> int:
     parser = argparse.ArgumentParser(prog="tinyvlm-bench", description=__doc__.split("\n")[0])
     parser.add_argument("--model", metavar="FILE", type=Path, action="append", default=[])
-    parser.add_argument("--json", action="store_true", help="print all numbers as JSON")
+    parser.add_argument("--json", action="store_true", help="print everything as JSON")
     parser.add_argument("--no-cycles", action="store_true", help="leave the estimate out")
     parser.add_argument("--firmware", metavar="ELF", type=Path, default=FIRMWARE)
     parser.add_argument(

@@ -232,7 +232,7 @@ def _arguments() -> argparse.ArgumentParser:
         help="real CLIP vectors of labelled images and of names: what they are worth when cut",
     )
     parser.add_argument(
-        "--dim", type=int, default=64, help="numbers used for the confusions (default: 64)"
+        "--dim", type=int, default=64, help="dimensions used for the confusions (default: 64)"
     )
     parser.add_argument(
         "--workers",
@@ -246,7 +246,7 @@ def _arguments() -> argparse.ArgumentParser:
         nargs="?",
         const="-",
         metavar="FILE",
-        help="write all numbers; without FILE they are printed instead of the table",
+        help="write all figures; without FILE they are printed instead of the table",
     )
     parser.add_argument(
         "--table", action="store_true", help="print the Markdown tables alone, no confusions"

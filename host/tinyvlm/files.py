@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""Files: written so that a pulled plug leaves the old or the new one, never half of one."""
+"""Files: written so that a power cut leaves the old or the new one, never half of one."""
 
 from __future__ import annotations
 

@@ -27,9 +27,9 @@ MARKS = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789"
 MAP_ROWS = 24
 
 
-def mark(number: int) -> str:
-    """The character of layer `number` in the map; * is the image, # scratch, . free."""
-    return MARKS[number % len(MARKS)]
+def mark(index: int) -> str:
+    """The character of layer `index` in the map; * is the image, # scratch, . free."""
+    return MARKS[index % len(MARKS)]
 
 
 def facts(encoder: tvlm.Encoder) -> list[tuple[str, str]]:
@@ -47,7 +47,7 @@ def facts(encoder: tvlm.Encoder) -> list[tuple[str, str]]:
         ("file", f"{encoder.size} bytes, of these {numbers} weights and tables"),
         ("fingerprint", encoder.fingerprint.hex()),
         ("image", f"{width} x {height} RGB, scale {graph.input.scale:.7g}"),
-        ("embedding", f"{shapes[graph.embedding][2]} numbers"),
+        ("embedding", f"{shapes[graph.embedding][2]} dimensions"),
         ("dense map", dense),
         ("layers", f"{len(graph.layers)}: " + ", ".join(f"{n} {k}" for k, n in kinds.items())),
         ("work", f"{encoder.macs / 1e6:.2f} M MAC"),
@@ -64,7 +64,7 @@ def _known_answer(encoder: tvlm.Encoder) -> str:
     seed, want = encoder.test
     image = known_image(encoder.graph.input_shape, seed)
     wrong = int((embed(encoder.graph, image) != want).sum())
-    return f"{wrong} of {len(want)} numbers differ from the numpy reference"
+    return f"{wrong} of {len(want)} values differ from the numpy reference"
 
 
 def layer_table(encoder: tvlm.Encoder) -> list[str]:
@@ -177,7 +177,7 @@ def prototypes_report(path: Path) -> str:
         ("text encoder", p.text_encoder),
         ("prompt", p.prompt),
         ("prototypes", f"{len(p.labels)} labels + {p.background} background"),
-        ("numbers", f"{p.dim} of {p.bits} bits each"),
+        ("dimensions", f"{p.dim}, {p.bits} bits each"),
         ("logit scale", f"{p.logit_scale:g}{_smaller(p, 1)}"),
         ("threshold", f"{p.threshold:g}{_smaller(p, 2)}" if p.threshold else "none chosen"),
         ("labels", ", ".join(p.labels)),
@@ -186,7 +186,7 @@ def prototypes_report(path: Path) -> str:
 
 
 def _smaller(p: tvp.Prototypes, column: int) -> str:
-    """What holds for smaller prefixes than all numbers: "; at 16: 5.99, at 32: 7.54"."""
+    """What holds for shorter prefixes: "; at 16: 5.99, at 32: 7.54"."""
     return "".join(
         f"{', ' if i else '; '}at {prefix[0]}: {prefix[column]:g}"
         for i, prefix in enumerate(p.prefixes)

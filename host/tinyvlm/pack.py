@@ -18,7 +18,7 @@ from .shipped import DEFAULT_MODEL, model_path
 from .words import background, lint, report, tvp, vocabulary
 from .words.encoders import create_text_encoder
 from .words.lexicon import Lexicon
-from .words.prototypes import build, encode
+from .words.prototypes import build, encode, is_known
 from .words.space import normalize
 
 MOST = 5  # labels without a vector of just their own that are named
@@ -128,7 +128,7 @@ def _said(
     odd = [
         f"  {label}: {note}"
         for label, note in zip(prototypes.labels, notes, strict=True)
-        if not set(note.split("; ")) <= {"exact", "ensemble"}
+        if not is_known(note)
     ]
     if len(odd) > MOST and not args.explain:
         odd[MOST:] = [f"  ... and {len(odd) - MOST} more; --explain lists them"]
@@ -169,10 +169,10 @@ def _arguments() -> argparse.ArgumentParser:
         "--dim",
         type=int,
         default=64,
-        help="numbers per label, any prefix of the embedding (default: 64)",
+        help="dimensions per label, any prefix of the embedding (default: 64)",
     )
     parser.add_argument(
-        "--bits", type=int, choices=(8, 4), default=8, help="bits per number (default: 8)"
+        "--bits", type=int, choices=(8, 4), default=8, help="bits per dimension (default: 8)"
     )
     parser.add_argument(
         "--prompt",

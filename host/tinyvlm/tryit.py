@@ -55,7 +55,7 @@ def annotate(
 ) -> Image.Image:
     """A copy with boxes, a list of scores, and the square that the encoder saw; RGB.
 
-    heat: rows of numbers from tinyvlm.heatmap, laid over that square.
+    heat: rows of values from tinyvlm.heatmap, laid over that square.
     """
     factor = max(1.0, SMALLEST / max(image.size))
     factor = min(factor, LARGEST / max(image.size))

@@ -2,7 +2,7 @@
 """One layer of the graph in the accelerator's terms, or a refusal.
 
 The accelerator adds, shifts right with half up and clips; the graph multiplies by M and rounds
-twice. Both give the same numbers where M = 2**-d * (1 - 2**-24), the sum stays below 2**23 (or
+twice. Both give the same values where M = 2**-d * (1 - 2**-24), the sum stays below 2**23 (or
 saturates) and a ReLU removes the negative halves, which the two round to different sides.
 """
 
@@ -85,9 +85,9 @@ def head(layer: Conv, graph: Graph) -> dict:
 
 
 def check_pool(layer: AvgPool, graph: Graph, signed: bool) -> None:
-    """Averages of negative numbers are not verified. signed: there can be some."""
+    """Averages of negative values are not verified. signed: there can be some."""
     if signed:
-        refuse(layer, "pools the image, or a sum with it; negative numbers cannot be averaged")
+        refuse(layer, "pools the image, or a sum with it; negative values cannot be averaged")
     _check_quant(layer, graph, layer.src)
 
 

@@ -1,12 +1,12 @@
 # SPDX-License-Identifier: MIT
-"""One layer as the MAX78000's CNN accelerator sees it, and the numbers that follow from it.
+"""One layer as the MAX78000's CNN accelerator sees it, and the sizes that follow from it.
 
 The accelerator has 64 processors in 4 quadrants. A layer reads its input channels through the
 processors of the map `processors` (bit p = processor p) and writes its output channels to the
 places that the map `out_processors` names. More than 64 channels take several passes: channel c
 is handled in pass c // per_pass by the (c % per_pass)-th processor of the map.
 
-Data is int8 and means value / 128. Weights are signed numbers of `bits` bits.
+Data is int8 and means value / 128. Weights are signed integers of `bits` bits.
 """
 
 from __future__ import annotations
@@ -20,12 +20,12 @@ QUADRANTS = 4
 
 
 def bits_set(mask: int) -> list[int]:
-    """The numbers of the set bits, lowest first."""
+    """The indices of the set bits, lowest first."""
     return [p for p in range(mask.bit_length()) if mask >> p & 1]
 
 
 def first_bit(mask: int) -> int:
-    """Number of the lowest set bit."""
+    """Index of the lowest set bit."""
     return (mask & -mask).bit_length() - 1
 
 
@@ -41,7 +41,7 @@ class Layer:
     """A convolution (1x1 or 3x3, perhaps of pooled or combined data), a fully connected layer
     (`flatten`) or, without weights, a pass-through, which copies, pools or combines.
 
-    weights: signed numbers, (out_c, in_c, k, k); flattened (out_c, in_c * h * w), channel by
+    weights: signed integers, (out_c, in_c, k, k); flattened (out_c, in_c * h * w), channel by
     channel. bias: int8 (out_c,), in units of one weight step times data 1.0. The output is
     the sum times 2**shift / 2**(bits - 1) (`wide`: the 32-bit sum itself).
     """

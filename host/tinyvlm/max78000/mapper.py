@@ -114,7 +114,7 @@ class _Steps:
 
     def __post_init__(self) -> None:
         self.shapes = self.graph.shapes()
-        self.signed = {INPUT}  # maps that can hold negative numbers: the image, and sums with it
+        self.signed = {INPUT}  # maps that can hold negative values: the image, and sums with it
         self.needed = self._needed()
         self.readers: dict[str, int] = {}
         for layer in self.graph.layers:

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""Where numbers lie in the data memories.
+"""Where values lie in the data memories.
 
 An instance of 32 KB serves four neighbouring processors; a word holds one byte of each, the lowest
 processor in bits 7:0. Pixels follow row by row, the passes of a pixel are neighbours.

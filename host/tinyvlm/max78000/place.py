@@ -16,7 +16,7 @@ from .layers import PROCESSORS, Layer, bits_set, spread
 from .memory import INSTANCE_BYTES
 from .weights import word_count
 
-IMAGE = -1  # number of the layer that writes the image
+IMAGE = -1  # index of the layer that writes the image
 
 
 @dataclass

@@ -5,7 +5,7 @@ In a shard `KEY.json` holds one box of the label in `KEY.txt`, {"box_xyxy": [x0,
 several with labels of their own, {"boxes": [{"label": "cup", "box_xyxy": [...]}, ...]}. One box
 counts its last column and row (pointing.py); of several, edges lie between pixels.
 
-Composites are photos of the classes that training sets aside, pasted small, one or two at a time,
+Composites are photos of the classes that training holds out, pasted small, one or two at a time,
 on photos of landscapes and streets.
 """
 
@@ -134,7 +134,7 @@ def _object(item: dict, where: str) -> tuple[str, Rect]:
 
 
 def composites(folder: Path, count: int, seed: int = 1) -> list[Scene]:
-    """`count` pictures of set-aside classes pasted on landscapes. The same for the same seed."""
+    """`count` pictures of held-out classes pasted on landscapes. The same for the same seed."""
     from ..train.labels import HELD_OUT, text_name
     from ..words.lexicon import canonical
 

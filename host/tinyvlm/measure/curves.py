@@ -24,7 +24,7 @@ def draw(found: dict, path: Path) -> None:
                 _, accept, reject = zip(*row["curve"], strict=True)
                 axes.plot(accept, reject, color=colour, label=f"{size} labels")
                 axes.plot(row["false_accept"], row["false_reject"], "o", color=colour)
-            axes.set(title=f"{dim} numbers", xlim=(0, 100), ylim=(0, 100), aspect="equal")
+            axes.set(title=f"{dim} dimensions", xlim=(0, 100), ylim=(0, 100), aspect="equal")
         panels[0].set_ylabel("not named, though there (%)")
         panels[len(dims) // 2].set_xlabel("named, though not there (%)")
         handles, labels = panels[0].get_legend_handles_labels()

@@ -2,7 +2,7 @@
 """Image-text retrieval with sentences: which photo belongs to which caption, both ways.
 
 Caption vectors come from the text encoder, or from a table: an .npz with `captions` (or `names`),
-`emb`, L2-normalised vectors of the CLIP text tower that the text space is of, and `source` in a
+`emb`, L2-normalized vectors of the CLIP text tower that the text space is of, and `source` in a
 few words (caption_vectors.py makes such a file). They go through the same linear map as words. The
 lexicon only composes: it knows the nouns of a sentence, not what they do.
 """
@@ -66,8 +66,8 @@ def encode(
     space = encoder.graph.info.get("text_space")
     if text.space != space:
         raise ValueError(
-            f"the text encoder {text.name} speaks {text.space!r}, the encoder was aligned to "
-            f"{space!r}; use a matching --model or --text-encoder"
+            f"the encoder was trained with another CLIP than {text.name} has ({space}, not "
+            f"{text.space}); use a matching --model or --text-encoder"
         )
     wanted = {c for path in labels.paths for s in labelled.read(path, False) for c in s.captions}
     if table:
@@ -83,7 +83,7 @@ def encode(
             rows = np.stack([known[caption] for caption in order])
             if rows.shape[1] != (width := len(text.text_space.centre)):
                 raise ValueError(
-                    f"{table}: vectors of {rows.shape[1]} numbers, the text space takes {width}"
+                    f"{table}: vectors of {rows.shape[1]} dimensions, the text space takes {width}"
                 )
             vectors = dict(zip(order, text.text_space.project(rows), strict=True))
             return Captions(vectors, source, 0)

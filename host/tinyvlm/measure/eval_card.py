@@ -70,7 +70,7 @@ def _published() -> str:
 
 def _clip(clip: dict) -> str:
     lines = [["top-1, %", *map(str, clip["dims"])]]
-    lines.append(["CLIP's numbers, cut", *(f"{x:.1f}" for x in clip["cut"])])
+    lines.append(["CLIP's dimensions, cut", *(f"{x:.1f}" for x in clip["cut"])])
     if "mapped" in clip:
         at = dict(zip(clip["mapped_dims"], clip["mapped"], strict=True))
         cells = (f"{at[d]:.1f}" if d in at else "" for d in clip["dims"])

@@ -42,7 +42,7 @@ class Row:
 
 
 def prefixes(encoder: tvlm.Encoder) -> list[int]:
-    """The numbers of dimensions that are measured: up to all the encoder has."""
+    """The counts of dimensions that are measured: up to all the encoder has."""
     most = encoder.graph.shapes()[encoder.graph.embedding][2]
     return [d for d in DIMS if d < most] + [most]
 

@@ -229,7 +229,7 @@ def _filled(lines: list[list[str]]) -> list[list[str]]:
 
 
 def markdown(lines: list[list[str]], left: int = 2) -> str:
-    """Columns of equal width; the first `left` to the left, numbers to the right."""
+    """Columns of equal width; the first `left` to the left, figures to the right."""
     columns = []
     for i, column in enumerate(zip(*lines, strict=True)):
         width = max(3, *map(len, column))
@@ -247,6 +247,6 @@ def confusion_lines(reports: list[dict]) -> str:
         shown = ", ".join(f"{p['true']} -> {p['said']} {p['photos']}/{p['of']}" for p in pairs)
         lines.append(
             f"{report['encoder']} on {report['set']}, taken for another at "
-            f"{report['confusions']['dim']} numbers: {shown or 'none'}"
+            f"{report['confusions']['dim']} dimensions: {shown or 'none'}"
         )
     return "\n".join(lines)

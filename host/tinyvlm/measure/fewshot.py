@@ -3,7 +3,7 @@
 
     python tools/fewshot.py --data ../shared/data/train
 
-Photos of the 20 classes that training sets aside. "words": every label by its word. "shown": every
+Photos of the 20 classes that training holds out. "words": every label by its word. "shown": every
 label by photos alone. "mixed": half of the labels by photos, half by words, which is what the gain
 on shown prototypes is for; the table has it with gain 1 and with other gains, so that one can be
 chosen. Photos that were shown are not asked for.
@@ -28,7 +28,7 @@ REPEATS = 10
 
 
 def embeddings(folder: Path) -> tuple[np.ndarray, np.ndarray, list[str]]:
-    """int8 (n, D), class numbers (n,) and names, of the classes set aside."""
+    """int8 (n, D), class indices (n,) and names, of the held-out classes."""
     from ..train.labels import HELD_OUT, text_name
 
     chief = {canonical(n): k for k, names in HELD_OUT.items() for n in names}

@@ -26,9 +26,9 @@ SIZES = (3, 5, 10, 20)  # labels in a vocabulary of calibrate.py
 
 @dataclass(frozen=True)
 class Photos:
-    """int8 embeddings (photos, dim) with the number of their class; classes with unit vectors.
+    """int8 embeddings (photos, dim) with the index of their class; classes with unit vectors.
 
-    ignore[i, j]: class j is not wrong for a photo of i (a word above or below).
+    ignore[i, j]: class j is not wrong for a photo of i (a hypernym or a hyponym).
     """
 
     model: tvlm.Encoder
@@ -50,7 +50,7 @@ class Photos:
 def gather(
     patterns: Iterable[str], model: Path, most: int, workers: int, cache: Path | None, every: bool
 ) -> Photos:
-    """Embed the photos that training sets aside (or `every` one), at most `most` of a class.
+    """Embed the photos that training holds out (or `every` one), at most `most` of a class.
 
     Classes without a vector in the lexicon are left out. ValueError if too few are left.
     """
@@ -67,7 +67,7 @@ def gather(
     classes = list(vectors)
     if len(classes) < 4 * max(SIZES):
         raise ValueError(
-            f"{len(classes)} classes with photos that training sets aside; at least "
+            f"{len(classes)} classes with photos that training holds out; at least "
             f"{4 * max(SIZES)} are needed (photos of another set: --all)"
         )
     keep = [i for i, name in enumerate(names) if name in vectors]
@@ -118,7 +118,7 @@ def _embedded(
             names.append(known.text_name(found.name))
             rows.append(found.embedding)
     if not rows:
-        raise ValueError("no photos that training sets aside; give training shards, or --all")
+        raise ValueError("no photos that training holds out; give training shards, or --all")
     embeddings = np.stack(rows)
     if cache:
         cache.parent.mkdir(parents=True, exist_ok=True)

@@ -209,7 +209,7 @@ def table(scenes: Sequence[Scene], words: Words, every: bool) -> list[str]:
     lines = [
         f"{len(scenes)} pictures, {len({n for s in scenes for n in s.labels})} labels, "
         f"{len(boxes)} boxes, {small} of them small; encoder {words.model.graph.info['name']}, "
-        f"{words.dim} numbers",
+        f"{words.dim} dimensions",
         "",
         f"{'':8s} {'M MAC':>6s} pointing   IoU  IoU>=0.5",
     ]
@@ -254,7 +254,7 @@ def _arguments() -> argparse.ArgumentParser:
     source.add_argument("--composites", type=Path, metavar="FOLDER", help="of training shards")
     source.add_argument("--data", type=Path, metavar="SHARD", help="with boxes")
     parser.add_argument("--count", type=int, default=500, help="pictures (default: 500)")
-    parser.add_argument("--dim", type=int, default=64, help="numbers compared (default: 64)")
+    parser.add_argument("--dim", type=int, default=64, help="dimensions compared (default: 64)")
     parser.add_argument(
         "--words",
         choices=("photo", "all"),

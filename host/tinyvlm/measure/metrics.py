@@ -2,7 +2,7 @@
 """What is measured on embeddings and prototypes, in numpy alone. All figures are in per cent.
 
 Embeddings are int8 (photos, D); prototypes (classes, d) with d <= D, of any type: their width is
-the prefix that counts. label is int (photos,), the number of each photo's class.
+the prefix that counts. label is int (photos,), the index of each photo's class.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ RANKS = (1, 5, 10)  # of image-text retrieval
 
 
 def cosines(embeddings: np.ndarray, prototypes: np.ndarray) -> np.ndarray:
-    """float32 (photos, classes). The products of int8 numbers are exact, as they are in C."""
+    """float32 (photos, classes). The products of int8 values are exact, as they are in C."""
     z = embeddings[:, : prototypes.shape[1]].astype(np.float32)
     p = np.asarray(prototypes, np.float32)
     return z @ p.T / _lengths(z)[:, None] / _lengths(p)

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: MIT
 """Which class names are among ImageNet-1k's: what pretrained bodies and teachers saw labelled.
 
-    python -m tinyvlm.overlap --data ../shared/data/eval \\
+    python -m tinyvlm.measure.overlap --data ../shared/data/eval \\
         --imagenet-labels ../shared/data/teacher/imagenet_labels.txt
 
 A label file has one class a line, its synonyms separated by commas. A name is `named` if it is one
@@ -35,7 +35,7 @@ class Overlap:
 
 
 def read(path: Path) -> list[str]:
-    """All synonyms of a label file, normalised. ValueError if there are none."""
+    """All synonyms of a label file, normalized. ValueError if there are none."""
     lines = path.read_text(encoding="utf-8").splitlines()
     names = [canonical(part) for line in lines for part in line.split(",")]
     names = [name for name in names if name and name not in NOTHING]
@@ -69,7 +69,9 @@ def _forms(name: str) -> set[str]:
 
 def main(argv: list[str] | None = None) -> int:
     """Command line. Returns the exit status: 0, or 2 after a message on stderr."""
-    parser = argparse.ArgumentParser(prog="tinyvlm.overlap", description=__doc__.split("\n")[0])
+    parser = argparse.ArgumentParser(
+        prog="python -m tinyvlm.measure.overlap", description=__doc__.split("\n")[0]
+    )
     parser.add_argument("--data", nargs="+", required=True, metavar="[NAME=]PATTERN")
     parser.add_argument("--imagenet-labels", type=Path, required=True, metavar="FILE")
     args = parser.parse_args(argv)

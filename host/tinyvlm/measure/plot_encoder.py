@@ -29,7 +29,7 @@ def draw(results: dict, names: dict[str, str], path: Path) -> Path:
     axes.xaxis.set_major_locator(FixedLocator(list(size.values())))
     axes.xaxis.set_minor_locator(NullLocator())
     axes.set_xticklabels(_labels({names.get(p, p[:6]): kb for p, kb in size.items()}))
-    axes.set(ylim=(0, 100), xlabel="encoder file", ylabel=f"top-1 accuracy (%), {DIM} numbers")
+    axes.set(ylim=(0, 100), xlabel="encoder file", ylabel=f"top-1 accuracy (%), {DIM} dimensions")
     figure.legend(loc="outside right center", fontsize=8)
     return save(figure, path)
 

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: MIT
 """Plots of what tinyvlm-eval measured, as the paper's figures 4 and 5 have it: SVG, one style.
 
-accuracy-dimension.svg: top-1 against the numbers used of each embedding, 8-bit prototypes.
+accuracy-dimension.svg: top-1 against the dimensions used of each embedding, 8-bit prototypes.
 accuracy-bytes.svg: top-1 against the bytes of a label's prototype, for float32, int8 and int4.
 accuracy-relative.svg: what short prefixes keep, beside CLIP's own vectors cut (plot_relative.py).
 accuracy-encoder.svg: top-1 against the encoder's file (plot_encoder.py).
@@ -16,7 +16,7 @@ from pathlib import Path
 from . import plot_encoder, plot_memory, plot_relative
 from .plot_style import STYLE, Axes, Figure, StrMethodFormatter, halvings, look, matplotlib, save
 
-PRECISIONS = (  # name, key of the row, bytes of one number, line, how the marker is filled
+PRECISIONS = (  # name, key of the row, bytes of one dimension, line, how the marker is filled
     ("float32", "float_top1", 4, ":", "none"),
     ("int8", "int8_top1", 1, "-", "full"),
     ("int4", "int4_top1", 0.5, "--", "bottom"),

@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: MIT
-"""What CLIP's own vectors are worth when they are cut: figure 4 of the paper, on real numbers.
+"""What CLIP's own vectors are worth when they are cut: figure 4 of the paper, on real vectors.
 
 Real image vectors with labels, against the text vectors of their class names: plainly cut to the
-first d of CLIP's numbers, and, for comparison, after the linear map of our text space, whose first
-axes carry most. The same photos, words and CLIP in both cases.
+first d of CLIP's dimensions, and, for comparison, after the linear map of our text space, whose
+first axes carry most. The same photos, words and CLIP in both cases.
 """
 
 from __future__ import annotations

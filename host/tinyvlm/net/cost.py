@@ -30,7 +30,7 @@ ROWS = 8  # rows that the depthwise kernel takes at a time
 
 
 def terms(graph: Graph, plan: Plan, index: int) -> tuple[str, dict[str, float]]:
-    """Kind of layer number `index`, and how often its kernel does what."""
+    """Kind of layer `index`, and how often its kernel does what."""
     layer, shapes = graph.layers[index], graph.shapes()
     height, width, channels = shapes[layer.name]
     in_height, in_width, in_c = shapes[layer.src]

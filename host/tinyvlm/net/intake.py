@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import numpy as np
 
-# bytes per pixel, by the name of the format, in the order of the engine's numbers
+# bytes per pixel, by the name of the format, in the order of the engine's constants
 FORMATS = {"GRAY8": 1, "RGB565_LE": 2, "RGB565_BE": 2, "RGB888": 3, "BGR888": 3, "YUYV": 2}
 MAX_SIDE = 4096  # of the square: D * D * 255 must fit 32 bits
 
@@ -26,7 +26,7 @@ def frame_to_input(
     """The tensor that the engine makes of a camera frame: int8 (size, size, 3), pixel - 128.
 
     frame: the buffer, or an array that holds it (C order). stride: bytes from row to row, 0 for
-    packed rows. format: a name, or its number on the boards. ValueError says what is wrong with
+    packed rows. format: a name, or its value on the boards. ValueError says what is wrong with
     the frame and what to ask the camera for.
     """
     rgb = decode(frame, width, height, format, stride)

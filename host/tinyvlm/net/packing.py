@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""The order in which a `.tvlm` stores numbers (docs/format.md, "Conv weights", "Table").
+"""How a `.tvlm` orders weights and tables (docs/format.md, "Conv weights", "Table").
 
 Pack and unpack are inverse: weights keep their shape, scales come back as the same float32.
 """

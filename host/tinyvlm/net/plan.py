@@ -38,7 +38,7 @@ class Plan:
     fetched: int
 
     def segment_of(self, layer: int) -> int:
-        """Index of the segment in which layer number `layer` runs."""
+        """Index of the segment in which layer `layer` runs."""
         return next(i for i, (_, last) in enumerate(self.segments) if layer <= last)
 
 

@@ -67,7 +67,7 @@ def operands(graph: Graph) -> list[tuple[int, ...]]:
 
 
 def scratch_bytes(graph: Graph, refs: list[Ref], wish: int = 0) -> int:
-    """Working memory of the kernels (docs/format.md, "Scratch"); refs by tensor number.
+    """Working memory of the kernels (docs/format.md, "Scratch"); refs by tensor index.
 
     wish: as much of it as a convolution can use, which takes all its pixels at a time then.
     """

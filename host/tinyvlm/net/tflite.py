@@ -47,7 +47,7 @@ class _Writer:
     def __init__(self, graph: Graph) -> None:
         self.s = _schema()
         self.graph, self.shapes = graph, graph.shapes()
-        self.buffers = [self.s.BufferT()]  # number 0 stands for "no data"
+        self.buffers = [self.s.BufferT()]  # index 0 stands for "no data"
         self.tensors, self.operators, self.codes = [], [], []
         self.index = {INPUT: self.activation(INPUT)}
 

@@ -67,7 +67,7 @@ def fingerprint(graph: Graph) -> bytes:
     """Identity of the network, 8 bytes: the same for every plan, name and INFO.
 
     The first bytes of SHA-256 over, all little-endian: the image (u16 h, w, c, i8 zero point,
-    f32 scale); per layer u8 op, kernel, stride, flags DENSE and RELU; u16 numbers of the tensors
+    f32 scale); per layer u8 op, kernel, stride, flags DENSE and RELU; u16 indices of the tensors
     read (0: the image, i + 1: output of layer i; the later first; 0xffff: none); u16 out h, w, c;
     i8 zero point, f32 scale; weights (o, ky, kx, c), i32 raw biases, f32 weight scales; at the end
     u16 indices of the embedding and of the dense layer. An addition has kernel and stride 0.

@@ -70,7 +70,7 @@ class Session:
 
 
 def frames() -> dict[str, bytes]:
-    """Random pixels: the number of instructions does not depend on them."""
+    """Random pixels: the instruction count does not depend on them."""
     rng = np.random.default_rng(1)
     files = {}
     for i in range(COMPARED):
@@ -88,7 +88,7 @@ def vocabulary(data: bytes, dim: int) -> bytes:
 
 
 def frame(i: int) -> str:
-    """Arguments for the engine: frame number i."""
+    """Arguments for the engine: frame i."""
     _, width, height, format = FRAMES[i % len(FRAMES)]
     return f"frame{i}, {width}, {height}, {format}, 0"
 

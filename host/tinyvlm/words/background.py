@@ -32,7 +32,7 @@ class Background:
     threshold: dict[int, float]
 
     def scale_at(self, dim: int) -> float:
-        """The factor on cosines for `dim` numbers, between two that were fitted if need be."""
+        """The factor on cosines for `dim` dimensions, between two that were fitted if need be."""
         return interpolate(self.logit_scale, dim)
 
     def threshold_at(self, dim: int) -> float:

@@ -2,7 +2,7 @@
 """The real thing: an open_clip text tower, projected into the student's space.
 
 Vectors are made as open_clip's `build_zero_shot_classifier` makes its zero-shot head: encode the
-phrase in every template, normalise, average over the templates, normalise again. Then the linear
+phrase in every template, normalize, average over the templates, normalize again. Then the linear
 map of the text space is applied. The weights are fetched once, by open_clip.
 """
 
@@ -51,7 +51,7 @@ class OpenClipText:
             )
         if not space.name.startswith(space_of(name)):
             raise ValueError(
-                f"{name} is another text tower than the one that the encoder was aligned to "
+                f"{name} is another text tower than the one that the encoder was trained with "
                 f"({space.name}); `tinyvlm-inspect` names it"
             )
         try:
@@ -74,7 +74,7 @@ class OpenClipText:
         return self.text_space.name
 
     def encode(self, phrase: str, prompts: tuple[str, ...] = ()) -> Encoded:
-        """Vector of a phrase: the mean over the prompts, projected and normalised."""
+        """Vector of a phrase: the mean over the prompts, projected and normalized."""
         prompts = prompts or DEFAULT_PROMPTS
         teacher = self.teacher_vector(phrase, prompts)
         expected = len(self.text_space.centre)

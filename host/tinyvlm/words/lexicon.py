@@ -97,7 +97,7 @@ class Lexicon:
                 )
                 kinds, vectors = table["kinds"], table["vectors"]
                 if not len(names) == len(kinds) == len(vectors):
-                    raise ValueError("names, kinds and vectors differ in number")
+                    raise ValueError("names, kinds and vectors differ in length")
         except FileNotFoundError:
             raise
         # zipfile's and zlib's own come from a half-written file, TypeError from a bare array
@@ -139,9 +139,11 @@ class Lexicon:
     def _compose(self, words: list[str], head: str) -> Encoded:
         known = [name for word in words if (name := self._lookup([word])) is not None]
         ignored = [word for word in words if self._lookup([word]) is None]
-        note = f"composed of {' + '.join([*known, head])}"
+        note = f"composed of {' + '.join([*known, head])}" if known else f"using {head!r}"
         if ignored:
-            note += f", without {', '.join(ignored)}"
+            words = " and ".join(map(repr, ignored))
+            verb = "is" if len(ignored) == 1 else "are"
+            note = f"{words} {verb} not known and ignored; {note}"
         vector = self._row(head)
         if known:
             side = normalize(np.mean([self._row(name) for name in known], axis=0))

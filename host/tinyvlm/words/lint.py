@@ -1,10 +1,10 @@
 # SPDX-License-Identifier: MIT
 """Will these labels be told apart? What their text vectors say before any photo is taken.
 
-Two labels are *likely confused* where the cosine of their vectors is CLOSE or more. At 64 numbers
-fewer than one in a thousand pairs of the lexicon's words are as close (`share_above`). A cosine
-means about the same at every prefix: `python -m tinyvlm.background` prints how many photos land on
-the right one of two labels, by their cosine.
+Two labels are *likely confused* where the cosine of their vectors is CLOSE or more. At 64
+dimensions fewer than one in a thousand pairs of the lexicon's words are as close (`share_above`).
+A cosine means about the same at every prefix: `python -m tinyvlm.background` prints how many
+photos land on the right one of two labels, by their cosine.
 """
 
 from __future__ import annotations
@@ -60,7 +60,7 @@ class Lint:
 
 
 def prefixes(dim: int, most: int) -> tuple[int, ...]:
-    """The prefixes of a vector of `most` numbers that are looked at, `dim` among them."""
+    """The prefixes of a vector of `most` dimensions that are compared, `dim` among them."""
     return tuple(sorted({*(d for d in DIMS if d < most), dim, most}))
 
 
@@ -85,7 +85,7 @@ def examine(labels: Sequence[str], vectors: np.ndarray, dim: int) -> Lint:
 
 
 def _pairs(rows: np.ndarray, least: int) -> np.ndarray:
-    """Pairs i < j as sorted numbers i * n + j: all of cosine CLOSE or more; or, with `least`, the
+    """Pairs i < j as sorted indices i * n + j: all of cosine CLOSE or more; or, with `least`, the
     nearest: no fewer than that even if they are far apart, no more than MOST.
     """
     count, found, scores = len(rows), [], []

@@ -3,11 +3,15 @@
 
 from __future__ import annotations
 
+import re
+
 import numpy as np
 
 from ..net import tvlm
 from . import background, tvp, vocabulary
 from .space import TextEncoder, UnknownPhrase, normalize
+
+KNOWN = ("exact", "ensemble")  # kinds of the lexicon's vectors that are CLIP's own
 
 
 def encode(
@@ -19,15 +23,15 @@ def encode(
 ) -> tuple[np.ndarray, list[str]]:
     """Unit vectors (entries, dim) and, per label, how its vector came about.
 
-    A label's vector is the normalised mean of its phrases' vectors. ValueError if text encoder and
+    A label's vector is the normalized mean of its phrases' vectors. ValueError if text encoder and
     image encoder do not share a space, or with all labels that cannot be encoded and their lines.
     """
     info = model.graph.info
     if encoder.space != info.get("text_space"):
         raise ValueError(
-            f"the text encoder {encoder.name} speaks {encoder.space!r}, the encoder "
-            f"{info.get('name')} was aligned to {info.get('text_space')!r}; use a matching "
-            f"--model or --text-encoder ({info.get('text_encoder', 'lexicon:FILE.npz')})"
+            f"{info.get('name')} was trained with another CLIP than {encoder.name} has "
+            f"({info.get('text_space')}, not {encoder.space}); add --text-encoder "
+            f"{info.get('text_encoder', 'lexicon:FILE.npz')}, or name another --model"
         )
     vectors, notes, problems = [], [], []
     for entry in entries:
@@ -37,11 +41,27 @@ def encode(
             problems.append(f"{name}:{entry.line}: {error}")
             continue
         vectors.append(normalize(np.mean([e.vector for e in encoded], axis=0)))
-        notes.append("; ".join(e.how for e in encoded))
+        notes.append(origin([e.how for e in encoded]))
     if problems:
         hint = "the lexicon is English; `Katze: cat` shows Katze and looks up cat"
         raise ValueError("\n".join([*problems, hint]))
     return np.stack(vectors), notes
+
+
+def origin(hows: list[str]) -> str:
+    """Where a label's vector comes from: "exact", or "3 phrases known, 1 estimated"."""
+    if len(hows) == 1:
+        return hows[0]
+    known = sum(how in KNOWN for how in hows)
+    parts = [f"{known} phrase{'s' * (known > 1)} known"] if known else []
+    if estimated := sum(how == "estimated" for how in hows):
+        parts.append(f"{estimated} estimated")
+    return ", ".join([*parts, *(how for how in hows if how not in (*KNOWN, "estimated"))])
+
+
+def is_known(origin: str) -> bool:
+    """Is nothing in it estimated, composed or found under another name?"""
+    return origin in KNOWN or re.fullmatch(r"\d+ phrases? known", origin) is not None
 
 
 def build(
@@ -56,11 +76,11 @@ def build(
     chosen: background.Background | None = None,
     rows: np.ndarray | None = None,
 ) -> tvp.Prototypes:
-    """Prototypes for labels: vectors (labels, any) cut to `dim` numbers and quantized.
+    """Prototypes for labels: vectors (labels, any) cut to `dim` dimensions and quantized.
 
     chosen: scale and threshold, made on photos; without it the scale is that of training, and no
     threshold is set. Both are there for smaller prefixes, too, which the board may use. rows:
-    background vectors (any number, any).
+    background vectors (any count, any).
     """
     info = model.graph.info
 
@@ -88,6 +108,6 @@ def build(
 
 
 def logit_scale(info: dict, dim: int) -> float:
-    """The factor on cosines that training found for `dim` numbers, or between two it tried."""
+    """The factor on cosines that training found for `dim` dimensions, or between two it tried."""
     known = {int(key): value for key, value in info.get("logit_scale", {}).items()} or {64: 20.0}
     return background.interpolate(known, dim)

@@ -140,7 +140,7 @@ def _nearest(lint: Lint) -> str:
 
 
 def _chart(lint: Lint, pairs: Sequence[Pair]) -> str:
-    """The nearest pairs by dimension: do more numbers tell them apart?"""
+    """The nearest pairs by dimension: do more dimensions tell them apart?"""
     inner_w, inner_h = WIDTH - 2 * MARGIN - 130, HEIGHT - 2 * MARGIN
     step = inner_w / max(len(lint.dims) - 1, 1)
 

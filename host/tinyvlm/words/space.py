@@ -54,7 +54,7 @@ class TextMap:
     projection: np.ndarray
 
     def project(self, vectors: np.ndarray) -> np.ndarray:
-        """Unit vectors (n, student dim) from L2-normalised teacher vectors (n, teacher dim)."""
+        """Unit vectors (n, student dim) from L2-normalized teacher vectors (n, teacher dim)."""
         return normalize((np.asarray(vectors, np.float32) - self.centre) @ self.projection)
 
 
@@ -84,12 +84,12 @@ def load_space(path: Path) -> TextMap:
 
 
 def normalize(vectors: np.ndarray) -> np.ndarray:
-    """L2-normalise along the last axis."""
+    """L2-normalize along the last axis."""
     return vectors / np.maximum(np.linalg.norm(vectors, axis=-1, keepdims=True), 1e-12)
 
 
 def space_of(text_encoder: str) -> str:
-    """Begin of the name of every text space that "open_clip:MODEL/TAG" speaks; a hash of its map
+    """Begin of the name of every text space of "open_clip:MODEL/TAG"; a hash of its map
     follows. A model's -quickgelu twin has the same weights."""
     model, _, tag = text_encoder.removeprefix("open_clip:").partition("/")
     return f"clip-{model.removesuffix('-quickgelu')}-{Path(tag).name}".lower() + "/"

@@ -30,7 +30,7 @@ class Prototypes:
     """Contents of a `.tvp` file.
 
     vectors: int8 (len(labels) + background, dim), each row a direction (its length has no
-    meaning); with 4 bits the values lie in -7 ... 7. logit_scale, threshold: for `dim` numbers;
+    meaning); with 4 bits the values lie in -7 ... 7. logit_scale, threshold: at all `dim`;
     prefixes: (dim, logit_scale, threshold) for fewer, by dim. shots: for each label how many
     frames were shown of it, or empty; gain: on the cosines of those that were shown.
     """
@@ -52,7 +52,7 @@ class Prototypes:
 
     @property
     def dim(self) -> int:
-        """Numbers per prototype."""
+        """Dimensions per prototype."""
         return self.vectors.shape[1]
 
     def to_float(self) -> np.ndarray:
@@ -96,7 +96,7 @@ def to_bytes(prototypes: Prototypes) -> bytes:
         raise ValueError(f"prefixes must ascend from 1 to {dim - 1}, 255 at most")
     counts = p.shots or [0] * len(p.labels)
     if len(counts) != len(p.labels) or min(counts) < 0 or max(counts) > 65535:
-        raise ValueError("shots must be one number, 0 ... 65535, for each label")
+        raise ValueError("shots must be one integer, 0 ... 65535, for each label")
     vectors = p.vectors.astype(np.int8)
     if p.bits == 4:
         vectors = _pack_nibbles(vectors)

@@ -31,7 +31,7 @@ class VocabularyError(ValueError):
 
 
 def parse(raw: bytes, name: str = "vocabulary") -> list[Entry]:
-    """Parse the bytes of a word list. VocabularyError lists every bad line with its number."""
+    """Parse the bytes of a word list. VocabularyError lists every bad line by number."""
     if raw.startswith(MAGIC):
         raise VocabularyError(f"{name}: packed already; give the word list it was made from")
     if b"\0" in raw:  # UTF-16, or no text at all
