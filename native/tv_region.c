@@ -15,10 +15,10 @@
 
 #define UNIT (4096)         // of heat
 #define MOST (100 * UNIT)   // beyond any heat there is
-#define CENTRE (UNIT)       // less heat at a distance of one side
-#define MEAN (6)            // sixteenths: the level is 6/16 of the mean and 3/16 of the maximum,
-#define MAXIMUM (3)
-#define BELOW (UNIT / 10)   // less this
+#define CENTRE (3 * UNIT / 2) // less heat at a distance of one side
+#define MEAN (4)            // sixteenths: the level is 4/16 of the mean and 2/16 of the maximum,
+#define MAXIMUM (2)
+#define BELOW (UNIT * 14 / 100) // less this
 #define WARMEST (63)        // weight of the warmest cell; with 255 x 255 cells all still fits
 #define MARGIN (3)          // sixteenths of the square's side that a box is wider than its region
 

@@ -61,12 +61,18 @@ def test_boxes_in_the_seen_square(size, box, expected):
 
 
 def test_the_best_cell_by_prefix():
-    cells = np.zeros((2, 3, 3), np.int8)
-    cells[0, 1] = 9, 0, 0  # cosine 1 with 1, 0
-    cells[1, 2] = 50, 50, 0  # longer, but not nearer
-    cells[1, 0] = 40, 40, 40  # cosine 1 with 1, 1, 1
-    prototypes = [np.array([7, 0]), np.array([5, 5]), np.array([2, 2, 2])]
-    assert pointing.best_cells(cells, prototypes) == [1, 3, 3]
+    cells = np.zeros((3, 5, 3), np.int8)
+    cells[0, 1] = 90, 0, 0  # cosine 1 with 1, 0
+    cells[2, 4] = 60, 60, 60  # cosine 1 with 1, 1, 1
+    cells[2, 3] = 2, 2, 2  # as near, but short: it says little
+    prototypes = [np.array([7, -7]), np.array([2, 2, 2])]
+    assert pointing.best_cells(cells, prototypes) == [1, 14]
+
+
+def test_a_flat_map_points_to_the_middle():
+    cells = np.full((3, 5, 2), 9, np.int8)
+    assert pointing.best_cells(cells, [np.array([1, 1])]) == [7]
+    assert pointing.best_cells(0 * cells, [np.array([1, 1])]) == [7]
 
 
 def test_the_pointing_game():

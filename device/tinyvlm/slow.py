@@ -146,8 +146,8 @@ def map_mean(cells_of, cells, mask, out):
 # What a box is made with, as native/tv_region.c explains it.
 _UNIT = 4096
 _MOST = 100 * _UNIT
-_CENTRE = _UNIT
-_MEAN, _MAXIMUM, _BELOW = 6, 3, _UNIT // 10
+_CENTRE = 3 * _UNIT // 2
+_MEAN, _MAXIMUM, _BELOW = 4, 2, _UNIT * 14 // 100
 _WARMEST = 63
 _MARGIN = 3
 

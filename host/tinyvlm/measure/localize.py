@@ -110,7 +110,7 @@ def by_detect(image: Image.Image, name: str, vocab: Vocab) -> tuple[tuple[float,
     return heat.peak(), work.box(frame)
 
 
-def pointing(scenes: Sequence[Scene], words: Words) -> dict[str, list[float]]:
+def pointing(scenes: Sequence[Scene], words: Words, slide: bool) -> dict[str, list[float]]:
     """Way -> [pointing, mean overlap, overlap >= 0.5] of the labels that are there; per cent.
 
     "warmest": pointing with the heatmap's warmest cell; "found": what detect() says is there.
@@ -120,7 +120,7 @@ def pointing(scenes: Sequence[Scene], words: Words) -> dict[str, list[float]]:
     grid = next(iter(GRIDS))
     for scene in scenes:
         x, y, side, _ = scene.square
-        pieces = crops(scene, grid)
+        pieces = crops(scene, grid) if slide else []
         cosines = np.array([vocab.cosines(e)[:] for e in embeddings(scene.image, pieces)])
         said = {label for label, _, _ in locate.detect(to_frame(scene.image), vocab)}
         for name in scene.labels:
@@ -131,9 +131,10 @@ def pointing(scenes: Sequence[Scene], words: Words) -> dict[str, list[float]]:
             answers = {
                 "centre": (x + side / 4, y + side / 4, side / 2, side / 2),
                 "frame": scene.square,
-                grid: pieces[int(cosines[:, vocab.index(name)].argmax())],
                 "detect": box,
             }
+            if slide:
+                answers[grid] = pieces[int(cosines[:, vocab.index(name)].argmax())]
             for way, rect in answers.items():
                 iou = max(overlap(rect, box) for box in boxes)
                 hit = any(inside(middle(rect), box) for box in boxes)
@@ -143,7 +144,7 @@ def pointing(scenes: Sequence[Scene], words: Words) -> dict[str, list[float]]:
     return {way: [per_cent(x) for x in np.mean(r, axis=0)] for way, r in rows.items()}
 
 
-def detections(scene: Scene, vocab: Vocab) -> dict[str, list[Detection]]:
+def detections(scene: Scene, vocab: Vocab, slide: bool) -> dict[str, list[Detection]]:
     """Way -> what it says is in the picture, and where."""
     width, height = scene.image.size
     scores = array("f", bytes(4 * len(vocab)))
@@ -152,10 +153,10 @@ def detections(scene: Scene, vocab: Vocab) -> dict[str, list[Detection]]:
         vocab.match_into(embedding, scores)
         return [Detection(*pair, box) for pair in zip(vocab.labels, scores.tolist(), strict=True)]
 
-    largest = list(GRIDS)[-1]  # it begins with the crops of the others
-    every = embeddings(scene.image, crops(scene, largest))
+    largest = list(GRIDS)[-1]  # it begins with all that is seen, and with the others' crops
+    every = embeddings(scene.image, crops(scene, largest) if slide else [scene.square])
     found = {"frame": said(every[0], (0, 0, width, height))}
-    for grid in GRIDS:
+    for grid in GRIDS if slide else ():
         boxes = crops(scene, grid)
         pieces = zip(every, boxes, strict=False)
         found[grid] = suppress([d for e, box in pieces for d in said(e, box)], ALIKE)
@@ -164,7 +165,9 @@ def detections(scene: Scene, vocab: Vocab) -> dict[str, list[Detection]]:
     return found
 
 
-def precision(scenes: Sequence[Scene], words: Words, every: bool) -> dict[str, list[float]]:
+def precision(
+    scenes: Sequence[Scene], words: Words, slide: bool, every: bool
+) -> dict[str, list[float]]:
     """Way -> average precision at 0.5 and 0.3 of all boxes, of large and of small ones; per cent.
 
     every: the words of all labels of the set for each picture, not only of those in it.
@@ -173,7 +176,7 @@ def precision(scenes: Sequence[Scene], words: Words, every: bool) -> dict[str, l
     found = defaultdict(list)
     for scene in scenes:
         vocab = words.vocab(names if every else scene.labels)
-        for way, items in detections(scene, vocab).items():
+        for way, items in detections(scene, vocab, slide).items():
             found[way].append(items)
     sizes = (
         lambda scene, box: True,
@@ -200,9 +203,9 @@ def macs(model: tvlm.Encoder) -> dict[str, float]:
     return {way: count / 1e6 for way, count in cost.items()}
 
 
-def table(scenes: Sequence[Scene], words: Words, every: bool) -> list[str]:
-    """Both tables, as lines to print."""
-    result, cost = pointing(scenes, words), macs(words.model)
+def table(scenes: Sequence[Scene], words: Words, slide: bool, every: bool) -> list[str]:
+    """Both tables, as lines to print. slide: with sliding crops."""
+    result, cost = pointing(scenes, words, slide), macs(words.model)
     found, warmest = result.pop("found")[0], result.pop("warmest")[0]
     boxes = [(scene, box) for scene in scenes for _, box in scene.objects]
     small = sum(scene.small(box) for scene, box in boxes)
@@ -221,7 +224,7 @@ def table(scenes: Sequence[Scene], words: Words, every: bool) -> list[str]:
         "",
         f"{'':8s} {'M MAC':>6s}  AP0.5 AP0.3  large 0.5   0.3  small 0.5   0.3",
     ]
-    for way, row in precision(scenes, words, every).items():
+    for way, row in precision(scenes, words, slide, every).items():
         half, third, *rest = row
         lines.append(
             f"{way:8s} {cost[way]:6.1f} {half:6.1f} {third:5.1f} "
@@ -240,7 +243,7 @@ def main(argv: list[str] | None = None) -> int:
             scenes = composites(args.composites, args.count)
         else:
             scenes = read(args.data, args.count)
-        lines = table(scenes, words, args.words == "all")
+        lines = table(scenes, words, args.crops, args.words == "all")
     except (OSError, ValueError) as error:
         print(f"tinyvlm.localize: {explain(error)}", file=sys.stderr)
         return 2
@@ -260,6 +263,12 @@ def _arguments() -> argparse.ArgumentParser:
         choices=("photo", "all"),
         default="photo",
         help="what average precision looks for: the labels in the photo (default) or in the set",
+    )
+    parser.add_argument(
+        "--crops",
+        action=argparse.BooleanOptionalAction,
+        default=True,
+        help="slide crops, too, which is most of the work (default)",
     )
     parser.add_argument(
         "--model", type=model_path, default=DEFAULT_MODEL, metavar="MODEL", help="default: base"

@@ -1,9 +1,10 @@
 # SPDX-License-Identifier: MIT
 """The pointing game: does the best cell of the dense map lie on the object?
 
-For a photo with a box, the best cell is the one whose embedding has the highest cosine with the
-prototype of the photo's own class. It hits if its centre lies inside the box. The map covers the
-centred square of the photo (the frame intake, native/tv_frame.c), cell by cell of equal size.
+For a photo with a box, the best cell is the one in which the middle of the box lies that detect()
+draws for the photo's own class, as if its vocabulary had that one word (native/tv_region.c). It
+hits if its centre lies inside the known box. The map covers the centred square of the photo (the
+frame intake, native/tv_frame.c), cell by cell of equal size.
 
 Boxes are (x0, y0, x1, y1) in pixels of the photo, the last column and row included: a box over
 all of a 64 x 64 photo is 0, 0, 63, 63.
@@ -11,13 +12,16 @@ all of a 64 x 64 photo is 0, 0, 63, 63.
 
 from __future__ import annotations
 
+from array import array
 from collections.abc import Sequence
 
 import numpy as np
 
+from ..device.score import map_region
 from .metrics import cosines, per_cent
 
 Box = tuple[float, float, float, float]
+SIDE = 60000  # of the square, in the units of map_region()
 
 
 def seen_square(width: int, height: int) -> tuple[int, int, int]:
@@ -36,12 +40,20 @@ def in_square(box: Box, width: int, height: int) -> Box | None:
 
 
 def best_cells(cells: np.ndarray, prototypes: Sequence[np.ndarray]) -> list[int]:
-    """The cell with the highest cosine, by prefix; of equal ones the first in reading order.
+    """The cell in the middle of the word's box, by prefix.
 
     cells: int8 (height, width, D), a dense map; prototypes: one vector (d,) a prefix.
     """
-    flat = cells.reshape(-1, cells.shape[-1])
-    return [int(cosines(flat, vector[None]).argmax()) for vector in prototypes]
+    height, width, _ = cells.shape
+    flat, best = cells.reshape(height * width, -1), []
+    mask, box = bytearray(height * width), array("H", [0, 0, 0, 0])
+    for vector in prototypes:
+        lengths = np.linalg.norm(flat[:, : len(vector)].astype(np.float32), axis=1)
+        heat = cosines(flat, vector[None])[:, 0] * lengths / max(lengths.mean(), 1e-9)
+        map_region(array("f", heat.tolist()), height, width, SIDE, mask, box)
+        x, y = (box[0] + box[2] / 2) / SIDE, (box[1] + box[3] / 2) / SIDE
+        best.append(int(y * height) * width + int(x * width))
+    return best
 
 
 def centres(height: int, width: int) -> np.ndarray:
