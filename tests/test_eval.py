@@ -177,7 +177,8 @@ def test_pointing(report, samples, model, cosine):
         for dim in DIMS:
             word = cosine(dim)[1][CLASSES.index(name)]
             lengths = np.linalg.norm(cells[..., :dim], axis=-1)
-            heat = cells[..., :dim] @ word / lengths.mean()  # cosine x length / mean length
+            # cosine x length / mean length
+            heat = cells[..., :dim] @ word / np.linalg.norm(word) / lengths.mean()
             box = [0, 0, 0, 0]
             slow.map_region(array("f", heat.ravel().tolist()), 6, 6, 60000, bytearray(36), box)
             x, y = box[0] + box[2] / 2, box[1] + box[3] / 2

@@ -51,8 +51,11 @@ def best_cells(cells: np.ndarray, prototypes: Sequence[np.ndarray]) -> list[int]
         lengths = np.linalg.norm(flat[:, : len(vector)].astype(np.float32), axis=1)
         heat = cosines(flat, vector[None])[:, 0] * lengths / max(lengths.mean(), 1e-9)
         map_region(array("f", heat.tolist()), height, width, SIDE, mask, box)
-        x, y = (box[0] + box[2] / 2) / SIDE, (box[1] + box[3] / 2) / SIDE
-        best.append(int(y * height) * width + int(x * width))
+        column, row = (
+            (2 * box[i] + box[i + 2]) * count // (2 * SIDE)
+            for i, count in enumerate((width, height))
+        )
+        best.append(row * width + column)
     return best
 
 
