@@ -53,20 +53,55 @@ void tv_map_heat(const int8_t *map, size_t cells, size_t map_dim, const uint8_t 
     }
 }
 
-void tv_map_mean(const int8_t *map, size_t cells, size_t map_dim, const uint8_t *mask, int8_t *embedding) {
-    int32_t largest = 0;
-    for (int pass = 0; pass < 2; pass++) { // sums twice, rather than memory for them
-        for (size_t i = 0; i < map_dim; i++) {
-            int32_t sum = 0;
-            for (size_t c = 0; c < cells; c++) {
-                sum += mask[c] ? map[c * map_dim + i] : 0;
+#define BLOCK (8) // numbers summed at a time, in registers
+
+// Sums of the next `count` (at most BLOCK) numbers of the cells in the mask.
+static void sum_block(const int8_t *map, size_t cells, size_t map_dim, const uint8_t *mask, size_t count, int32_t *sums) {
+    int32_t total[BLOCK] = { 0 };
+    for (size_t c = 0; c < cells; c++, map += map_dim) {
+        if (mask[c] == 0) {
+            continue;
+        }
+        if (count == BLOCK) { // written out: compilers leave such a loop a loop
+            total[0] += map[0];
+            total[1] += map[1];
+            total[2] += map[2];
+            total[3] += map[3];
+            total[4] += map[4];
+            total[5] += map[5];
+            total[6] += map[6];
+            total[7] += map[7];
+        } else {
+            for (size_t i = 0; i < count; i++) {
+                total[i] += map[i];
             }
-            int32_t size = sum < 0 ? -sum : sum;
-            if (pass == 0) {
-                largest = size > largest ? size : largest;
-            } else {
-                int32_t scaled = largest ? (int32_t)(((int64_t)size * 254 + largest) / (2 * (int64_t)largest)) : 0;
-                embedding[i] = (int8_t)(sum < 0 ? -scaled : scaled);
+        }
+    }
+    memcpy(sums, total, sizeof(total));
+}
+
+// 127 * size / largest, rounded. Long division takes a Cortex-M 60 instructions.
+static int32_t share(int32_t size, int32_t largest) {
+    if (largest < 1 << 23) {
+        return largest ? (int32_t)(((uint32_t)size * 254 + (uint32_t)largest) / (2 * (uint32_t)largest)) : 0;
+    }
+    return (int32_t)(((int64_t)size * 254 + largest) / (2 * (int64_t)largest));
+}
+
+void tv_map_mean(const int8_t *map, size_t cells, size_t map_dim, const uint8_t *mask, int8_t *embedding) {
+    int32_t largest = 0, sums[BLOCK];
+    for (int pass = 0; pass < 2; pass++) { // sums twice, rather than memory for them
+        for (size_t first = 0; first < map_dim; first += BLOCK) {
+            size_t count = map_dim - first < BLOCK ? map_dim - first : BLOCK;
+            sum_block(map + first, cells, map_dim, mask, count, sums);
+            for (size_t i = 0; i < count; i++) {
+                int32_t size = sums[i] < 0 ? -sums[i] : sums[i];
+                if (pass == 0) {
+                    largest = size > largest ? size : largest;
+                } else {
+                    int32_t scaled = share(size, largest);
+                    embedding[first + i] = (int8_t)(sums[i] < 0 ? -scaled : scaled);
+                }
             }
         }
     }

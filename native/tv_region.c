@@ -32,8 +32,8 @@ static int32_t whole(float heat) {
 
 // CENTRE times the square of the distance from the middle, along one axis.
 static int32_t away(size_t index, size_t count) {
-    int64_t twice = 2 * (int64_t)index + 1 - (int64_t)count, all = (int64_t)count;
-    return (int32_t)(CENTRE * twice * twice / (4 * all * all));
+    int32_t twice = 2 * (int32_t)index + 1 - (int32_t)count;
+    return CENTRE * twice * twice / (4 * (int32_t)(count * count)); // count: at most 255
 }
 
 // Heat of cell `c` as the region sees it.
