@@ -10,6 +10,7 @@ a box that is never found counts 0. The mean over the labels is what is called m
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
@@ -38,27 +39,27 @@ def mean_average_precision(
     counts: boxes for which it is false are neither missed nor, if found, right or wrong; and a
     detection that fits no box and would not count as one is left out, too (COCO's rule for sizes).
     """
-    labels = sorted(
-        {name for scene in scenes for name, box in scene.objects if counts(scene, box)}
-    )
-    if not labels:
-        return float("nan")
-    every = [_average_precision(scenes, found, label, iou, counts) for label in labels]
-    return float(np.mean(every))
-
-
-def _average_precision(scenes, found, label, iou, counts) -> float:
-    free, total = [], 0
-    for scene in scenes:
-        boxes = [(box, counts(scene, box)) for name, box in scene.objects if name == label]
-        total += sum(wanted for _, wanted in boxes)
-        free.append(boxes)
-    ranked = [
-        (d.score, number, d.box) for number, ds in enumerate(found) for d in ds if d.label == label
+    known, said = defaultdict(list), defaultdict(list)
+    for number, (scene, items) in enumerate(zip(scenes, found, strict=True)):
+        for label, box in scene.objects:
+            known[label].append((number, box, counts(scene, box)))
+        for item in items:
+            said[item.label].append((item.score, number, item.box))
+    every = [
+        _average_precision(boxes, scenes, said[label], iou, counts)
+        for label, boxes in known.items()
+        if any(wanted for _, _, wanted in boxes)
     ]
-    right = []
-    for _, number, box in sorted(ranked, key=lambda item: -item[0]):
-        fits = [(wanted, overlap(box, at), i) for i, (at, wanted) in enumerate(free[number])]
+    return float(np.mean(every)) if every else float("nan")
+
+
+def _average_precision(known, scenes, said, iou, counts) -> float:
+    """Of one label. known: (scene's number, box, does it count); said: (score, number, box)."""
+    free, right = defaultdict(list), []
+    for number, box, wanted in known:
+        free[number].append((wanted, box))
+    for _, number, box in sorted(said, key=lambda item: -item[0]):
+        fits = [(wanted, overlap(box, at), i) for i, (wanted, at) in enumerate(free[number])]
         fits = [fit for fit in fits if fit[1] >= iou]
         if fits:
             wanted, _, best = max(fits)  # boxes that count first
@@ -72,6 +73,7 @@ def _average_precision(scenes, found, label, iou, counts) -> float:
     hits = np.cumsum(right)
     precision = hits / np.arange(1, len(hits) + 1)
     falling = np.maximum.accumulate(precision[::-1])[::-1]
+    total = sum(wanted for _, _, wanted in known)
     return float(falling[np.array(right)].sum() / total)
 
 
