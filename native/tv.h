@@ -238,9 +238,9 @@ void tv_map_heat(const int8_t *map, size_t cells, size_t map_dim, const uint8_t 
 // of their sum, the largest value 127.
 void tv_map_mean(const int8_t *map, size_t cells, size_t map_dim, const uint8_t *mask, int8_t *embedding);
 
-// A label's box by its heat[height * width]: box[4] is its x, y, width and height in a square of
-// side * side pixels, mask[height * width] 1 in the cells whose middles are in it, else 0. side: at
-// most 65535. height and width: a map's, some dozens.
+// The region of a label by its heat[height * width]: mask[height * width] is 1 in its cells, else 0,
+// and box[4] is its x, y, width and height in a square of side * side pixels. side: at most 65535;
+// height, width: at most 255.
 void tv_map_region(const float *heat, size_t height, size_t width, uint32_t side, uint8_t *mask, uint16_t *box);
 
 // Bytes of one stored vector.

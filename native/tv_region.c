@@ -50,26 +50,12 @@ static uint64_t root(uint64_t value) {
     return found;
 }
 
-// The box along one axis. A cell is two steps wide; a uniform thing of n steps has a variance of
-// n * n / 12, of which a cell by itself has 4 / 12.
+// The region along one axis: the sums of its cells' weights, of these times position, and times its
+// square. A cell is two steps wide; a uniform thing of n steps has a variance of n * n / 12, of
+// which a cell by itself has 4 / 12.
 typedef struct {
-    uint64_t weight, sum, square; // of the region: weights, times position, times its square
-    int64_t all, first, size;     // the side of the square; the box, in the same unit
+    uint64_t weight, sum, square;
 } axis_t;
-
-static void measure(axis_t *a, size_t count, uint32_t side, uint16_t *at, uint16_t *size) {
-    uint64_t variance = a->square * a->weight - a->sum * a->sum; // times weight * weight
-    uint64_t spread = root(12 * variance + 4 * a->weight * a->weight);
-    a->all = (int64_t)(32 * count * a->weight);
-    a->size = (int64_t)(2 * (8 * spread + MARGIN * count * a->weight));
-    a->size = a->size < a->all ? a->size : a->all;
-    int64_t first = (int64_t)(16 * a->sum) - a->size / 2, room = a->all - a->size;
-    a->first = first < 0 ? 0 : first < room ? first : room;
-    int64_t pixels = (2 * a->size * side + a->all) / (2 * a->all);
-    int64_t from = (2 * a->first * side + a->all) / (2 * a->all), last = (int64_t)side - pixels;
-    *at = (uint16_t)(from < last ? from : last); // both may have been rounded up
-    *size = (uint16_t)pixels;
-}
 
 static void add(axis_t *a, uint32_t weight, size_t index) {
     uint64_t position = 2 * index + 1;
@@ -78,9 +64,18 @@ static void add(axis_t *a, uint32_t weight, size_t index) {
     a->square += weight * position * position;
 }
 
-static bool covers(const axis_t *a, size_t index) {
-    int64_t middle = (int64_t)(16 * (2 * index + 1) * a->weight);
-    return a->first <= middle && middle < a->first + a->size;
+static void measure(const axis_t *a, size_t count, uint32_t side, uint16_t *at, uint16_t *size) {
+    uint64_t variance = a->square * a->weight - a->sum * a->sum; // times weight * weight
+    uint64_t spread = root(12 * variance + 4 * a->weight * a->weight);
+    int64_t all = (int64_t)(32 * count * a->weight); // the square, in units that need no fractions
+    int64_t own = (int64_t)(2 * (8 * spread + MARGIN * count * a->weight));
+    own = own < all ? own : all;
+    int64_t first = (int64_t)(16 * a->sum) - own / 2, room = all - own;
+    first = first < 0 ? 0 : first < room ? first : room;
+    int64_t pixels = (2 * own * side + all) / (2 * all);
+    int64_t from = (2 * first * side + all) / (2 * all), last = (int64_t)side - pixels;
+    *at = (uint16_t)(from < last ? from : last); // both may have been rounded up
+    *size = (uint16_t)pixels;
 }
 
 void tv_map_region(const float *heat, size_t height, size_t width, uint32_t side, uint8_t *mask, uint16_t *box) {
@@ -114,7 +109,8 @@ void tv_map_region(const float *heat, size_t height, size_t width, uint32_t side
     }
     axis_t x = { 0 }, y = { 0 };
     for (size_t c = 0; c < cells; c++) {
-        if (mask[c] == 1) {
+        mask[c] &= 1;
+        if (mask[c]) {
             int64_t above = scale * warmth(heat, c, height, width) - level;
             uint32_t weight = 1 + (range > 0 && above > 0 ? (uint32_t)(WARMEST * above / range) : 0);
             add(&x, weight, c % width);
@@ -123,7 +119,4 @@ void tv_map_region(const float *heat, size_t height, size_t width, uint32_t side
     }
     measure(&x, width, side, &box[0], &box[2]);
     measure(&y, height, side, &box[1], &box[3]);
-    for (size_t c = 0; c < cells; c++) {
-        mask[c] = covers(&x, c % width) && covers(&y, c / width);
-    }
 }

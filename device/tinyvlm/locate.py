@@ -2,9 +2,8 @@
 """Where is it? Boxes and heat maps from one run of the encoder.
 
 The encoder's dense map has an embedding for each cell of the frame's centred square. A label's
-box is drawn around the warm cells next to its warmest one (native/tv_region.c); the mean embedding
-of the cells in the box is classified as a frame would be, so the score is a probability as
-classify() gives it.
+region is the warm cells around its warmest one (native/tv_region.c); their mean embedding is
+classified as a frame would be, so the score is a probability as classify() gives it.
 """
 
 from array import array
@@ -115,12 +114,12 @@ class _Work:
         return heat
 
     def region(self, frame):
-        """Mark the cells in the box of the label whose heat there is, and leave it for box()."""
+        """Mark the warm cells around the warmest one, and leave their box for box()."""
         side = min(frame.width, frame.height)
         map_region(self.heat, self.height, self.width, side, self.mask, self.corners)
 
     def box(self, frame):
-        """(x, y, width, height) of the marked cells' box in the frame."""
+        """(x, y, width, height) of the marked region in the frame."""
         side = min(frame.width, frame.height)
         x, y, width, height = self.corners
         return (frame.width - side) // 2 + x, (frame.height - side) // 2 + y, width, height

@@ -153,7 +153,7 @@ _MARGIN = 3
 
 
 def map_region(heat, height, width, side, mask, box):
-    """A label's box, and in the mask the cells whose middles are in it."""
+    """The warm cells around the warmest one, in the mask, and the box around them."""
     cells = height * width
     warm = [_whole(heat[c]) - _away(c % width, width) - _away(c // width, height)
             for c in range(cells)]  # fmt: skip
@@ -183,10 +183,10 @@ def map_region(heat, height, width, side, mask, box):
             if inside and mask[near] == 2:
                 mask[near] = 1
                 grown.append(near)
-    box[0], box[2], columns = _measure(x, width, side)
-    box[1], box[3], rows = _measure(y, height, side)
     for cell in range(cells):
-        mask[cell] = columns[cell % width] and rows[cell // width]
+        mask[cell] &= 1
+    box[0], box[2] = _measure(x, width, side)
+    box[1], box[3] = _measure(y, height, side)
 
 
 def _whole(heat):
@@ -211,14 +211,11 @@ def _root(value):
 
 
 def _measure(sums, count, side):
-    # (first pixel, pixels, which cells are covered) along one axis.
+    # (first pixel, pixels) along one axis.
     weight, moment, square = sums
     spread = _root(12 * (square * weight - moment * moment) + 4 * weight * weight)
     every = 32 * count * weight
     size = min(2 * (8 * spread + _MARGIN * count * weight), every)
     first = min(max(16 * moment - size // 2, 0), every - size)
-    covered = []
-    for index in range(count):
-        covered.append(int(first <= 16 * (2 * index + 1) * weight < first + size))
     at, pixels = [(2 * part * side + every) // (2 * every) for part in (first, size)]
-    return min(at, side - pixels), pixels, covered  # both may have been rounded up
+    return min(at, side - pixels), pixels  # both may have been rounded up

@@ -642,8 +642,8 @@ static PyMethodDef module_methods[] = {
     { "map_mean", map_mean, METH_VARARGS,
       "map_mean(map, cells, mask, out): the embedding of the cells whose mask is not 0" },
     { "map_region", map_region, METH_VARARGS,
-      "map_region(heat, height, width, side, mask, box): a label's box, an array('H') of x, y, "
-      "width, height, and which cells are in it" },
+      "map_region(heat, height, width, side, mask, box): the warm cells around the warmest "
+      "one, and the box around them, an array('H') of x, y, width, height" },
     { "crc32", crc32, METH_VARARGS, "crc32(buf, crc=0) -> int, as zlib's" },
     { NULL },
 };
