@@ -25,7 +25,7 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-from tinyvlm.train import align, checkpoint, pretrained, shards, slim
+from tinyvlm.train import align, checkpoint, labels, pretrained, shards, slim
 from tinyvlm.train.augment import centre
 from tinyvlm.train.config import StudentConfig, TrainConfig, names, read
 from tinyvlm.train.pretrained_chain import settle
@@ -191,13 +191,18 @@ def start(
 
 
 def photos(pattern: str, size: int, count: int) -> list[Tensor]:
-    """Batches of `count` photos in all, of every shard's beginning equally many."""
+    """Batches of `count` photos in all, of every shard's beginning equally many.
+
+    None of those that training sets aside to validate.
+    """
     paths, images = shards.expand(pattern), []
     for path in paths:
         left = -(-count // len(paths))
         for sample in shards.read(path, Counter()):
             if not left:
                 break
+            if labels.held_out(sample.text) or labels.aside(sample.id, sample.text):
+                continue
             try:
                 image = centre(shards.decode(sample.blob, size), size)
             except ValueError:
