@@ -57,7 +57,7 @@ def folder(tmp_path_factory):
             files.append((f"{i:05}.webp", picture(i, rng)))
             files.append((f"{i:05}.txt", CLASSES[i % 4].encode()))
         write(folder / f"stripes-{shard:03}.tar.gz", files)
-    names = sorted({*CLASSES, *labels.ABOVE, *labels.held_out_names()})
+    names = sorted({*CLASSES, *labels.ABOVE, *labels.PEOPLE, *labels.held_out_names()})
     names += [f"thing {i}" for i in range(600 - len(names))]
     vectors = rng.normal(size=(606, 512)) + 2
     vectors /= np.linalg.norm(vectors, axis=1, keepdims=True)
@@ -285,6 +285,36 @@ def test_without_text_vectors_the_student_learns_the_lexicons_space(folder, tmp_
         assert cosine > 0.999
     with pytest.raises(SystemExit, match="class 'xyzzyx': .* is not in the lexicon"):
         space.from_lexicon(["cat", "xyzzyx"])
+
+
+def test_names_among_captions_have_the_lexicons_vectors(folder):
+    table = text.load_table(folder / "names.npz")
+    before = dict(table.vector)
+    space.look_up(table, ["cat", "guinea pig", "a dog", "xyzzyx", "two men and a guinea pig"])
+    assert table.vector.keys() - before.keys() == {"guinea pig"}
+    assert all(table.vector[name] is vector for name, vector in before.items())
+    known = create_text_encoder("lexicon").encode("guinea pig").vector
+    projected = space.lexicon_space().project(table.vector["guinea pig"][None])
+    assert projected @ known > 0.999
+
+
+@pytest.mark.parametrize(
+    "sample, name",
+    [
+        ("cat", "cat"),
+        ("Two CATS, asleep on a rocket", "cat"),
+        ("The men and their rocket", "man"),
+        ("children with a musical instrument", "child"),
+        ("An umbrella is held over a cat", "cat"),  # umbrellas are held out
+        ("my rocket", None),  # too short for a caption
+        ("nothing that is known", None),
+        (labels.UNLABELLED, None),
+    ],
+)
+def test_a_caption_is_of_the_first_class_in_it(folder, sample, name):
+    table = text.load_table(folder / "names.npz")
+    classes = labels.find_classes(["cat", "rocket", "umbrella"], table)
+    assert classes.of(sample) == (-1 if name is None else classes.names.index(name))
 
 
 def test_numbered_shards_are_one_data_set():

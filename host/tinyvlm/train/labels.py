@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 import zlib
-from collections.abc import Iterable
+from collections.abc import Container, Iterable
 from dataclasses import dataclass
 from functools import lru_cache
 
@@ -16,9 +16,12 @@ import numpy as np
 
 from tinyvlm.train import text
 from tinyvlm.train.text import normalise
+from tinyvlm.words.lexicon import singulars
 
 UNLABELLED = "a photo"  # the text that unlabelled images carry
 MOST = 5000  # classes; more different texts than that are captions
+FEWEST = 3  # words of a caption
+LONGEST = 3  # words of a name that is looked for in one
 
 # Set aside by class: never trained on, used to choose hyper-parameters (zero-shot validation).
 # All are Tiny-ImageNet classes (350 images each); their other names are listed too.
@@ -91,6 +94,9 @@ CONTENTS = (
     ("milk", "milk"),
 )
 
+# No data set has people for classes, but most captions are of some.
+PEOPLE = ("person", "man", "woman", "boy", "girl", "child", "baby")
+
 # A word above -> names below it (only names that occur in the data matter).
 ABOVE = {
     "dog": "golden retriever, labrador retriever, german shepherd, yorkshire terrier, afghan"
@@ -156,7 +162,7 @@ ABOVE = {
     "ball": "basketball, volleyball, soccer ball, baseball, tennis ball, ping pong ball",
     "house": "cottage, cliff dwelling",
     "mushroom": "gyromitra, earthstar, coral fungus",
-    "person": "human face, boxing, wrestling, professional wrestling, kabaddi, gymnastics,"
+    "person": "man, woman, boy, girl, child, baby, human face, boxing, wrestling, professional wrestling, kabaddi, gymnastics,"
     " fencing, weightlifting, swimming, tennis, badminton, table tennis, field hockey, ice hockey,"
     " soccer, sport shooting, ballplayer, groom, scuba diver, soldier, academic gown,"
     " military uniform, bikini, swimming trunks, kimono, poncho, miniskirt,"
@@ -219,6 +225,20 @@ def related(names: list[str]) -> tuple[np.ndarray, np.ndarray]:
     return above, above | above.T
 
 
+def subject(caption: str, names: Container[str]) -> str | None:
+    """What a caption is of: the first of `names` in it. "Two dogs on a man's bed": dog."""
+    words = re.findall(r"[a-z]+", caption.lower())
+    if len(words) < FEWEST:
+        return None
+    for i in range(len(words)):
+        for n in range(LONGEST, 0, -1):
+            name = " ".join(words[i : i + n])
+            for form in (name, *singulars(name)):
+                if form in names:
+                    return form
+    return None
+
+
 @dataclass
 class Classes:
     """The class names of a data set, c of them.
@@ -237,17 +257,27 @@ class Classes:
     aside: np.ndarray
     number: dict[str, int]
 
+    def __post_init__(self) -> None:
+        self._open = {name: i for i, name in enumerate(self.names) if not self.aside[i]}
+
+    def of(self, text: str) -> int:
+        """The class of a sample by its text, a name or a caption; -1: none."""
+        if (found := self.number.get(text)) is not None:
+            return found
+        return self._open.get(subject(text, self._open), -1)
+
 
 def find_classes(texts: Iterable[str], table: text.TextTable) -> Classes | None:
     """The classes among the texts of a data set: those that the table has; None if it has none.
 
-    Words above them come along.
+    Words above them come along, and people.
     """
     plain = {t: text_name(t) for t in texts if t != UNLABELLED}
     plain = {t: name for t, name in plain.items() if table.find(name) is not None}
     if not plain:
         return None
-    names = sorted({*plain.values(), *(n for n in ABOVE if table.find(n) is not None)})
+    more = (name for name in (*ABOVE, *PEOPLE) if table.find(name) is not None)
+    names = sorted({*plain.values(), *more})
     index = {name: i for i, name in enumerate(names)}
     vectors = np.stack([table.vector[table.find(name)] for name in names])
     aside = np.array([name in _HELD_OUT for name in names])

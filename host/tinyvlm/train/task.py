@@ -106,9 +106,8 @@ def weight_of(index: dict, classes: Classes | None, config: TrainConfig) -> Call
 
 
 def target(texts: list[str], classes: Classes | None) -> Tensor:
-    """(n,) class numbers, -1 for none."""
-    number = classes.number if classes else {}
-    return torch.tensor([number.get(t, -1) for t in texts])
+    """(n,) class numbers, -1 for none. A caption's is that of what it is of."""
+    return torch.tensor([classes.of(t) if classes else -1 for t in texts])
 
 
 # -- watching ------------------------------------------------------------------------------------
@@ -164,7 +163,8 @@ def load_watch(
         )
         batches = []
         for b in loader:
-            batches.append((b.images, target(b.texts, classes), b.teacher, b.teacher_text))
+            label = torch.tensor([useful.get(t, -1) for t in b.texts])
+            batches.append((b.images, label, b.teacher, b.teacher_text))
             if len(batches) * SHOWN * place.world >= WATCHED:
                 break
         return batches
