@@ -287,17 +287,6 @@ def test_without_text_vectors_the_student_learns_the_lexicons_space(folder, tmp_
         space.from_lexicon(["cat", "xyzzyx"])
 
 
-def test_names_among_captions_have_the_lexicons_vectors(folder):
-    table = text.load_table(folder / "names.npz")
-    before = dict(table.vector)
-    space.look_up(table, ["cat", "guinea pig", "a dog", "xyzzyx", "two men and a guinea pig"])
-    assert table.vector.keys() - before.keys() == {"guinea pig"}
-    assert all(table.vector[name] is vector for name, vector in before.items())
-    known = create_text_encoder("lexicon").encode("guinea pig").vector
-    projected = space.lexicon_space().project(table.vector["guinea pig"][None])
-    assert projected @ known > 0.999
-
-
 @pytest.mark.parametrize(
     "sample, name",
     [

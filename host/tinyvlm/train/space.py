@@ -22,7 +22,7 @@ from tinyvlm.train.config import TrainConfig
 from tinyvlm.train.loss import MatryoshkaLoss
 from tinyvlm.train.place import Place
 from tinyvlm.words.encoders import create_text_encoder
-from tinyvlm.words.lexicon import ARTICLES, Lexicon
+from tinyvlm.words.lexicon import Lexicon
 from tinyvlm.words.space import UnknownPhrase, load_space
 
 CLASSIFIERS = ("tflite:", "efficientnet-lite2")  # teachers in the space of --text-vectors
@@ -43,9 +43,7 @@ def make_loss(
     if config.text_vectors:
         table = text.load_table(Path(config.text_vectors))
         fit(cached, table, config)
-        if captions(index, config):
-            look_up(table, index["texts"])
-        else:
+        if not captions(index, config):
             estimate(table, index["texts"], config.run / "estimates.npz", place)
         space = learned(config) or text.whitened_pca(table, config.student.dim, config.alpha)
     elif not cached:
@@ -157,19 +155,6 @@ def read_estimates(file: Path) -> dict[str, np.ndarray]:
         return {}
     with np.load(file) as z:
         return dict(zip(map(str, z["names"]), z["vectors"], strict=True))
-
-
-def look_up(table: text.TextTable, texts: Iterable[str]) -> None:
-    """Give the names among captions that the table lacks, and the lexicon has, its vector."""
-    book = create_text_encoder("lexicon")
-    space = lexicon_space(book)
-    back = np.linalg.pinv(space.matrix)
-    for name in {labels.text_name(t) for t in texts if t != labels.UNLABELLED}:
-        named = name in book.index and name.split()[0] not in ARTICLES  # "a dog" is a caption
-        if named and table.find(name) is None:
-            vector = book.encode(name).vector
-            table.vector[name] = (space.centre + back @ vector).astype(np.float32)
-            table.kind[name] = "estimated"
 
 
 def from_lexicon(texts: Iterable[str]) -> tuple[text.TextTable, text.TextSpace]:
