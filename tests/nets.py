@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: MIT
 """Random but sane quantized networks for the tests; the rest is in tinyvlm.net.samples.
 
-    graph = random_graph(seed)            # any mix of kernels, strides, odd sizes, residuals
+graph = random_graph(seed)            # any mix of kernels, strides, odd sizes, residuals
 """
 
 from __future__ import annotations

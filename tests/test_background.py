@@ -32,7 +32,7 @@ def photos():
         label,
         names,
         vectors,
-        labels.related(names)[1],
+        labels.hypernyms(names)[1],
         ["made-up"],
     )
 

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: MIT
 """The backend "cmsis-nn": the real library where there is one, and a stand-in everywhere.
 
-    make test CMSIS_NN=/prefix      # prefix/include/arm_nnfunctions.h, prefix/lib/libcmsis-nn.a
+make test CMSIS_NN=/prefix      # prefix/include/arm_nnfunctions.h, prefix/lib/libcmsis-nn.a
 """
 
 import os
@@ -130,7 +130,9 @@ def test_profile_and_memory(start_board, tmp_path):
     files = {"a.tvlm": tvlm.to_bytes(base_like()), "b.tvlm": tvlm.to_bytes(random_graph(3))}
     files["large.tvlm"] = tvlm.to_bytes(large, plan(large, 1))
     board = start_board(romfs=romfs(tmp_path, files), icount=True)
-    board.exec(ON_BOARD + """
+    board.exec(
+        ON_BOARD
+        + """
 import array
 a, b = (_tinyvlm.Encoder(memoryview(open("/rom/%s.tvlm" % n, "rb"))) for n in "ab")
 counts = {}
@@ -140,7 +142,8 @@ for name in _tinyvlm.backends():
     counts[name] = times = array.array("I", [0] * (a.layers + 1))
     a.profile(bytes(96 * 96), 96, 96, 0, 0, times)
 assert all(list(t).count(0) == 1 for t in counts.values())  # only the dense layer
-""")
+"""
+    )
     sums = {name: board.eval(f"sum(counts['{name}'])") for name in BACKENDS}
     print(f"\n{sums}")
     assert sums["dsp"] < sums["cmsis-nn"] < sums["portable"]
@@ -158,7 +161,9 @@ assert e.backend == "dsp"
 
 def test_a_callback_cannot_switch_backends(start_board, tmp_path):
     board = start_board(romfs=romfs(tmp_path, {"a.tvlm": tvlm.to_bytes(base_like())}))
-    board.exec(ON_BOARD + """
+    board.exec(
+        ON_BOARD
+        + """
 import micropython
 e = _tinyvlm.Encoder(memoryview(open("/rom/a.tvlm", "rb")))
 seen = []
@@ -173,5 +178,6 @@ def go(name):
     assert e.selftest() and e.backend == name
 go("dsp")
 go("cmsis-nn")
-""")
+"""
+    )
     assert board.eval("seen") == ["the encoder is busy with a frame"] * 2

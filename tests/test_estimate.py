@@ -10,6 +10,7 @@ pytest.importorskip("scipy", reason="scipy is not installed (extra `lexicon`)")
 
 from tinyvlm.train import text  # noqa: E402
 from tinyvlm.train.lexicon import estimate, measure, wordnet, words  # noqa: E402
+from tinyvlm.words.space import normalize  # noqa: E402
 
 # offset, kind, words, pointers (hypernyms @, instance @i, usage ;u), gloss: see wndb(5)
 NOUNS = """\
@@ -72,18 +73,18 @@ def test_words_are_visible_decent_and_common(net, monkeypatch):
 
 def features(x, bags):
     bag = estimate.Bag(bags[:40])
-    unit = text.unit(x)
+    unit = normalize(x)
     return estimate.Features(unit, unit, bag.rows(bags), bag.rows(bags))
 
 
 def test_regression_finds_vectors_it_has_not_seen():
     rng = np.random.default_rng(0)
     x = rng.normal(size=(60, 8)).astype("f")
-    y = text.unit(x @ rng.normal(size=(8, 16)) / 8 + 1).astype("f")
+    y = normalize(x @ rng.normal(size=(8, 16)) / 8 + 1).astype("f")
     known = features(x, [Counter(a=1 + i % 3, b=1) for i in range(60)])
     made = estimate.Regression(known.take(slice(40)), y[:40])(known.take(slice(40, 60)))
     assert np.allclose(np.linalg.norm(made, axis=1), 1, atol=1e-5)
-    centred = text.unit(made - y[:40].mean(0)) @ text.unit(y[40:] - y[:40].mean(0)).T
+    centred = normalize(made - y[:40].mean(0)) @ normalize(y[40:] - y[:40].mean(0)).T
     assert (centred.argmax(1) == np.arange(20)).mean() > 0.8
 
 
@@ -110,5 +111,7 @@ def test_interval():
 
 def test_the_map_is_named_by_what_is_stored():
     rng = np.random.default_rng(0)
-    space = text.TextSpace(rng.normal(size=4).astype("f"), rng.normal(size=(2, 4)).astype("f"))
-    assert space.rounded().name == space.rounded().rounded().name != space.name
+    parts = rng.normal(size=4).astype("f"), rng.normal(size=(2, 4)).astype("f")
+    stored = text.stored_map(*parts)
+    again = text.stored_map(stored.centre, stored.projection.T)
+    assert stored.name == again.name != text.text_map(*parts).name

@@ -104,7 +104,7 @@ def test_bad_boxes_are_named(tmp_path, capsys, box):
 def test_a_shard_without_boxes_is_an_error(tmp_path, capsys):
     path = shard(tmp_path / "none-000.tar.gz", [(Image.new("RGB", (9, 9)), "dog", None)])
     assert localize.main(["--data", str(path)]) == 2
-    assert capsys.readouterr().err == f"tinyvlm.localize: {path}: no photos with boxes in it\n"
+    assert capsys.readouterr().err == f"tools/localize.py: {path}: no photos with boxes in it\n"
 
 
 def test_clusters_are_learnt_from_one_photo():

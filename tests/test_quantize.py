@@ -17,7 +17,7 @@ from tars import write  # noqa: E402
 
 from tinyvlm.net import reference, samples, tvlm  # noqa: E402
 from tinyvlm.net.graph import Conv, Quant  # noqa: E402
-from tinyvlm.train import checkpoint, export, integer, labels, main, place, quantize  # noqa: E402
+from tinyvlm.train import checkpoint, distributed, export, integer, labels, main, quantize  # noqa: E402
 from tinyvlm.train.config import DIMS, read  # noqa: E402
 from tinyvlm.train.student import Student, to_input  # noqa: E402
 from tinyvlm.words.space import load_space  # noqa: E402
@@ -204,7 +204,7 @@ def test_weights_that_outgrow_their_grid_are_named():
 
 # -- the command ---------------------------------------------------------------------------------
 
-CLASSES = ("cat", "rocket", "coin", "umbrella")  # the last is one that training sets aside
+CLASSES = ("cat", "rocket", "coin", "umbrella")  # the last is one that is held out of training
 
 
 @pytest.fixture(scope="module")
@@ -221,7 +221,7 @@ def run(tmp_path_factory):
         files.append((f"{i:05}.webp", image.getvalue()))
         files.append((f"{i:05}.txt", CLASSES[i % 4].encode()))
     write(folder / "stripes-000.tar", files)
-    names = sorted({*CLASSES, *labels.ABOVE, *labels.held_out_names()})
+    names = sorted({*CLASSES, *labels.HYPERNYMS, *labels.held_out_names()})
     names += [f"thing {i}" for i in range(600 - len(names))]
     vectors = rng.normal(size=(606, 512)) + 2
     np.savez(
@@ -261,12 +261,12 @@ def test_the_integers_are_not_left_to_a_gpu_without_float64(run, monkeypatch):
 
     def join(device):
         asked.append(device)
-        return place.Place(0, 1, torch.device("cpu" if device == "cpu" else "mps"))
+        return distributed.World(0, 1, torch.device("cpu" if device == "cpu" else "mps"))
 
     monkeypatch.setattr(export, "join", join)
     point = checkpoint.load(run)
     config = dataclasses.replace(point.config, device="auto")
-    assert export.load_data(point, config).place.device.type == "cpu"
+    assert export.load_data(point, config).world.device.type == "cpu"
     assert asked == ["auto", "cpu"]
 
 

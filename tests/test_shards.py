@@ -171,11 +171,11 @@ def test_a_loader_with_a_small_buffer_reads_no_more_than_it_must(paths, monkeypa
         assert (len(opened) == len(paths)) == whole
 
 
-@pytest.mark.parametrize("world", [2, 3])
-def test_ranks_share_samples_and_see_equally_many_batches(paths, world):
-    ranks = [load(paths, rank=r, world=world, batch=4) for r in range(world)]
+@pytest.mark.parametrize("world_size", [2, 3])
+def test_ranks_share_samples_and_see_equally_many_batches(paths, world_size):
+    ranks = [load(paths, rank=r, world_size=world_size, batch=4) for r in range(world_size)]
     seen = [ids(batches) for batches, _ in ranks]
-    assert {len(batches) for batches, _ in ranks} == {100 // (4 * world)}
+    assert {len(batches) for batches, _ in ranks} == {100 // (4 * world_size)}
     assert sum(map(len, seen)) == len(set().union(*seen))
     samples = shards.index(paths).samples
     assert all(len(batches) == loader.steps(samples) for batches, loader in ranks)

@@ -279,7 +279,7 @@ def vectors(tmp_path):
 def test_soft_labels_are_points_in_text_space(vectors):
     classes = teacher.class_vectors(NAMES, vectors, ["Koala"])
     used = np.abs(classes).sum(1) > 0
-    # Without a vector, set aside by the user, and two by this package.
+    # Without a vector, held out by the user, and two by this package.
     assert {"teapot", "tractor"} <= labels.held_out_names()
     assert [n for n, u in zip(NAMES, used, strict=True) if u] == [NAMES[1], "banana"]
     soft = teacher.SoftLabels("tflite:x", Net(), classes)

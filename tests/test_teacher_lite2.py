@@ -10,7 +10,7 @@ torch = pytest.importorskip("torch", reason="torch is not installed (extra `trai
 from tinyvlm.train import teacher_lite2  # noqa: E402
 from tinyvlm.train.teacher_lite2 import Lite2  # noqa: E402
 from tinyvlm.train.teachers import create_teacher  # noqa: E402
-from tinyvlm.train.text import unit  # noqa: E402
+from tinyvlm.words.space import normalize  # noqa: E402
 
 CLASSES, WIDTH = 120, 32
 
@@ -20,10 +20,10 @@ def teacher(monkeypatch):
     """Class i's weight row is a turned copy of its name, so that features name themselves."""
     monkeypatch.setattr(teacher_lite2, "FEATURES", WIDTH)
     rng = np.random.default_rng(0)
-    names = unit(rng.normal(size=(CLASSES, 512)).astype(np.float32))
-    names[7] = 0  # set aside
+    names = normalize(rng.normal(size=(CLASSES, 512)).astype(np.float32))
+    names[7] = 0  # held out
     turn = rng.normal(size=(512, WIDTH)).astype(np.float32) / np.sqrt(512)
-    weight = 3 * unit(unit(rng.normal(size=(CLASSES, 512))) @ turn).astype(np.float32)
+    weight = 3 * normalize(normalize(rng.normal(size=(CLASSES, 512))) @ turn).astype(np.float32)
     bias = np.zeros(CLASSES, np.float32)
     name_map = teacher_lite2.learn_name_map(weight, names)
     return Lite2("made up", None, weight, bias, names, name_map)
@@ -32,12 +32,12 @@ def teacher(monkeypatch):
 def test_a_sure_photo_points_at_its_name_and_is_as_long_as_it_is_sure(teacher):
     features = np.stack([9 * teacher.weight[3], 0.02 * teacher.weight[3]])
     sure, unsure = teacher.vectors(features)
-    assert (unit(sure[None]) @ teacher.names.T).argmax() == 3
+    assert (normalize(sure[None]) @ teacher.names.T).argmax() == 3
     assert 0.99 < np.linalg.norm(sure) <= 1.001
     assert np.linalg.norm(unsure) < 0.1
 
 
-def test_a_class_set_aside_is_never_named(teacher):
+def test_a_class_held_out_is_never_named(teacher):
     p, sure = teacher.probabilities(9 * teacher.weight[[7]])
     assert p[0, 7] == 0 and sure[0] > 0.99
     assert (p > 0).sum() <= teacher_lite2.TOP
@@ -50,7 +50,7 @@ def test_image_map_is_a_ridge_from_features_to_image_vectors():
     mean, image_map = teacher_lite2.learn_image_map(features, vectors)
     found = (features - mean) @ image_map
     want = vectors - vectors.mean(0)
-    cosine = (unit(found) * unit(want)).sum(1)
+    cosine = (normalize(found) * normalize(want)).sum(1)
     assert cosine.min() > 0.98
 
 

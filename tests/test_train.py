@@ -29,11 +29,11 @@ from tinyvlm.train import (  # noqa: E402
     teacher,
     text,
 )
-from tinyvlm.train.place import Place, join  # noqa: E402
+from tinyvlm.train.distributed import World, join  # noqa: E402
 from tinyvlm.words.encoders import create_text_encoder  # noqa: E402
 
 HOST = Path(__file__).parents[1] / "host"
-CLASSES = ("cat", "rocket", "coin", "umbrella")  # the last is one that training sets aside
+CLASSES = ("cat", "rocket", "coin", "umbrella")  # the last is one that is held out of training
 ALONE = os.environ | {"OMP_NUM_THREADS": "1", "PYTHONPATH": str(HOST)}
 
 
@@ -57,7 +57,7 @@ def folder(tmp_path_factory):
             files.append((f"{i:05}.webp", picture(i, rng)))
             files.append((f"{i:05}.txt", CLASSES[i % 4].encode()))
         write(folder / f"stripes-{shard:03}.tar.gz", files)
-    names = sorted({*CLASSES, *labels.ABOVE, *labels.PEOPLE, *labels.held_out_names()})
+    names = sorted({*CLASSES, *labels.HYPERNYMS, *labels.PEOPLE, *labels.held_out_names()})
     names += [f"thing {i}" for i in range(600 - len(names))]
     vectors = rng.normal(size=(606, 512)) + 2
     vectors /= np.linalg.norm(vectors, axis=1, keepdims=True)
@@ -124,7 +124,7 @@ def test_a_run_says_what_it_is(run):
     assert '"epoch": 4' in (run / "out.log").read_text()
     index = json.loads((run / "index.json").read_text())
     assert index["samples"] == 240 and index["sets"] == {"stripes": index["trained"]}
-    assert index["texts"]["umbrella"] == [60, 0]  # set aside
+    assert index["texts"]["umbrella"] == [60, 0]  # held out
     assert 160 < index["trained"] < 180
     assert config.parse(["--config", str(run / "config.json")]).student == student_of("smoke")
 
@@ -327,7 +327,7 @@ def web(folder, tmp_path):
         options = config.parse([*data, *more])
         index = {"samples": 400, "texts": {str(i): [1, 1] for i in range(400)}}
         paths = [tmp_path / "web-000.tar"]
-        return space.make_loss(options, index, paths, Place(0, 1, torch.device("cpu")))
+        return space.make_loss(options, index, paths, World(0, 1, torch.device("cpu")))
 
     return make
 
@@ -336,7 +336,7 @@ def web(folder, tmp_path):
 def test_a_teacher_of_the_lexicons_clip_keeps_the_lexicons_space(web, name):
     """So that the lexicon's words, and CLIP's, work with what it teaches."""
     loss, classes = web(name)
-    found = text.TextSpace(loss.centre.numpy(), loss.matrix.numpy()).rounded()
+    found = text.stored_map(loss.centre.numpy(), loss.matrix.numpy())
     assert found.name == create_text_encoder("lexicon").space
     assert classes is None  # captions such as "7" are no names
 
@@ -346,7 +346,7 @@ def test_another_clip_brings_its_own_space(web, folder, tmp_path):
     assert loss.matrix.shape == (256, 768) and classes is None
     options = config.parse(["--train-data", "x", "--teacher", str(tmp_path / "cache")])
     assert space.text_encoder(options) == "open_clip:ViT-L-14/openai"
-    with pytest.raises(SystemExit, match="vectors of 768 numbers, --text-vectors of 512: both"):
+    with pytest.raises(SystemExit, match="vectors of 768 dimensions, --text-vectors of 512: both"):
         web("open_clip:ViT-L-14/openai", "--text-vectors", f"{folder}/names.npz", width=768)
 
 
@@ -366,8 +366,8 @@ def test_estimated_vectors_are_made_once(folder, tmp_path, monkeypatch):
     monkeypatch.setattr(text, "add_estimates", estimate)
     for _ in range(2):
         table = text.load_table(folder / "names.npz")
-        place = Place(0, 1, torch.device("cpu"))
-        space.estimate(table, ["cat", "quokka", labels.UNLABELLED], tmp_path / "e.npz", place)
+        world = World(0, 1, torch.device("cpu"))
+        space.estimate(table, ["cat", "quokka", labels.UNLABELLED], tmp_path / "e.npz", world)
         assert table.kind["quokka"] == "estimated"
         assert np.array_equal(table.vector["quokka"], table.vector["cat"])
     assert asked == [["quokka"]]
@@ -420,20 +420,23 @@ def test_space_to_depth_is_in_tflites_order():
         assert torch.equal(y[0, channel], x[0, colour, row::4, column::4])
 
 
-def test_the_text_space_is_linear_and_named_by_its_numbers(folder):
+def test_the_text_space_is_linear_and_named_by_its_values(folder):
     table = text.load_table(folder / "names.npz")
     space = text.whitened_pca(table, 256, 0.5)
     assert space.name.startswith("clip-vit-b-32-openai/")
     assert space.name != text.whitened_pca(table, 256, 0.25).name
     vectors = np.stack([table.vector["cat"], table.vector["rocket"]])
     projected = space.project(vectors)
-    want = (vectors - space.centre) @ space.matrix.T
+    want = (vectors - space.centre) @ space.projection
     cosine = (projected * want).sum(1) / np.linalg.norm(projected, axis=1)
     assert np.allclose(cosine, np.linalg.norm(want, axis=1), rtol=1e-4)
 
 
 def test_what_is_evaluated_is_not_trained_on():
-    """No class set aside by the data is in the hand-written names of training."""
+    """No class held out by the data is in the hand-written names of training."""
     unseen = {"koala", "orangutan", "chihuahua", "trolleybus", "dugong", "tarantula"}
-    written = {*labels.ABOVE, *(n for names in labels.ABOVE.values() for n in names.split(", "))}
+    written = {
+        *labels.HYPERNYMS,
+        *(n for names in labels.HYPERNYMS.values() for n in names.split(", ")),
+    }
     assert not unseen & {name.strip(" ,") for name in written}

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""Views of photos for a teacher: shards with crops and mixtures, none of what is set aside."""
+"""Views of photos for a teacher: shards with crops and mixtures, none of what is held out."""
 
 import io
 from collections import Counter
@@ -13,7 +13,7 @@ pytest.importorskip("torch", reason="torch is not installed (extra `train`)")
 
 from tinyvlm.train import labels, shards, views  # noqa: E402
 
-CLASSES = ("cat", "rocket", "umbrella")  # the last is one that training sets aside
+CLASSES = ("cat", "rocket", "umbrella")  # the last is one that is held out of training
 COLOURS = ((200, 0, 0), (0, 200, 0), (0, 0, 200))
 
 
@@ -41,12 +41,12 @@ def make(folder, out, *more):
 def test_views(folder, tmp_path, capsys):
     made = make(folder, tmp_path / "views", "--copies", "8")
     photos = sum(
-        not labels.aside(s.id, s.text) and views.large(s.blob, 100)
+        not labels.held_out_image(s.id, s.text) and views.large(s.blob, 100)
         for s in shards.read(folder / "photos-000.tar", Counter())
     )
     assert len(made) == 8 * photos
     assert f"{len(made)} views of {photos} photos in 1 shard" in capsys.readouterr().out
-    assert not any(labels.aside(s.id, s.text) for s in made)
+    assert not any(labels.held_out_image(s.id, s.text) for s in made)
     mixed = [s for s in made if s.text == labels.UNLABELLED]
     assert 0.3 < len(mixed) / len(made) < 0.7
     assert {s.text for s in made if s not in mixed} == {"cat", "rocket"}
@@ -54,7 +54,7 @@ def test_views(folder, tmp_path, capsys):
         image = shards.decode(sample.blob, views.SIDE)
         assert image.size == (views.SIDE, views.SIDE)
         red, green, blue = np.asarray(image).reshape(-1, 3).mean(0)
-        assert blue < 12  # nothing of the class that is set aside
+        assert blue < 12  # nothing of the class that is held out
         if sample.text == "cat":
             assert red > 180 and green < 20
     both = [np.asarray(shards.decode(s.blob, 112)).mean((0, 1)) for s in mixed]

@@ -143,5 +143,5 @@ def not_for_naming(labels: Labels) -> str:
     """A sentence about a set with several labelled things a photo."""
     return (
         f"{labels.name}: {labels.boxes} boxes with labels of their own, several a photo, are not "
-        "for naming: left out; python -m tinyvlm.localize measures detect()"
+        "for naming: left out; tools/localize.py measures detect()"
     )

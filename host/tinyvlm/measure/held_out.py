@@ -78,7 +78,7 @@ def gather(
         np.array([number[names[i]] for i in keep]),
         classes,
         np.stack(list(vectors.values())),
-        known.related(classes)[1],
+        known.hypernyms(classes)[1],
         sets,
     )
 
@@ -109,7 +109,7 @@ def _embedded(
                 key = sample.where.rpartition(": ")[2]
                 if not sample.name or sample.name == known.UNLABELLED or count[name] >= most:
                     continue
-                if every or known.aside(f"{labelled.stem(path)}/{key}", sample.name):
+                if every or known.held_out_image(f"{labelled.stem(path)}/{key}", sample.name):
                     count[name] += 1
                     yield sample
 

@@ -245,14 +245,14 @@ def main(argv: list[str] | None = None) -> int:
             scenes = read(args.data, args.count)
         lines = table(scenes, words, args.crops, args.words == "all")
     except (OSError, ValueError) as error:
-        print(f"tinyvlm.localize: {explain(error)}", file=sys.stderr)
+        print(f"tools/localize.py: {explain(error)}", file=sys.stderr)
         return 2
     print("\n".join(lines))
     return 0
 
 
 def _arguments() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(prog="tinyvlm.localize", description=__doc__.split("\n")[0])
+    parser = argparse.ArgumentParser(prog="tools/localize.py", description=__doc__.split("\n")[0])
     source = parser.add_mutually_exclusive_group(required=True)
     source.add_argument("--composites", type=Path, metavar="FOLDER", help="of training shards")
     source.add_argument("--data", type=Path, metavar="SHARD", help="with boxes")

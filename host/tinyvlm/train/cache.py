@@ -27,7 +27,7 @@ from torch.utils.data import DataLoader, Dataset
 from tqdm import tqdm
 
 from tinyvlm.train import shards
-from tinyvlm.train.place import default_device
+from tinyvlm.train.distributed import default_device
 from tinyvlm.train.teacher import Cached, Teacher, file, name_in, write
 from tinyvlm.train.teachers import create_teacher
 
@@ -89,8 +89,8 @@ def read_texts(texts: list[str], teacher: Teacher, batch_size: int) -> np.ndarra
     ]
     if vectors[0] is None:
         return None
-    place = {text: i for i, text in enumerate(distinct)}
-    return np.concatenate(vectors).astype(np.float16)[[place[text] for text in texts]]
+    row = {text: i for i, text in enumerate(distinct)}
+    return np.concatenate(vectors).astype(np.float16)[[row[text] for text in texts]]
 
 
 def batches(path: Path, size: int, skipped: Counter) -> Iterator[list[shards.Sample]]:
@@ -155,7 +155,7 @@ def parse(argv: list[str] | None) -> argparse.Namespace:
     p.add_argument("--precision", choices=("fp32", "amp_bf16"), default="fp32")
     p.add_argument("--text-vectors", type=Path, help="for classifiers: CLIP text vectors (.npz)")
     p.add_argument(
-        "--set-aside", type=Path, help="for classifiers: JSON list of classes not to use"
+        "--held-out", type=Path, help="for classifiers: JSON list of classes not to use"
     )
     p.add_argument(
         "--image-pairs", type=Path, help="for efficientnet-lite2: photos with CLIP's vectors"
@@ -177,7 +177,7 @@ def main(argv: list[str] | None = None) -> int:
             device(args.device),
             args.precision,
             args.text_vectors,
-            args.set_aside,
+            args.held_out,
             args.image_pairs,
         )
         before = name_in(args.cache)

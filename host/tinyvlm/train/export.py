@@ -2,8 +2,8 @@
 """tinyvlm-train export --run logs/base --out base.tvlm: a trained run as the file for the device.
 
 The newest checkpoint is folded, calibrated, fine-tuned in int8 and written.  Of the int8 nets
-before and after fine-tuning the better one is taken, by the images and classes that training set
-aside.  Beside it, in the folder of the run: `report.json` (where the model comes from, what it
+before and after fine-tuning the better one is taken, by the images and classes held out of
+training.  Beside it, in the folder of the run: `report.json` (where the model comes from, what it
 needs, float and int8 validation) and `qat.jsonl` (the fine-tuning).  Evaluation sets are not read
 here: `tinyvlm-eval` does that.
 """
@@ -28,20 +28,19 @@ from tinyvlm.net import cost, graph, tvlm
 from tinyvlm.net.plan import plan as make_plan
 from tinyvlm.train import checkpoint, integer, labels, quantize, shards, space, task, text
 from tinyvlm.train.config import DIMS, TrainConfig
+from tinyvlm.train.distributed import World, join
 from tinyvlm.train.loss import MatryoshkaLoss
-from tinyvlm.train.place import Place, join
 from tinyvlm.train.student import to_input
 from tinyvlm.words.encoders import create_text_encoder
-from tinyvlm.words.space import TextMap as TextSpace
-from tinyvlm.words.space import save_space, space_beside
+from tinyvlm.words.space import TextMap, save_space, space_beside
 
 LOG_EVERY = 25  # steps of fine-tuning
 BATCH = 128  # images at a time when nothing is learnt
-HITS = ("seen", "unseen", "retrieval")  # what `task.look` gives in per cent
+HITS = ("seen", "unseen", "retrieval")  # what `task.validate` gives in per cent
 
 
 class Int8(nn.Module):
-    """An integer graph in the place of a student: its embeddings of (n, 3, H, W) in [-1, 1)."""
+    """An integer graph in the world of a student: its embeddings of (n, 3, H, W) in [-1, 1)."""
 
     def __init__(self, net: graph.Graph):
         super().__init__()
@@ -54,15 +53,15 @@ class Int8(nn.Module):
 
 @dataclass
 class Data:
-    """What a run was trained on, and how to judge what comes out of it."""
+    """What a run was trained on, and how to validate what comes out of it."""
 
     config: TrainConfig
     paths: list[Path]
     index: dict
     classes: labels.Classes | None
     loss: MatryoshkaLoss
-    watch: task.Watch
-    place: Place
+    validation: task.Validation
+    world: World
 
     def loader(self, epoch: int, batch: int, augment: bool) -> shards.Loader:
         """Training images, weighted as in training; epochs as training never had them."""
@@ -74,21 +73,21 @@ class Data:
             epoch=self.config.epochs + epoch,
             workers=self.config.workers,
             weight=task.weight_of(self.index, self.classes, self.config),
-            keep=lambda id, text: not labels.aside(id, text),
+            keep=lambda id, text: not labels.held_out_image(id, text),
             augment=augment,
             teacher=space.folder(self.config) if augment else None,
         )
 
-    def judge(self, student: nn.Module) -> dict[str, list[float]]:
-        """`task.look`: per cent right on what training set aside, at each prefix."""
-        report = task.look(student, self.loss, self.watch, self.place)
+    def validate(self, student: nn.Module) -> dict[str, list[float]]:
+        """`task.validate`: per cent right on what is held out of training, at each prefix."""
+        report = task.validate(student, self.loss, self.validation, self.world)
         student.eval()
         return report
 
 
-def text_space(point: checkpoint.Checkpoint, config: TrainConfig) -> text.TextSpace:
+def text_space(point: checkpoint.Checkpoint, config: TrainConfig) -> TextMap:
     """The map from CLIP's text space to the student's, in the float16 that a lexicon stores."""
-    return text.TextSpace(point.centre, point.matrix, space.text_encoder(config)).rounded()
+    return text.stored_map(point.centre, point.matrix, space.text_encoder(config))
 
 
 def load_data(point: checkpoint.Checkpoint, config: TrainConfig) -> Data:
@@ -98,20 +97,21 @@ def load_data(point: checkpoint.Checkpoint, config: TrainConfig) -> Data:
     except ValueError as e:
         raise SystemExit(f"--train-data: {e}") from None
     space.check(config)
-    place = join(config.device)
-    if place.device.type == "mps":
-        place = join("cpu")  # Apple's GPUs have no float64, which the engine's integers need
-    index = task.make_index(config, paths, place)
-    loss, classes = space.make_loss(config, index, paths, place)
+    world = join(config.device)
+    if world.device.type == "mps":
+        world = join("cpu")  # Apple's GPUs have no float64, which the engine's integers need
+    index = task.make_index(config, paths, world)
+    loss, classes = space.make_loss(config, index, paths, world)
     tensors, _ = checkpoint.read(point.path)
     rounded = text_space(point, config)
-    tensors |= {"matrix": torch.tensor(rounded.matrix), "centre": torch.tensor(rounded.centre)}
+    matrix = torch.tensor(np.ascontiguousarray(rounded.projection.T))
+    tensors |= {"matrix": matrix, "centre": torch.tensor(rounded.centre)}
     with torch.no_grad():
         for key, own in loss.space().items():
             own.copy_(tensors[key])
-    loss = loss.requires_grad_(False).to(place.device)
-    watch = task.load_watch(config, paths, classes, place)
-    return Data(config, paths, index, classes, loss, watch, place)
+    loss = loss.requires_grad_(False).to(world.device)
+    validation = task.load_validation(config, paths, classes, world)
+    return Data(config, paths, index, classes, loss, validation, world)
 
 
 # -- int8 ----------------------------------------------------------------------------------------
@@ -125,11 +125,11 @@ def finetune(
     lr: float,
     tell: Callable[[dict], None],
 ) -> None:
-    """Train on in int8 with the losses of the run: weights move, grids of activations stay."""
+    """Train on in int8 with the losses of the run: weights move, activations keep their scales."""
     params = [p for node in nodes for p in (node.w, node.b) if p is not None]
     optimizer = torch.optim.Adam(params, lr=lr)
     torch.manual_seed(data.config.seed)
-    device, began = data.place.device, time.monotonic()
+    device, began = data.world.device, time.monotonic()
     done, total = 0, 0.0
     while done < steps:
         before = done
@@ -186,8 +186,8 @@ def finish(
     return quantize.to_graph(nodes, quants, images[0].shape[1], info)
 
 
-def merit(scores: dict[str, list[float]]) -> float:
-    """One number to choose by: the mean over prefixes of what is right in per cent."""
+def score(scores: dict[str, list[float]]) -> float:
+    """One figure to choose by: the mean over prefixes of what is right in per cent."""
     rows = [scores[key] for key in HITS if key in scores] or [scores["teacher"]]
     return float(np.mean(rows))
 
@@ -204,7 +204,7 @@ def provenance(point: checkpoint.Checkpoint, data: Data) -> dict:
     return {
         "data_sets": data.index["sets"],
         "images": data.index["trained"],
-        "class_names": len(set(classes.number.values())) if classes else 0,
+        "class_names": len(set(classes.index.values())) if classes else 0,
         "held_out_classes": sorted(labels.HELD_OUT),
         "epochs": point.epoch,
         "images_shown": sum(row["images"] for row in rows),
@@ -244,7 +244,7 @@ def make(args: argparse.Namespace) -> dict:
     run = args.run.resolve()
     config = replace(point.config, **given, logs=str(run.parent), name=run.name)
     data = load_data(point, config)
-    device = data.place.device
+    device = data.world.device
     model = point.model.to(device)
     count = -(-args.calibration_images // BATCH)
     images = [b.images.to(device) for b in islice(data.loader(0, BATCH, False), count)]
@@ -255,7 +255,7 @@ def make(args: argparse.Namespace) -> dict:
     info = {
         "name": args.name or args.out.stem,
         "text_space": words.name,
-        "text_encoder": words.encoder,
+        "text_encoder": space.text_encoder(config),
         "logit_scale": {str(dim): scale for dim, scale in scales.items()},
         **({"scheme": config.student.scheme} if config.student.scheme != "tflite" else {}),
     }
@@ -268,12 +268,12 @@ def make(args: argparse.Namespace) -> dict:
     quants = quantize.calibrate(nodes, images)
     with torch.no_grad():
         centre(lambda x: model(to_input(x)), images, model.head.bias, args.centre)
-    validation = {"float": data.judge(model)}
+    validation = {"float": data.validate(model)}
     say(f"float: {validation['float']}")
 
     def candidate(name: str) -> graph.Graph:
         net = finish(nodes, quants, images, args.centre, info)
-        validation[name] = data.judge(Int8(net))
+        validation[name] = data.validate(Int8(net))
         say(f"{name}: {validation[name]}")
         return net
 
@@ -288,7 +288,7 @@ def make(args: argparse.Namespace) -> dict:
 
             finetune(nodes, quants, data, args.qat_steps, args.qat_lr, tell)
         nets["fine-tuned"] = candidate("fine-tuned")
-    chosen = max(nets, key=lambda name: merit(validation[name]))
+    chosen = max(nets, key=lambda name: score(validation[name]))
     report = {
         **info,
         **source,
@@ -307,8 +307,8 @@ def make(args: argparse.Namespace) -> dict:
     if words.name == create_text_encoder("lexicon").space:
         beside.unlink(missing_ok=True)  # of another run
     else:
-        save_space(TextSpace(words.name, words.centre, words.matrix.T), beside)
-        say(f"{beside}: its own text space, for --text-encoder {words.encoder}")
+        save_space(words, beside)
+        say(f"{beside}: its own text space, for --text-encoder {info['text_encoder']}")
     (args.run / "report.json").write_text(json.dumps(report, indent=1) + "\n")
     return report
 
@@ -330,7 +330,7 @@ def parse(argv: list[str] | None) -> argparse.Namespace:
     p.add_argument("--qat-lr", type=float, default=1e-4, help="learning rate of its first step")
     p.add_argument("--centre", type=float, default=0.75, help="part of the mean embedding to drop")
     p.add_argument("--equalize", type=float, default=0.5, help="0: leave channels, 1: all alike")
-    p.add_argument("--calibration-images", type=int, default=2048, help="to choose grids by")
+    p.add_argument("--calibration-images", type=int, default=2048, help="to choose scales by")
     for flag in ("train-data", "text-vectors", "teacher", "device"):
         p.add_argument(f"--{flag}", default="", help="if it is not where training had it")
     args = p.parse_args(argv)

@@ -6,7 +6,7 @@
 The operations below take and give *centred* tensors: q - zero_point as whole numbers in float32,
 (n, C, H, W), channels last in memory, so that what lies outside an image is 0.  Quantization-aware
 training calls the same operations with weights that have gradients; backward, every rounding
-counts as the identity, and a number at an end of its range passes nothing (straight-through).
+counts as the identity, and a value at an end of its range passes nothing (straight-through).
 
 Exactness: a float holds every whole number below 2**24 (float32) or 2**53 (float64), so sums that
 stay below may be added up by any convolution that only multiplies and adds.  On a GPU cuDNN may
@@ -35,9 +35,9 @@ from tinyvlm.net.graph import (
     same_padding,
 )
 
-CHUNK = 1 << 17  # numbers that are requantized at a time: their float64 stay in the cache
+CHUNK = 1 << 17  # values that are requantized at a time: their float64 stay in the cache
 EXACT = 1 << 22  # below, accumulator times multiplier (31 bits) fits a float64
-AWAY = 1 + 2.0**-40  # makes of round-half-to-even round-half-away for numbers below 2**12
+AWAY = 1 + 2.0**-40  # makes of round-half-to-even round-half-away for values below 2**12
 
 
 # -- rounding ------------------------------------------------------------------------------------
@@ -50,7 +50,7 @@ def scaled(acc: Tensor, mult: Tensor | int, shift: Tensor | int) -> Tensor:
     return (high + (high >> 63) * (half != 0) + half) >> shift
 
 
-def straight(exact: Tensor, real: Tensor) -> Tensor:
+def straight_through(exact: Tensor, real: Tensor) -> Tensor:
     """The value of `exact` with the gradient of `real`."""
     return exact.detach() + (real - real.detach())
 
@@ -123,7 +123,7 @@ class Sum(torch.autograd.Function):
 
 
 def bounds(out: Quant, relu: bool) -> tuple[int, int]:
-    """Least and largest centred number of a layer's output."""
+    """Least and largest centred value of a layer's output."""
     return 0 if relu else -128 - out.zero_point, 127 - out.zero_point
 
 
@@ -176,7 +176,7 @@ def pool(x: Tensor, source: Quant, kernel: int = 0, stride: int = 0) -> Tensor:
     total = F.avg_pool2d(x, kernel, stride or max(kernel), divisor_override=1)
     q = total.detach() + count * source.zero_point
     q = torch.sign(q) * torch.div(q.abs() + count // 2, count, rounding_mode="floor")
-    return straight(q - source.zero_point, total / count)
+    return straight_through(q - source.zero_point, total / count)
 
 
 def space_to_depth(x: Tensor, block: int) -> Tensor:

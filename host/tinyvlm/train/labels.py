@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""What is known about the class names: spellings, words above them, and the classes set aside.
+"""What is known about the class names: spellings, hypernyms, and the classes held out.
 
 Everything here is plain knowledge about English words, written by hand; no image was looked at.
 """
@@ -15,7 +15,7 @@ from functools import lru_cache
 import numpy as np
 
 from tinyvlm.train import text
-from tinyvlm.train.text import normalise
+from tinyvlm.train.text import canonical
 from tinyvlm.words.lexicon import singulars
 
 UNLABELLED = "a photo"  # the text that unlabelled images carry
@@ -23,7 +23,7 @@ MOST = 5000  # classes; more different texts than that are captions
 FEWEST = 3  # words of a caption
 LONGEST = 3  # words of a name that is looked for in one
 
-# Set aside by class: never trained on, used to choose hyper-parameters (zero-shot validation).
+# Held out by class: never trained on, used to choose hyper-parameters (zero-shot validation).
 # All are Tiny-ImageNet classes (350 images each); their other names are listed too.
 HELD_OUT = {
     "bighorn": ("bighorn", "ram", "bighorn sheep"),
@@ -97,8 +97,8 @@ CONTENTS = (
 # No data set has people for classes, but most captions are of some.
 PEOPLE = ("person", "man", "woman", "boy", "girl", "child", "baby")
 
-# A word above -> names below it (only names that occur in the data matter).
-ABOVE = {
+# Hypernym -> its hyponyms (only names that occur in the data matter).
+HYPERNYMS = {
     "dog": "golden retriever, labrador retriever, german shepherd, yorkshire terrier, afghan"
     " hound, basenji, bernese mountain dog, bull mastiff, dalmatian, kelpie, old english"
     " sheepdog, papillon, pomeranian, puppy",
@@ -162,7 +162,8 @@ ABOVE = {
     "ball": "basketball, volleyball, soccer ball, baseball, tennis ball, ping pong ball",
     "house": "cottage, cliff dwelling",
     "mushroom": "gyromitra, earthstar, coral fungus",
-    "person": "man, woman, boy, girl, child, baby, human face, boxing, wrestling, professional wrestling, kabaddi, gymnastics,"
+    "person": "man, woman, boy, girl, child, baby, human face, boxing, wrestling,"
+    " professional wrestling, kabaddi, gymnastics,"
     " fencing, weightlifting, swimming, tennis, badminton, table tennis, field hockey, ice hockey,"
     " soccer, sport shooting, ballplayer, groom, scuba diver, soldier, academic gown,"
     " military uniform, bikini, swimming trunks, kimono, poncho, miniskirt,"
@@ -186,13 +187,13 @@ def text_name(name: str) -> str:
     """The plain name whose text vector stands for data set class `name`."""
     name = " ".join(name.lower().replace("_", " ").split())
     if BRAND.search(name):
-        return next((word for key, word in CONTENTS if key in name), normalise(name))
-    return normalise(ALIASES.get(name, name))
+        return next((word for key, word in CONTENTS if key in name), canonical(name))
+    return canonical(ALIASES.get(name, name))
 
 
 def held_out_names() -> set[str]:
-    """All normalised names of the classes set aside."""
-    return {normalise(n) for names in HELD_OUT.values() for n in names}
+    """All names of the classes held out, in canonical form."""
+    return {canonical(n) for names in HELD_OUT.values() for n in names}
 
 
 _HELD_OUT = held_out_names()
@@ -200,25 +201,25 @@ _HELD_OUT = held_out_names()
 
 @lru_cache(1 << 16)
 def held_out(name: str) -> bool:
-    """Is data set class `name` one of those set aside?"""
+    """Is data set class `name` one of those held out?"""
     return text_name(name) in _HELD_OUT
 
 
-def aside(id: str, name: str) -> bool:
-    """Is this sample kept out of training: by its class, or one in 50 by its id?"""
+def held_out_image(id: str, name: str) -> bool:
+    """Is this image kept out of training: by its class, or one in 50 by its id?"""
     return held_out(name) or zlib.crc32(id.encode()) % 50 == 0
 
 
-def related(names: list[str]) -> tuple[np.ndarray, np.ndarray]:
-    """For n normalised names: (above, ignore), both (n, n) bool.
+def hypernyms(names: list[str]) -> tuple[np.ndarray, np.ndarray]:
+    """For n canonical names: (above, ignore), both (n, n) bool.
 
-    above[i, j]: j is a word above i.  ignore[i, j]: when i is right, j is not wrong either.
+    above[i, j]: j is a hypernym of i.  ignore[i, j]: when i is right, j is not wrong either.
     """
     index = {n: i for i, n in enumerate(names)}
     above = np.zeros((len(names), len(names)), bool)
-    for upper, lower in ABOVE.items():
+    for upper, lower in HYPERNYMS.items():
         for name in lower.split(","):
-            i, j = index.get(normalise(name)), index.get(upper)
+            i, j = index.get(canonical(name)), index.get(upper)
             if i is not None and j is not None and i != j:
                 above[i, j] = True
     above |= above.astype(int) @ above.astype(int) > 0  # butterfly -> insect, for a monarch
@@ -243,26 +244,26 @@ def subject(caption: str, names: Container[str]) -> str | None:
 class Classes:
     """The class names of a data set, c of them.
 
-    vectors  (c, d) float32 text vectors
-    above    (c, c) bool, above[i, j]: j is a word above i ("dog" above "basenji")
-    ignore   (c, c) bool, ignore[i, j]: j is no wrong answer when i is right
-    aside    (c,) bool: never trained on
-    number   text of a sample -> class
+    vectors    (c, d) float32 text vectors
+    hypernyms  (c, c) bool, hypernyms[i, j]: j is a hypernym of i ("dog" of "basenji")
+    ignore     (c, c) bool, ignore[i, j]: j is no wrong answer when i is right
+    held_out   (c,) bool: never trained on
+    index      text of a sample -> class
     """
 
     names: list[str]
     vectors: np.ndarray
-    above: np.ndarray
+    hypernyms: np.ndarray
     ignore: np.ndarray
-    aside: np.ndarray
-    number: dict[str, int]
+    held_out: np.ndarray
+    index: dict[str, int]
 
     def __post_init__(self) -> None:
-        self._open = {name: i for i, name in enumerate(self.names) if not self.aside[i]}
+        self._open = {name: i for i, name in enumerate(self.names) if not self.held_out[i]}
 
     def of(self, text: str) -> int:
         """The class of a sample by its text, a name or a caption; -1: none."""
-        if (found := self.number.get(text)) is not None:
+        if (found := self.index.get(text)) is not None:
             return found
         return self._open.get(subject(text, self._open), -1)
 
@@ -270,17 +271,16 @@ class Classes:
 def find_classes(texts: Iterable[str], table: text.TextTable) -> Classes | None:
     """The classes among the texts of a data set: those that the table has; None if it has none.
 
-    Words above them come along, and people.
+    Their hypernyms come along, and people.
     """
     plain = {t: text_name(t) for t in texts if t != UNLABELLED}
     plain = {t: name for t, name in plain.items() if table.find(name) is not None}
     if not plain:
         return None
-    more = (name for name in (*ABOVE, *PEOPLE) if table.find(name) is not None)
+    more = (name for name in (*HYPERNYMS, *PEOPLE) if table.find(name) is not None)
     names = sorted({*plain.values(), *more})
     index = {name: i for i, name in enumerate(names)}
     vectors = np.stack([table.vector[table.find(name)] for name in names])
-    aside = np.array([name in _HELD_OUT for name in names])
-    return Classes(
-        names, vectors, *related(names), aside, {t: index[name] for t, name in plain.items()}
-    )
+    out = np.array([name in _HELD_OUT for name in names])
+    of_text = {t: index[name] for t, name in plain.items()}
+    return Classes(names, vectors, *hypernyms(names), out, of_text)

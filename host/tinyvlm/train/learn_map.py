@@ -28,8 +28,8 @@ from torch import Tensor
 
 from tinyvlm.train import labels, shards, teacher, text
 from tinyvlm.train.config import DIMS
-from tinyvlm.train.loss import unit
-from tinyvlm.words.space import TextMap, save_space
+from tinyvlm.train.loss import prefix
+from tinyvlm.words.space import save_space
 
 SCALE = 20.0  # logits per cosine in 512 dimensions: what "the distribution over words" means
 WORDS = 0.5  # weight of the neighbours of words
@@ -63,8 +63,8 @@ def read_photos(
             name = found.get(id, labels.UNLABELLED)
             if not vector.any():
                 continue
-            kind = 2 if labels.held_out(name) else 1 if labels.aside(id, name) else 0
-            parts[kind].append((vector, classes.number.get(name, -1)))
+            kind = 2 if labels.held_out(name) else 1 if labels.held_out_image(id, name) else 0
+            parts[kind].append((vector, classes.index.get(name, -1)))
     out = []
     for rows in parts:
         vectors = torch.tensor(np.stack([v for v, _ in rows]).astype(np.float32))
@@ -105,8 +105,8 @@ def learn(
         wrong = ignore[batch.label[has]]
         total = 0.0
         for dim, scale in zip(DIMS, log_scale.exp(), strict=True):
-            u = unit(t, dim)
-            logits = scale * unit(z, dim) @ u.T
+            u = prefix(t, dim)
+            logits = scale * prefix(z, dim) @ u.T
             kl = (want * (want.clamp(min=1e-9).log() - logits.log_softmax(1))).sum(1)
             total = total + (kl * batch.sure).sum() / batch.sure.sum()
             named = logits[has][:, : len(names)].masked_fill(wrong, -1e4)
@@ -130,7 +130,7 @@ def accuracy(matrix: Tensor, photos: Photos, names: Tensor, choice: Tensor) -> l
     z, t = photos.vectors @ matrix.T, names[choice] @ matrix.T
     dims = [d for d in DIMS if d <= len(matrix)]
     return [
-        round(100 * ((unit(z, d) @ unit(t, d).T).argmax(1) == right).float().mean().item(), 1)
+        round(100 * ((prefix(z, d) @ prefix(t, d).T).argmax(1) == right).float().mean().item(), 1)
         for d in dims
     ]
 
@@ -164,16 +164,17 @@ def main(argv: list[str] | None = None) -> int:
         return 2
     pca = text.whitened_pca(table, args.dim, args.alpha)
     centre = torch.tensor(pca.centre)
+    start = torch.tensor(np.ascontiguousarray(pca.projection.T))
     names = torch.tensor(classes.vectors) - centre
-    aside = torch.tensor(classes.aside)
-    known = {n for n, held in zip(classes.names, classes.aside, strict=True) if not held}
+    held_out = torch.tensor(classes.held_out)
+    known = {n for n, held in zip(classes.names, classes.held_out, strict=True) if not held}
     words = torch.tensor(np.stack([v for n, v in table.rows if n not in known])) - centre
     near = F.normalize(names, dim=1) @ F.normalize(names, dim=1).T > 0.9
     ignore = torch.tensor(classes.ignore) | (near & ~torch.eye(len(names), dtype=torch.bool))
-    ignore |= aside[None]
-    matrix = learn(trained, names, words, ignore, torch.tensor(pca.matrix), args.steps)
+    ignore |= held_out[None]
+    matrix = learn(trained, names, words, ignore, start, args.steps)
     used = torch.unique(trained.label[trained.label >= 0])
-    used = used[~aside[used]]
+    used = used[~held_out[used]]
     full = torch.eye(names.shape[1])
     print(f"{'':22s}" + "".join(f"{d:7d}" for d in DIMS) + "    512")
     rows = (("images", seen, used), ("classes", unseen, torch.unique(unseen.label)))
@@ -184,15 +185,15 @@ def main(argv: list[str] | None = None) -> int:
         z, t = F.normalize(whole.vectors, dim=1), F.normalize(names[choice], dim=1)
         right = torch.searchsorted(choice, whole.label)
         top = round(100 * ((z @ t.T).argmax(1) == right).float().mean().item(), 1)
-        for name, m in (("PCA", torch.tensor(pca.matrix)), ("learned", matrix)):
+        for name, m in (("PCA", start), ("learned", matrix)):
             found = accuracy(m, photos, names, choice)
             print(
                 f"held-out {kind:8s}{name:>8s} "
                 + "".join(f"{x:7.1f}" for x in found)
                 + f"{top:7.1f}"
             )
-    space = text.TextSpace(pca.centre, matrix.numpy()).rounded()
-    save_space(TextMap(space.name, space.centre, space.matrix.T), args.out)
+    space = text.stored_map(pca.centre, matrix.numpy())
+    save_space(space, args.out)
     print(f"{args.out}: {space.name}")
     return 0
 

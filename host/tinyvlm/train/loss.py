@@ -3,7 +3,7 @@
 
     classify   cross entropy of the class name among all names
     distill    1 - cosine to the teacher's embedding of the image, weighed by its length
-    relate     are the same images of the batch alike as for the teacher?
+    relation   are the same images of the batch alike as for the teacher? (relational distillation)
     contrast   which caption of the batch belongs to which image, and the other way round (CLIP)
 
 Teacher and text vectors come from CLIP's space: minus their centre, times `matrix`, they are in
@@ -60,20 +60,20 @@ class MatryoshkaLoss(nn.Module):
     def _prepare(self, classes: Classes) -> None:
         """Targets: the name, softened towards names that CLIP's own text space holds close."""
         clip = torch.tensor(classes.vectors)
-        unit = F.normalize(clip - self.centre, dim=1)
-        near, own = unit @ unit.T, torch.eye(len(unit), dtype=torch.bool)
-        aside = torch.tensor(classes.aside)
+        near = F.normalize(clip - self.centre, dim=1)
+        near, own = near @ near.T, torch.eye(len(near), dtype=torch.bool)
+        held_out = torch.tensor(classes.held_out)
         ignore = torch.tensor(classes.ignore) | ((near > SAME) & ~own)
         soft = (near / NEAR).masked_fill(ignore, -torch.inf).softmax(1)
         target = self.config.smoothing * soft + (1 - self.config.smoothing) * own
-        target[:, aside] = 0  # names set aside are no answers ...
+        target[:, held_out] = 0  # names held out are no answers ...
         target /= target.sum(1, keepdim=True).clamp(min=1e-6)
         self.register_buffer("clip", clip, persistent=False)
         self.register_buffer("target", target, persistent=False)
-        self.register_buffer("ignore", ignore | aside, persistent=False)  # ... nor wrong ones
-        above = torch.tensor(classes.above)
-        self.register_buffer("above", above.float(), persistent=False)
-        self.register_buffer("has_above", above.any(1), persistent=False)
+        self.register_buffer("ignore", ignore | held_out, persistent=False)  # ... nor wrong ones
+        hypernyms = torch.tensor(classes.hypernyms)
+        self.register_buffer("hypernyms", hypernyms.float(), persistent=False)
+        self.register_buffer("has_hypernym", hypernyms.any(1), persistent=False)
 
     # -- spaces ----------------------------------------------------------------------------------
 
@@ -104,25 +104,25 @@ class MatryoshkaLoss(nn.Module):
         """The logit factor of each prefix."""
         return self.log_scale.exp().clamp(max=MAX_SCALE)
 
-    # -- losses, each (5,): one number a prefix --------------------------------------------------
+    # -- losses, each (5,): one value a prefix ---------------------------------------------------
 
-    def raise_labels(self, label: Tensor) -> Tensor:
-        """Now and then call a thing by a word above its own name."""
+    def use_hypernyms(self, label: Tensor) -> Tensor:
+        """Now and then call a thing by a hypernym of its name."""
         lift = torch.rand(len(label), device=label.device) < self.config.hypernyms
-        rows = (lift & self.has_above[label]).nonzero().squeeze(1)
+        rows = (lift & self.has_hypernym[label]).nonzero().squeeze(1)
         if not len(rows):
             return label
-        words = torch.multinomial(self.above.index_select(0, label[rows]), 1).squeeze(1)
+        words = torch.multinomial(self.hypernyms.index_select(0, label[rows]), 1).squeeze(1)
         return label.index_copy(0, rows, words)
 
     def classify(self, z: Tensor, label: Tensor) -> Tensor:
-        """z (n, dim), label (n,) numbers of classes."""
-        label = self.raise_labels(label)
+        """z (n, dim), label (n,) indices of classes."""
+        label = self.use_hypernyms(label)
         target, ignore = self.target.index_select(0, label), self.ignore.index_select(0, label)
         names = self.names()
         losses = []
         for dim, scale in zip(DIMS, self.scales(), strict=True):
-            logits = scale * unit(z, dim) @ unit(names, dim).T
+            logits = scale * prefix(z, dim) @ prefix(names, dim).T
             logp = logits.masked_fill(ignore, -1e4).log_softmax(1)
             losses.append(-(target * logp).sum(1).mean())
         return torch.stack(losses)
@@ -134,12 +134,12 @@ class MatryoshkaLoss(nn.Module):
             [(share * (1 - F.cosine_similarity(z[:, :d], point[:, :d]))).sum() for d in DIMS]
         )
 
-    def relate(self, z: Tensor, point: Tensor) -> Tensor:
+    def distill_relations(self, z: Tensor, point: Tensor) -> Tensor:
         """Divergence of the student's "which image is this one like?" from the teacher's."""
         own = torch.eye(len(z), dtype=torch.bool, device=z.device)
 
         def alike(x: Tensor, dim: int) -> Tensor:
-            x = unit(x, dim)
+            x = prefix(x, dim)
             return (x @ x.T / RELATION).masked_fill(own, -1e4).log_softmax(1)
 
         want = alike(point, point.shape[1])
@@ -148,13 +148,13 @@ class MatryoshkaLoss(nn.Module):
 
     def contrast(self, z: Tensor, text: Tensor) -> Tensor:
         """text (n, dim): the captions in the student's space."""
-        full = unit(text.detach(), text.shape[1])
+        full = prefix(text.detach(), text.shape[1])
         own = torch.eye(len(z), dtype=torch.bool, device=z.device)
         same = (full @ full.T > SAME) & ~own
         right = torch.arange(len(z), device=z.device)
         losses = []
         for dim, scale in zip(DIMS, self.scales(), strict=True):
-            logits = (scale * unit(z, dim) @ unit(text, dim).T).masked_fill(same, -1e4)
+            logits = (scale * prefix(z, dim) @ prefix(text, dim).T).masked_fill(same, -1e4)
             losses.append((F.cross_entropy(logits, right) + F.cross_entropy(logits.T, right)) / 2)
         return torch.stack(losses)
 
@@ -183,19 +183,19 @@ class MatryoshkaLoss(nn.Module):
             if self.config.distill_weight:
                 add("distill", self.distill(z[has], point, image[has].norm(dim=1)), has)
             if self.config.relation_weight:
-                add("relation", self.relate(z[has], point), has)
+                add("relation", self.distill_relations(z[has], point), has)
         if text is not None and (has := text.abs().sum(1) > 0).sum() > 1:
             if self.config.contrast_weight:
                 add("contrast", self.contrast(z[has], self.text(text[has])), has)
         return total, parts
 
 
-def unit(x: Tensor, dim: int) -> Tensor:
-    """The first `dim` numbers of each row, scaled to length 1."""
+def prefix(x: Tensor, dim: int) -> Tensor:
+    """The first `dim` dimensions of each row, scaled to length 1."""
     return F.normalize(x[:, :dim], dim=1)
 
 
 def top1(embedding: Tensor, text: Tensor, label: Tensor, dims: tuple[int, ...]) -> list[float]:
     """Zero-shot accuracy in per cent at each prefix; text (classes, dim), label indexes text."""
-    hits = [(unit(embedding, d) @ unit(text, d).T).argmax(1) == label for d in dims]
+    hits = [(prefix(embedding, d) @ prefix(text, d).T).argmax(1) == label for d in dims]
     return [100.0 * hit.float().mean().item() for hit in hits]

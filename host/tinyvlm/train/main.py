@@ -23,7 +23,7 @@ def main(argv: list[str] | None = None) -> int:
         return importlib.import_module(f"tinyvlm.train.{OTHERS[argv[0]]}").main(argv[1:]) or 0
     options = config.parse(argv)
     need_torch()
-    from tinyvlm.train.place import leave
+    from tinyvlm.train.distributed import leave
     from tinyvlm.train.train import train
 
     train(options)

@@ -61,7 +61,7 @@ class Moments:
 
 
 @torch.no_grad()
-def look(wide: Student, batches: list[Tensor]) -> dict[str, Moments]:
+def gather_moments(wide: Student, batches: list[Tensor]) -> dict[str, Moments]:
     """Moments of the inputs of all 1x1 convolutions by name, and of the pooled features."""
     found: dict[str, Moments] = {}
 
@@ -180,7 +180,7 @@ def start(
         wide.load_state_dict(taken, strict=False)
     except RuntimeError:
         raise ValueError("its blocks do not follow each other without those left out") from None
-    moments = look(wide.to(memory_format=torch.channels_last), batches)
+    moments = gather_moments(wide.to(memory_format=torch.channels_last), batches)
     student = Student(narrow).eval().to(memory_format=torch.channels_last)
     state = {k: v for k, v in wide.state_dict().items() if not k.startswith("head")}
     for channels in slim.groups(state, student.state_dict()):
@@ -193,7 +193,7 @@ def start(
 def photos(pattern: str, size: int, count: int) -> list[Tensor]:
     """Batches of `count` photos in all, of every shard's beginning equally many.
 
-    None of those that training sets aside to validate.
+    None of those held out of training, to validate.
     """
     paths, images = shards.expand(pattern), []
     for path in paths:
@@ -201,7 +201,7 @@ def photos(pattern: str, size: int, count: int) -> list[Tensor]:
         for sample in shards.read(path, Counter()):
             if not left:
                 break
-            if labels.aside(sample.id, sample.text):
+            if labels.held_out_image(sample.id, sample.text):
                 continue
             try:
                 image = centre(shards.decode(sample.blob, size), size)

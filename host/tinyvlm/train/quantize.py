@@ -5,10 +5,11 @@ The student becomes a flat list of nodes with batch norm folded in.  `run` execu
 float; `run_int8` with exactly the engine's integers, rounded from the nodes' current weights, and
 straight-through gradients: what it computes is what the exported graph will compute.
 
-Grids of scheme tflite: weights symmetric per output channel, [-127, 127]; ReLU outputs [0, max],
-zero point -128; linear outputs any zero point; embedding and dense map symmetric, zero point 0.
+Quantization parameters of scheme tflite: weights symmetric per output channel, [-127, 127]; ReLU
+outputs [0, max], zero point -128; linear outputs any zero point; embedding and dense map
+symmetric, zero point 0.
 
-Grids of scheme max78000, what its accelerator computes: activations in units of 1/128, zero point
+Those of scheme max78000, what its accelerator computes: activations in units of 1/128, zero point
 0; weights of a layer in units of one power of two, biases in 128 accumulator units, both one byte.
 Its head gives raw sums, which the CPU requantizes: per channel with any bias, as in tflite.
 """
@@ -47,7 +48,7 @@ class Node:
     """One layer: kind is conv, depthwise, add, pool or space_to_depth.
 
     w: (out, in / groups, k, k); size: side of pooling windows (0: the whole map) or of blocks;
-    top: where a ReLU's output ends; bounded: in the accelerator's grids; shift: weights are
+    top: where a ReLU's output ends; bounded: quantized as the accelerator does; shift: weights are
     multiples of 2**(shift - 7) (None: each output channel has its own scale).
     """
 
@@ -138,11 +139,11 @@ def convolve(node: Node, x: Tensor, w: Tensor, b: Tensor) -> Tensor:
 
 
 def _round(x: Tensor, q: graph.Quant) -> Tensor:
-    """x on the int8 grid q."""
+    """x as int8 with the parameters q has it."""
     return ((x / q.scale + q.zero_point).round().clamp(-128, 127) - q.zero_point) * q.scale
 
 
-def _grid(low: float, high: float, symmetric: bool) -> graph.Quant:
+def _quant(low: float, high: float, symmetric: bool) -> graph.Quant:
     if symmetric:
         return graph.Quant(max(-low, high, 1e-6) / 127, 0)
     low, high = min(low, 0.0), max(high, 0.0)
@@ -150,11 +151,11 @@ def _grid(low: float, high: float, symmetric: bool) -> graph.Quant:
     return graph.Quant(scale, int(np.clip(round(-128 - low / scale), -128, 127)))
 
 
-def best_grid(values: Tensor, symmetric: bool) -> graph.Quant:
-    """The grid of least mean squared error over a few ways to clip the range of `values`."""
+def best_quant(values: Tensor, symmetric: bool) -> graph.Quant:
+    """The parameters of least mean squared error over a few ways to clip the range of `values`."""
     low, high = values.min().item(), values.max().item()
-    grids = [_grid(low * s, high * s, symmetric) for s in np.linspace(0.3, 1.0, 29)]
-    return min(grids, key=lambda q: (_round(values, q) - values).square().mean().item())
+    found = [_quant(low * s, high * s, symmetric) for s in np.linspace(0.3, 1.0, 29)]
+    return min(found, key=lambda q: (_round(values, q) - values).square().mean().item())
 
 
 def best_shift(node: Node, x: Tensor, y: Tensor) -> int:
@@ -171,9 +172,9 @@ def best_shift(node: Node, x: Tensor, y: Tensor) -> int:
 
 @torch.no_grad()
 def calibrate(nodes: list[Node], batches: list[Tensor]) -> dict[str, graph.Quant]:
-    """A grid for every tensor and for the dense map, from images (n, H, W, 3) uint8.
+    """Quantization parameters of every tensor and the dense map, from images (n, H, W, 3) uint8.
 
-    Nodes whose outputs are bounded get the accelerator's grids: their `shift` is set by the first
+    Nodes whose outputs are bounded get the accelerator's: their `shift` is set by the first
     batch, once and for all.
     """
     seen: dict[str, list[Tensor]] = {}
@@ -196,7 +197,7 @@ def calibrate(nodes: list[Node], batches: list[Tensor]) -> dict[str, graph.Quant
 
     for images in batches:
         run(nodes, to_input(images), see)
-    quants = {n: best_grid(torch.cat(v), n in (EMBEDDING, DENSE)) for n, v in seen.items()}
+    quants = {n: best_quant(torch.cat(v), n in (EMBEDDING, DENSE)) for n, v in seen.items()}
     quants[graph.INPUT] = INPUT_QUANT
     for node in nodes:
         if node.bounded:
@@ -247,7 +248,7 @@ def _shifted(node: Node, shift: int) -> tuple[Tensor, Tensor, float]:
     step = 2.0 ** (shift - 7)
     w, b = (p.double() / step for p in (node.w, node.b))
     w, b = w.clamp(-127, 127), b.clamp(-127, 127)
-    return integer.straight(w.round(), w), integer.straight(b.round(), b), step
+    return integer.straight_through(w.round(), w), integer.straight_through(b.round(), b), step
 
 
 def integers(
@@ -269,7 +270,7 @@ def integers(
         )
     w = node.w.double() / scale.double()[:, None, None, None]
     b = node.b.double() / (source.scale * scale.double())
-    w, b = integer.straight(w.round(), w), integer.straight(b.round(), b)
+    w, b = integer.straight_through(w.round(), w), integer.straight_through(b.round(), b)
     return w.float(), b, scale.cpu().numpy()
 
 
@@ -286,8 +287,8 @@ def run_int8(nodes: list[Node], images: Tensor, quants: dict[str, graph.Quant]) 
         elif node.kind == "space_to_depth":
             y = integer.space_to_depth(x, node.size)
         else:
-            numbers = integers(node, source, out)
-            y = integer.conv(x, *numbers, source, out, node.stride, node.relu)
+            constants = integers(node, source, out)
+            y = integer.conv(x, *constants, source, out, node.stride, node.relu)
         tensors[node.name] = y
     return tensors[nodes[-1].name].flatten(1) * quants[nodes[-1].name].scale
 
@@ -317,6 +318,6 @@ def to_graph(
             args = w, b, scale, out, node.stride, node.relu
             layers.append(graph.Conv(node.name, node.src, *args))
     head = layers[-1]
-    numbers = head.weights, head.bias, head.weight_scale
-    layers.append(graph.Conv(DENSE, nodes[-2].src, *numbers, quants[DENSE], dense=True))
+    shared = head.weights, head.bias, head.weight_scale
+    layers.append(graph.Conv(DENSE, nodes[-2].src, *shared, quants[DENSE], dense=True))
     return graph.Graph((size, size, 3), INPUT_QUANT, layers, EMBEDDING, DENSE, info)

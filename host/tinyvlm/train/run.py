@@ -11,18 +11,18 @@ from pathlib import Path
 
 from tinyvlm.train import checkpoint
 from tinyvlm.train.config import DIMS, PLACES, TrainConfig, to_json
-from tinyvlm.train.place import Place
+from tinyvlm.train.distributed import World
 
 log = logging.getLogger("tinyvlm")
 
 
-def open_run(config: TrainConfig, place: Place) -> None:
+def open_run(config: TrainConfig, world: World) -> None:
     """Make the folder, start out.log, write down the options."""
     run = config.run
     for old in log.handlers[:]:
         log.removeHandler(old)
     log.propagate = False
-    if place.rank:
+    if world.rank:
         log.setLevel(logging.ERROR)  # one process speaks for all
         log.addHandler(logging.StreamHandler())
         return
@@ -36,12 +36,12 @@ def open_run(config: TrainConfig, place: Place) -> None:
         handler.setFormatter(logging.Formatter("%(asctime)s %(message)s", "%H:%M:%S"))
         log.addHandler(handler)
     if not config.resume:  # else once the checkpoint was taken: a wrong --model changes nothing
-        write_options(config, place)
+        write_options(config, world)
 
 
-def write_options(config: TrainConfig, place: Place) -> None:
+def write_options(config: TrainConfig, world: World) -> None:
     """config.json, to be given to --config, and params.txt, to be read."""
-    if place.rank:
+    if world.rank:
         return
     (config.run / "config.json").write_text(to_json(config))
     rows = sorted(asdict(config).items())
@@ -56,18 +56,18 @@ def tell_changes(before: TrainConfig, now: TrainConfig) -> None:
             log.warning("%s was %s and is %s now", key, old[key], new[key])
 
 
-def trim_results(run: Path, epoch: int, place: Place) -> None:
+def trim_results(run: Path, epoch: int, world: World) -> None:
     """Drop lines of epochs that will be made again."""
     file = run / "results.jsonl"
-    if place.rank == 0 and file.exists():
+    if world.rank == 0 and file.exists():
         lines = file.read_text().splitlines()
         lines = [line for line in lines if json.loads(line)["epoch"] <= epoch]
         file.write_text("".join(line + "\n" for line in lines))
 
 
-def tensorboard(config: TrainConfig, place: Place):
+def tensorboard(config: TrainConfig, world: World):
     """A writer for --report-to tensorboard, or None."""
-    if config.report_to != "tensorboard" or place.rank:
+    if config.report_to != "tensorboard" or world.rank:
         return None
     try:
         from torch.utils.tensorboard import SummaryWriter

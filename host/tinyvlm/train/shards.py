@@ -9,8 +9,8 @@ a `KEY.json` with a field caption, text or label. A sample's id is "NAME/KEY".
 
 Order: the shards in random order go through a shuffle buffer of MEMORY bytes of encoded images;
 data that fit into it are shuffled perfectly, and are kept there for the next epoch. From the
-shuffled stream every `world * batch` samples are a round, dealt out to the ranks. So every rank
-reads all shards (cheap: 0.06-0.09 ms a sample, once if they fit) but decodes only its own samples,
+shuffled stream every `world_size * batch` samples are a round, dealt out to the ranks. So each
+rank reads all shards (cheap: 0.06-0.09 ms a sample, once if they fit) but decodes only its own,
 and all ranks see equally many batches however unequal the shards are. Weights, views and order
 come from hashes of (seed, epoch, id): the number of workers changes nothing.
 
@@ -289,7 +289,7 @@ class Loader:
         seed: int,
         epoch: int,
         rank: int = 0,
-        world: int = 1,
+        world_size: int = 1,
         workers: int = 0,
         weight: Callable[[str], float] | None = None,
         keep: Callable[[str, str], bool] | None = None,
@@ -298,7 +298,7 @@ class Loader:
         memory: int = 0,
     ):
         self.paths, self.batch = list(paths), batch
-        self.seed, self.epoch, self.rank, self.world = seed, epoch, rank, world
+        self.seed, self.epoch, self.rank, self.world_size = seed, epoch, rank, world_size
         self.workers, self.weight, self.keep, self.teacher = workers, weight, keep, teacher
         self.maker = Maker(size, seed, epoch, augment)
         self.memory = memory or MEMORY
@@ -308,8 +308,8 @@ class Loader:
         """Batches of this epoch, from `Index.samples`, without reading anything."""
         n = sum(self._times(id, text) for id, text in samples)
         if self.maker.augment:
-            return n // (self.batch * self.world)
-        return -(-len(range(self.rank, n, self.world)) // self.batch)
+            return n // (self.batch * self.world_size)
+        return -(-len(range(self.rank, n, self.world_size)) // self.batch)
 
     def __iter__(self) -> Iterator[Batch]:
         self.skipped.clear()
@@ -350,10 +350,10 @@ class Loader:
         round: list[Sample] = []
         for sample in self._shuffled():
             round.append(sample)
-            if len(round) == self.batch * self.world:
-                yield round[self.rank :: self.world]
+            if len(round) == self.batch * self.world_size:
+                yield round[self.rank :: self.world_size]
                 round = []
-        rest = round[self.rank :: self.world]
+        rest = round[self.rank :: self.world_size]
         if rest and not self.maker.augment:
             yield rest
 

@@ -19,11 +19,11 @@ import torch
 from tinyvlm.files import write_atomic
 from tinyvlm.train import labels, shards, teacher, text
 from tinyvlm.train.config import TrainConfig
+from tinyvlm.train.distributed import World
 from tinyvlm.train.loss import MatryoshkaLoss
-from tinyvlm.train.place import Place
 from tinyvlm.words.encoders import create_text_encoder
 from tinyvlm.words.lexicon import Lexicon
-from tinyvlm.words.space import UnknownPhrase, load_space
+from tinyvlm.words.space import TextMap, UnknownPhrase, load_space
 
 CLASSIFIERS = ("tflite:", "efficientnet-lite2")  # teachers in the space of --text-vectors
 SAMPLE = 50_000  # cached vectors that centres and axes are computed from
@@ -35,7 +35,7 @@ def folder(config: TrainConfig) -> Path | None:
 
 
 def make_loss(
-    config: TrainConfig, index: dict, paths: list[Path], place: Place
+    config: TrainConfig, index: dict, paths: list[Path], world: World
 ) -> tuple[MatryoshkaLoss, labels.Classes | None]:
     """The loss with its space, and the class names, if the data have any."""
     cached = sample(config, paths)
@@ -44,7 +44,7 @@ def make_loss(
         table = text.load_table(Path(config.text_vectors))
         fit(cached, table, config)
         if not captions(index, config):
-            estimate(table, index["texts"], config.run / "estimates.npz", place)
+            estimate(table, index["texts"], config.run / "estimates.npz", world)
         space = learned(config) or text.whitened_pca(table, config.student.dim, config.alpha)
     elif not cached:
         captions(index, config)
@@ -54,28 +54,28 @@ def make_loss(
         space = (
             text.whitened_pca(table, config.student.dim, config.alpha) if own else lexicon_space()
         )
-    if len(space.matrix) < config.student.dim:
+    if space.projection.shape[1] < config.student.dim:
         raise SystemExit(
-            f"{len(space.matrix)} axes are too few for {config.student.dim} numbers: the text"
-            " vectors, or the teacher's, must be longer and more"
+            f"{space.projection.shape[1]} axes are too few for {config.student.dim} dimensions:"
+            " the text vectors, or the teacher's, must be longer and more"
         )
     classes = labels.find_classes(index["texts"], table)
     images = cached["image"].mean(0) if "image" in cached else space.centre
     if name.startswith(CLASSIFIERS):
         images = np.zeros_like(images)  # a classifier's points are centred as the names are
     centres = torch.tensor(space.centre), torch.tensor(images)
-    return MatryoshkaLoss(config, torch.tensor(space.matrix), *centres, classes), classes
+    matrix = torch.tensor(np.ascontiguousarray(space.projection.T))
+    return MatryoshkaLoss(config, matrix, *centres, classes), classes
 
 
-def learned(config: TrainConfig) -> text.TextSpace | None:
+def learned(config: TrainConfig) -> TextMap | None:
     """The map of --text-space, if there is one."""
     if not config.text_space:
         return None
     try:
-        found = load_space(Path(config.text_space))
+        return load_space(Path(config.text_space))
     except ValueError as e:
         raise SystemExit(f"--text-space: {e}") from None
-    return text.TextSpace(found.centre, np.ascontiguousarray(found.projection.T))
 
 
 def check(config: TrainConfig) -> None:
@@ -105,10 +105,9 @@ def text_encoder(config: TrainConfig) -> str:
     return name if clip else text.TEXT_ENCODER
 
 
-def lexicon_space(book: Lexicon | None = None) -> text.TextSpace:
+def lexicon_space(book: Lexicon | None = None) -> TextMap:
     """The map that the shipped lexicon and the shipped encoders have. book: if it is open."""
-    found = (book or create_text_encoder("lexicon")).text_space
-    return text.TextSpace(found.centre, np.ascontiguousarray(found.projection.T))
+    return (book or create_text_encoder("lexicon")).text_space
 
 
 def fit(cached: dict[str, np.ndarray], table: text.TextTable, config: TrainConfig) -> None:
@@ -116,7 +115,7 @@ def fit(cached: dict[str, np.ndarray], table: text.TextTable, config: TrainConfi
     for vectors in cached.values():
         if vectors.shape[1] != len(table.centre):
             raise SystemExit(
-                f"--teacher {config.teacher} has vectors of {vectors.shape[1]} numbers,"
+                f"--teacher {config.teacher} has vectors of {vectors.shape[1]} dimensions,"
                 f" --text-vectors of {len(table.centre)}: both must be of the same CLIP"
             )
 
@@ -133,18 +132,18 @@ def captions(index: dict, config: TrainConfig) -> bool:
     return found
 
 
-def estimate(table: text.TextTable, texts: Iterable[str], file: Path, place: Place) -> None:
+def estimate(table: text.TextTable, texts: Iterable[str], file: Path, world: World) -> None:
     """Give class names that the table lacks a vector.  It takes a minute: `file` remembers."""
     plain = {labels.text_name(t) for t in texts if t != labels.UNLABELLED}
     missing = sorted(name for name in plain if table.find(name) is None)
     if not missing:
         return
-    if place.rank == 0 and set(missing) - read_estimates(file).keys():
+    if world.rank == 0 and set(missing) - read_estimates(file).keys():
         text.add_estimates(table, missing)
         out = io.BytesIO()
         np.savez(out, names=missing, vectors=np.stack([table.vector[n] for n in missing]))
         write_atomic(file, out.getvalue())
-    place.wait()
+    world.barrier()
     for name, vector in read_estimates(file).items():
         table.vector[name], table.kind[name] = vector, "estimated"
 
@@ -157,7 +156,7 @@ def read_estimates(file: Path) -> dict[str, np.ndarray]:
         return dict(zip(map(str, z["names"]), z["vectors"], strict=True))
 
 
-def from_lexicon(texts: Iterable[str]) -> tuple[text.TextTable, text.TextSpace]:
+def from_lexicon(texts: Iterable[str]) -> tuple[text.TextTable, TextMap]:
     """The shipped lexicon's space, and as a table what it says of these texts.
 
     It has vectors of the student's space: they are mapped back to CLIP's, to the nearest point
@@ -165,10 +164,10 @@ def from_lexicon(texts: Iterable[str]) -> tuple[text.TextTable, text.TextSpace]:
     """
     book = create_text_encoder("lexicon")
     space = lexicon_space(book)
-    back = np.linalg.pinv(space.matrix)
+    back = np.linalg.pinv(space.projection.T)
     table = text.TextTable({}, {}, space.centre)
     plain = {labels.text_name(t) for t in texts if t != labels.UNLABELLED}
-    for name in sorted(plain | labels.ABOVE.keys()):
+    for name in sorted(plain | labels.HYPERNYMS.keys()):
         try:
             vector = book.encode(name).vector
         except UnknownPhrase as e:

@@ -6,8 +6,8 @@ convolution, depthwise 3x3, plain ReLU, residual sums of linear bottlenecks.  Sc
 3x3 and 1x1 convolutions of stride 1, average pools, and activations that never leave
 [0, 127/128], the range of that accelerator's int8 data, in float training already.
 
-A 96 x 96 image becomes a 6 x 6 map; the 256-number head is a linear 1x1 convolution, so it may
-stand before the global average pool (a dense map, one embedding per cell) or after it (one
+A 96 x 96 image becomes a 6 x 6 map; the head, of 256 dimensions, is a linear 1x1 convolution, so
+it may stand before the global average pool (a dense map, one embedding per cell) or after it (one
 embedding per image).  Pixels enter as (p - 128) / 128.  Padding is TensorFlow's SAME.
 """
 
@@ -19,22 +19,10 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from tinyvlm.train.config import DIMS, Bottleneck, Conv, StudentConfig
+from tinyvlm.train.config import Bottleneck, Conv, StudentConfig
 
-Block = Bottleneck  # until export.py reads checkpoint.py
-__all__ = [
-    "Block",
-    "DIMS",
-    "Bottleneck",
-    "Conv",
-    "StudentConfig",
-    "Student",
-    "to_input",
-    "cost_table",
-]
-
-TOP = 127 / 128  # largest int8 number in units of 1/128
-GAIN = 1 / 4  # batch norm leaves numbers of deviation 1; a quarter keeps 4 deviations below TOP
+TOP = 127 / 128  # largest int8 value in units of 1/128
+GAIN = 1 / 4  # batch norm leaves values of deviation 1; a quarter keeps 4 deviations below TOP
 
 
 class ConvBN(nn.Module):

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""What a run trains on and what it watches: numbers of the shards, weights of samples, validation.
+"""What a run trains on and validates with: counts of the shards, weights of samples, validation.
 
 Never trained on are the classes of `labels.HELD_OUT` (`unseen`) and, of every data set, one image
 in 50 by a hash of its id (`seen`).
@@ -20,34 +20,34 @@ from torch import Tensor, nn
 
 from tinyvlm.train import labels, shards, space
 from tinyvlm.train.config import DIMS, TrainConfig
+from tinyvlm.train.distributed import World
 from tinyvlm.train.labels import Classes
 from tinyvlm.train.loss import MatryoshkaLoss, top1
-from tinyvlm.train.place import Place
 from tinyvlm.train.student import to_input
 
 log = logging.getLogger("tinyvlm")
 
 REPEATS = 8  # at most so often is an image of a rare class shown in an epoch
-WATCHED = 4096  # at most so many images of a kind are watched
+VALIDATED = 4096  # at most so many images of a kind validate
 SHOWN = 256  # images at once
-FEW = 1 << 26  # bytes of images that those to watch are drawn from, of data that do not fit
+FEW = 1 << 26  # bytes that those to validate with are drawn from, of data that do not fit
 
 
-def make_index(config: TrainConfig, paths: list[Path], place: Place) -> dict:
-    """What the shards hold, in numbers; kept in the run's index.json so that it is made once.
+def make_index(config: TrainConfig, paths: list[Path], world: World) -> dict:
+    """What the shards hold, counted; kept in the run's index.json so that it is made once.
 
     samples, trained: images in all and for training; sets: {data set: trained};
     texts: {text: [images, trained]}; skipped: {reason: count}.
     """
     file = config.run / "index.json"
     names = [[p.name, p.stat().st_size if p.exists() else -1] for p in paths]
-    if place.rank == 0:
+    if world.rank == 0:
         old = json.loads(file.read_text()) if file.exists() else {}
         if old.get("shards") != names:
             log.info(f"counting what is in {len(paths)} shards (once: index.json keeps it)")
             found = count(shards.index(paths), {shards.stem(p): data_set(p) for p in paths})
             file.write_text(json.dumps(found | {"shards": names}) + "\n")
-    place.wait()
+    world.barrier()
     return json.loads(file.read_text())
 
 
@@ -58,11 +58,11 @@ def data_set(path: Path) -> str:
 
 
 def count(index: shards.Index, names: dict[str, str]) -> dict:
-    """The numbers of `make_index`; `names`: stem of a shard -> data set."""
+    """The counts of `make_index`; `names`: stem of a shard -> data set."""
     texts: dict[str, list[int]] = {text: [n, 0] for text, n in index.texts.items()}
     sets: Counter = Counter()
     for id, text in index.samples:
-        if not labels.aside(id, text):
+        if not labels.held_out_image(id, text):
             texts[text][1] += 1
             sets[names[id.split("/")[0]]] += 1
     if len(texts) > 10 * labels.MOST:  # captions: each comes about once, nobody asks how often
@@ -82,7 +82,7 @@ def repeats(index: dict, classes: Classes | None, config: TrainConfig) -> dict[s
 
     A class with n images is shown in proportion to n**balance, a rare image at most REPEATS times.
     """
-    counts = {t: n for t, (_, n) in index["texts"].items() if n and t in classes.number}
+    counts = {t: n for t, (_, n) in index["texts"].items() if n and t in classes.index}
     total = sum(counts.values()) * epoch_images(index, config) / index["trained"]
     want = {t: n**config.balance for t, n in counts.items()}
     for _ in range(2):  # cutting the rare ones leaves more for the others
@@ -106,15 +106,15 @@ def weight_of(index: dict, classes: Classes | None, config: TrainConfig) -> Call
 
 
 def target(texts: list[str], classes: Classes | None) -> Tensor:
-    """(n,) class numbers, -1 for none. A caption's is that of what it is of."""
+    """(n,) class indices, -1 for none. A caption's is that of what it is of."""
     return torch.tensor([classes.of(t) if classes else -1 for t in texts])
 
 
-# -- watching ------------------------------------------------------------------------------------
+# -- validation ----------------------------------------------------------------------------------
 
 
 @dataclass
-class Watch:
+class Validation:
     """Images that are never trained on: batches (images, class, teacher, teacher_text).
 
     `names`: the classes to choose from, of `seen` and of `unseen`.
@@ -125,15 +125,15 @@ class Watch:
     names: tuple[Tensor, Tensor]
 
 
-def load_watch(
-    config: TrainConfig, paths: list[Path], classes: Classes | None, place: Place
-) -> Watch:
+def load_validation(
+    config: TrainConfig, paths: list[Path], classes: Classes | None, world: World
+) -> Validation:
     """This process's share of both kinds."""
-    useful = classes.number if classes else {}
+    useful = classes.index if classes else {}
 
     def choice(unseen: bool) -> Tensor:
-        numbers = {n for text, n in useful.items() if labels.held_out(text) == unseen}
-        return torch.tensor(sorted(numbers), dtype=torch.long)
+        indices = {n for text, n in useful.items() if labels.held_out(text) == unseen}
+        return torch.tensor(sorted(indices), dtype=torch.long)
 
     # To fill all of the buffer with one image in 50 would take most of a large data set.
     memory = 0 if shards.fits(paths) else FEW
@@ -145,7 +145,7 @@ def load_watch(
         def keep(id: str, text: str) -> bool:
             if config.teacher == "labels" and text not in useful:
                 return False
-            return labels.aside(id, text) and labels.held_out(text) == unseen
+            return labels.held_out_image(id, text) and labels.held_out(text) == unseen
 
         loader = shards.Loader(
             paths,
@@ -153,8 +153,8 @@ def load_watch(
             batch=SHOWN,
             seed=config.seed,
             epoch=0,
-            rank=place.rank,
-            world=place.world,
+            rank=world.rank,
+            world_size=world.size,
             workers=config.workers,
             keep=keep,
             augment=False,
@@ -165,42 +165,47 @@ def load_watch(
         for b in loader:
             label = torch.tensor([useful.get(t, -1) for t in b.texts])
             batches.append((b.images, label, b.teacher, b.teacher_text))
-            if len(batches) * SHOWN * place.world >= WATCHED:
+            if len(batches) * SHOWN * world.size >= VALIDATED:
                 break
         return batches
 
-    return Watch(some(False), some(True), (choice(False), choice(True)))
+    return Validation(some(False), some(True), (choice(False), choice(True)))
 
 
 @torch.no_grad()
-def look(student: nn.Module, loss: MatryoshkaLoss, watch: Watch, place: Place) -> dict:
+def validate(
+    student: nn.Module, loss: MatryoshkaLoss, validation: Validation, world: World
+) -> dict:
     """Per cent right at each prefix: `seen` and `unseen` classes, captions (`retrieval`); and
     the cosine to the teacher's embeddings (`teacher`)."""
     report: dict[str, Tensor] = {}
 
     def add(key: str, values: list[float], n: int) -> None:
-        row = torch.tensor([*values, 1.0], device=place.device) * n
+        row = torch.tensor([*values, 1.0], device=world.device) * n
         report[key] = report.get(key, torch.zeros_like(row)) + row
 
     student.eval()
-    kinds = (("seen", watch.seen, watch.names[0]), ("unseen", watch.unseen, watch.names[1]))
+    kinds = (
+        ("seen", validation.seen, validation.names[0]),
+        ("unseen", validation.unseen, validation.names[1]),
+    )
     for key, batches, choice in kinds:
         for images, label, image, text in batches:
-            z = student(to_input(images.to(place.device))).float()
+            z = student(to_input(images.to(world.device))).float()
             if (has := label >= 0).any():
-                names = loss.names()[choice.to(place.device)]
-                right = torch.searchsorted(choice, label[has]).to(place.device)
-                add(key, top1(z[has.to(place.device)], names, right, DIMS), int(has.sum()))
+                names = loss.names()[choice.to(world.device)]
+                right = torch.searchsorted(choice, label[has]).to(world.device)
+                add(key, top1(z[has.to(world.device)], names, right, DIMS), int(has.sum()))
             if image is not None and key == "seen":
-                point = loss.image(image.to(place.device))
+                point = loss.image(image.to(world.device))
                 add("teacher", (1 - loss.distill(z, point)).tolist(), len(z))
             if text is not None and key == "seen" and (label < 0).any():
-                own = torch.arange(len(z), device=place.device)
-                add("retrieval", top1(z, loss.text(text.to(place.device)), own, DIMS), len(z))
+                own = torch.arange(len(z), device=world.device)
+                add("retrieval", top1(z, loss.text(text.to(world.device)), own, DIMS), len(z))
     student.train()
     for key in ("seen", "unseen", "teacher", "retrieval"):
-        if place.world > 1:  # all processes must ask for the same sums
-            report.setdefault(key, torch.zeros(len(DIMS) + 1, device=place.device))
+        if world.size > 1:  # all processes must ask for the same sums
+            report.setdefault(key, torch.zeros(len(DIMS) + 1, device=world.device))
             dist.all_reduce(report[key])
     rows = {k: (v[:-1] / v[-1]).tolist() for k, v in report.items() if v[-1] > 0}
     return {k: [round(x, 3 if k == "teacher" else 1) for x in row] for k, row in rows.items()}

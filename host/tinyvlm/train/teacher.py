@@ -125,7 +125,7 @@ class SoftLabels:
 
     @classmethod
     def create(
-        cls, path: Path, text_vectors: Path | None, set_aside: Path | None = None
+        cls, path: Path, text_vectors: Path | None, held_out: Path | None = None
     ) -> SoftLabels:
         """Open a classifier with uint8 pictures of 224 px, and LABELS beside it."""
         if text_vectors is None:
@@ -139,9 +139,9 @@ class SoftLabels:
             raise ValueError(f"a .tflite teacher needs ai-edge-litert ({error})") from error
         net = Interpreter(str(path), num_threads=torch.get_num_threads())
         net.allocate_tensors()
-        aside = json.loads(set_aside.read_text()) if set_aside else []
+        more = json.loads(held_out.read_text()) if held_out else []
         labels = (path.parent / LABELS).read_text().splitlines()
-        classes = class_vectors(labels, text_vectors, aside)
+        classes = class_vectors(labels, text_vectors, more)
         seen, scores = net.get_input_details()[0], net.get_output_details()[0]
         if tuple(seen["shape"]) != (1, SIDE, SIDE, 3) or seen["dtype"] != np.uint8:
             raise ValueError(f"{path} does not take uint8 pictures of {SIDE} px")
@@ -180,18 +180,18 @@ class SoftLabels:
         return None
 
 
-def name_vectors(text_vectors: Path, set_aside: Path | None) -> np.ndarray:
+def name_vectors(text_vectors: Path, held_out: Path | None) -> np.ndarray:
     """`class_vectors` of ImageNet's 1,000 classes, in ImageNet's order (that of the table)."""
     with np.load(text_vectors) as z:
         names = [str(n) for n in z["names"][z["source"] == IMAGENET]]
-    aside = json.loads(set_aside.read_text()) if set_aside else []
-    return class_vectors(names, text_vectors, aside)
+    more = json.loads(held_out.read_text()) if held_out else []
+    return class_vectors(names, text_vectors, more)
 
 
-def class_vectors(labels: list[str], text_vectors: Path, aside: list[str]) -> np.ndarray:
-    """(labels, d) centred text vectors; zero for labels without one ("background") or set aside.
+def class_vectors(labels: list[str], text_vectors: Path, held_out: list[str]) -> np.ndarray:
+    """(labels, d) centred text vectors; zero for labels without one ("background") or held out.
 
-    A label is a string of synonyms as in ImageNet ("tench, Tinca tinca"): set aside by any.
+    A label is a string of synonyms as in ImageNet ("tench, Tinca tinca"): held out by any.
     """
     from tinyvlm.train import text
     from tinyvlm.train.labels import held_out_names
@@ -200,10 +200,10 @@ def class_vectors(labels: list[str], text_vectors: Path, aside: list[str]) -> np
         rows = z["source"] == IMAGENET
         vectors = dict(zip(map(str, z["names"][rows]), z["emb"][rows], strict=True))
     centre = text.load_table(text_vectors).centre
-    aside = {name.lower() for name in aside} | held_out_names()
+    unused = {name.lower() for name in held_out} | held_out_names()
     out = np.zeros((len(labels), len(centre)), np.float32)
     for row, label in zip(out, labels, strict=True):
-        if label in vectors and not aside & {part.strip().lower() for part in label.split(",")}:
+        if label in vectors and not unused & {part.strip().lower() for part in label.split(",")}:
             row[:] = vectors[label].astype(np.float32) - centre
     if not out.any():
         raise ValueError(f"{text_vectors} has a vector of none of the {len(labels)} {LABELS}")
@@ -221,13 +221,13 @@ class Cached:
     image: np.ndarray | None  # (n, d) float16
     text: np.ndarray | None  # (n, d) float16
 
-    def row(self, key: str, number: int | None) -> np.ndarray | None:
-        """Row `number` of `image` or `text`, zeros for None; None without such a tensor."""
+    def row(self, key: str, index: int | None) -> np.ndarray | None:
+        """Row `index` of `image` or `text`, zeros for None; None without such a tensor."""
         rows = getattr(self, key)
         if rows is None:
             return None
         # A view would keep all vectors of its shard in memory as long as the sample is.
-        return np.zeros(rows.shape[1], rows.dtype) if number is None else rows[number].copy()
+        return np.zeros(rows.shape[1], rows.dtype) if index is None else rows[index].copy()
 
 
 def file(folder: Path, shard: str) -> Path:

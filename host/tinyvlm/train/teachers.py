@@ -14,12 +14,12 @@ def create_teacher(
     device: str = "cpu",
     precision: str = "fp32",
     text_vectors: Path | None = None,
-    set_aside: Path | None = None,
+    held_out: Path | None = None,
     image_pairs: Path | None = None,
 ) -> Teacher:
     """The teacher that `spec` names. ValueError says what is wrong or missing.
 
-    `text_vectors` (CLIP's vectors of names) and `set_aside` (a JSON list of class names that get
+    `text_vectors` (CLIP's vectors of names) and `held_out` (a JSON list of class names that get
     no probability) are for classifiers, `image_pairs` (a folder of photos with CLIP's image
     vectors) for efficientnet-lite2.
     """
@@ -27,9 +27,9 @@ def create_teacher(
     if kind == "open_clip" and "/" in rest:
         return OpenClip.create(*rest.split("/", 1), device, precision)
     if kind == "tflite" and rest:
-        return SoftLabels.create(Path(rest), text_vectors, set_aside)
+        return SoftLabels.create(Path(rest), text_vectors, held_out)
     if spec == "efficientnet-lite2":
-        return Lite2.create(text_vectors, set_aside, image_pairs, precision)
+        return Lite2.create(text_vectors, held_out, image_pairs, precision)
     raise ValueError(
         f"teacher {spec!r}: must be open_clip:MODEL/TAG, tflite:FILE or efficientnet-lite2"
     )

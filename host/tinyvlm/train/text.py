@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: MIT
 """Names to CLIP text vectors, and the linear map from CLIP's 512 dimensions to the student's 256.
 
-The table is `clip-vit-b-32-openai.npz`: L2-normalised text vectors of "a NAME" from several
+The table is `clip-vit-b-32-openai.npz`: L2-normalized text vectors of "a NAME" from several
 sources.  One word may have several rows; the sources are ranked, plain single names first.  Three
 kinds of vectors come out, and every name remembers its kind:
 
@@ -20,10 +20,8 @@ from pathlib import Path
 
 import numpy as np
 
-from tinyvlm.words.lexicon import canonical as normalise
-from tinyvlm.words.lexicon import singulars
-from tinyvlm.words.space import normalize as unit
-from tinyvlm.words.space import space_of
+from tinyvlm.words.lexicon import canonical, singulars
+from tinyvlm.words.space import TextMap, normalize, space_of
 
 TEXT_ENCODER = "open_clip:ViT-B-32/openai"
 RANK = ("lvis(detic)", "oid(detic)", "o365(detic)", "cifar100(nayer)", "cifar10(nayer)")
@@ -45,7 +43,7 @@ MEANS_ELSE = set(
 
 @dataclass
 class TextTable:
-    """Lookup from a normalised name to its CLIP vector."""
+    """Lookup from a name in canonical form to its CLIP vector."""
 
     vector: dict[str, np.ndarray]  # name -> (512,) float32, length 1
     kind: dict[str, str]  # name -> "clip" | "ensemble" | "estimated"
@@ -54,7 +52,7 @@ class TextTable:
 
     def find(self, name: str) -> str | None:
         """The key under which `name` (or its singular) is stored."""
-        name = normalise(name)
+        name = canonical(name)
         for key in (name, *singulars(name)):
             if key in self.vector:
                 return key
@@ -75,20 +73,20 @@ def load_table(path: Path) -> TextTable:
 
     for source in RANK:
         for name, v in of(source):
-            plain.setdefault(normalise(name), v)
+            plain.setdefault(canonical(name), v)
             # Objects365 joins alternatives with '/': "Cabinet/shelf".
             for part in (name, *(name.split("/") if "/" in name else ())):
-                vector.setdefault(normalise(part), v)
+                vector.setdefault(canonical(part), v)
     # LVIS explains in (): "mouse_(computer_equipment)" is a mouse where no source has plain mice.
     for source in RANK:
         for name, v in of(source):
-            vector.setdefault(normalise(re.sub(r"_?\(.*\)", "", name)), v)
+            vector.setdefault(canonical(re.sub(r"_?\(.*\)", "", name)), v)
     # Tiny-ImageNet vectors are of the first name alone; ImageNet's of the whole synonym string.
     for source, count in (("tiny_imagenet(nayer)", 1), ("imagenet(nayer)", 99)):
         for name, v in of(source):
             parts = name.split(",")[:count]
-            plain.setdefault(normalise(",".join(parts)), v)
-            for part in map(normalise, parts):
+            plain.setdefault(canonical(",".join(parts)), v)
+            for part in map(canonical, parts):
                 if len(parts) == 1 or part not in MEANS_ELSE:
                     vector.setdefault(part, v)
     centre = np.unique(np.stack(list(vector.values())), axis=0).mean(0)
@@ -96,7 +94,7 @@ def load_table(path: Path) -> TextTable:
     ensemble: dict[str, list[np.ndarray]] = {}
     for name, s, v in zip(names, sources, rows, strict=True):
         if s == ENSEMBLE:
-            for key in {normalise(name), VIEWS.sub("", normalise(name))}:
+            for key in {canonical(name), VIEWS.sub("", canonical(name))}:
                 ensemble.setdefault(key, []).append(v)
     for key, v in _move_ensemble(ensemble, vector, centre).items():
         vector[key] = v
@@ -108,7 +106,7 @@ def _move_ensemble(
     ensemble: dict[str, list[np.ndarray]], plain: dict[str, np.ndarray], centre: np.ndarray
 ) -> dict[str, np.ndarray]:
     """Shift ensembled rows by the mean difference over the names that both have."""
-    mean = {k: unit(np.mean(v, 0)) for k, v in ensemble.items()}
+    mean = {k: normalize(np.mean(v, 0)) for k, v in ensemble.items()}
     both = [k for k in mean if k in plain]
     shift = np.mean([plain[k] - mean[k] for k in both], 0)
     # centred lengths differ too (an ensemble is an average): match them
@@ -116,7 +114,7 @@ def _move_ensemble(
     length_moved = np.mean([np.linalg.norm(mean[k] + shift - centre) for k in both])
     gain = length_plain / length_moved
     return {
-        k: unit(centre + gain * (v + shift - centre)).astype(np.float32)
+        k: normalize(centre + gain * (v + shift - centre)).astype(np.float32)
         for k, v in mean.items()
         if k not in plain and not re.search(r"\d{4}$|circle|triangle|kph|^\d$", k)
     }
@@ -124,7 +122,7 @@ def _move_ensemble(
 
 def add_estimates(table: TextTable, names: list[str]) -> None:
     """Give every name that has no vector, nor has its singular, an estimated one."""
-    missing = sorted({normalise(n) for n in names if table.find(n) is None})
+    missing = sorted({canonical(n) for n in names if table.find(n) is None})
     if missing:
         from tinyvlm.train.lexicon import estimate  # needs a sentence encoder and WordNet
 
@@ -137,32 +135,24 @@ def add_estimates(table: TextTable, names: list[str]) -> None:
 # -- 512 -> 256 ----------------------------------------------------------------------------------
 
 
-@dataclass
-class TextSpace:
-    """Linear map into the student's space: unit((v - centre) @ matrix.T), any prefix re-unit."""
+def text_map(centre: np.ndarray, matrix: np.ndarray, encoder: str = TEXT_ENCODER) -> TextMap:
+    """The map with rows `matrix` (dim, d). `encoder`: whose vectors it takes.
 
-    centre: np.ndarray  # (512,) float32
-    matrix: np.ndarray  # (256, 512) float32
-    encoder: str = TEXT_ENCODER  # whose vectors it maps
-
-    def project(self, vectors: np.ndarray, dim: int | None = None) -> np.ndarray:
-        """(n, 512) CLIP vectors -> (n, dim) unit vectors."""
-        return unit((vectors - self.centre) @ self.matrix[:dim].T)
-
-    def rounded(self) -> TextSpace:
-        """The map in float16, as encoders and lexicons have it."""
-        parts = (a.astype(np.float16).astype(np.float32) for a in (self.centre, self.matrix))
-        return TextSpace(*parts, self.encoder)
-
-    @property
-    def name(self) -> str:
-        """Text space and a hash of its map: what an encoder and a lexicon must agree on."""
-        data = np.ascontiguousarray(self.centre, "<f4").tobytes()
-        data += np.ascontiguousarray(self.matrix, "<f4").tobytes()
-        return f"{space_of(self.encoder)}{hashlib.sha256(data).hexdigest()[:16]}"
+    Its name has a hash of it, so that an encoder and a lexicon can tell whether they agree.
+    """
+    data = np.ascontiguousarray(centre, "<f4").tobytes()
+    data += np.ascontiguousarray(matrix, "<f4").tobytes()
+    name = f"{space_of(encoder)}{hashlib.sha256(data).hexdigest()[:16]}"
+    return TextMap(name, centre, matrix.T)
 
 
-def whitened_pca(table: TextTable, dim: int, alpha: float) -> TextSpace:
+def stored_map(centre: np.ndarray, matrix: np.ndarray, encoder: str = TEXT_ENCODER) -> TextMap:
+    """The same in float16, as encoders and lexicons have it."""
+    parts = (a.astype(np.float16).astype(np.float32) for a in (centre, matrix))
+    return text_map(*parts, encoder)
+
+
+def whitened_pca(table: TextTable, dim: int, alpha: float) -> TextMap:
     """PCA of the distinct centred vectors, each axis divided by its deviation to the power alpha.
 
     alpha 0 is plain PCA (a few axes dominate every prefix), 1 full whitening (all axes equal).
@@ -173,4 +163,4 @@ def whitened_pca(table: TextTable, dim: int, alpha: float) -> TextSpace:
     deviation = s[:dim] / np.sqrt(len(x))
     matrix = axes[:dim] * deviation[:, None] ** -alpha
     matrix /= np.sqrt(np.mean(np.sum((x @ matrix.T) ** 2, 1)))  # typical length 1
-    return TextSpace(table.centre, matrix.astype(np.float32))
+    return text_map(table.centre, matrix.astype(np.float32))

@@ -24,8 +24,8 @@ from torch.nn.parallel import DistributedDataParallel
 
 from tinyvlm.train import checkpoint, labels, pretrained, run, shards, space, task
 from tinyvlm.train.config import TrainConfig
+from tinyvlm.train.distributed import World, join
 from tinyvlm.train.loss import MatryoshkaLoss
-from tinyvlm.train.place import Place, join
 from tinyvlm.train.student import Student, cost_table, to_input
 
 LOG_EVERY = 100  # steps
@@ -81,17 +81,17 @@ def side(epoch: int, config: TrainConfig) -> int:
     return large if epoch >= min(first_large, config.epochs - 1) else small
 
 
-def begin(config: TrainConfig, place: Place, index: dict, paths: list[Path]):
+def begin(config: TrainConfig, world: World, index: dict, paths: list[Path]):
     """(student, loss, classes) before the first step, on the device."""
     torch.manual_seed(config.seed)
-    loss, classes = space.make_loss(config, index, paths, place)
+    loss, classes = space.make_loss(config, index, paths, world)
     student = Student(config.student).to(memory_format=torch.channels_last)
     cost = cost_table(config.student)
     log.info(
         f"{index['trained']} of {index['samples']} images for training,"
         f" {len(classes.names) if classes else 0} class names, skipped {index['skipped']};"
         f" {config.model}: {sum(row[2] for row in cost) / 1e6:.2f} M MACs,"
-        f" {sum(row[3] for row in cost) / 1e3:.0f} K weights; {place.world} x {place.device}"
+        f" {sum(row[3] for row in cost) / 1e3:.0f} K weights; {world.size} x {world.device}"
     )
     if config.init:
         taken = checkpoint.warm_start(config.init, student, loss.space())
@@ -99,7 +99,7 @@ def begin(config: TrainConfig, place: Place, index: dict, paths: list[Path]):
         if pretrained.kind_of(config.init) in pretrained.FOLDED:
             student.settle(to_input(some_images(config, paths)))
     student.freeze(config.freeze)
-    return student.to(place.device), loss.to(place.device), classes
+    return student.to(world.device), loss.to(world.device), classes
 
 
 def some_images(config: TrainConfig, paths: list[Path]) -> Tensor:
@@ -110,7 +110,7 @@ def some_images(config: TrainConfig, paths: list[Path]) -> Tensor:
         batch=SETTLING,
         seed=config.seed,
         epoch=0,
-        keep=lambda id, text: not labels.aside(id, text),
+        keep=lambda id, text: not labels.held_out_image(id, text),
         memory=1 << 24,
     )
     return next(iter(loader)).images
@@ -125,18 +125,18 @@ def train(config: TrainConfig) -> Student:
     space.check(config)
     if config.init and not (pretrained.kind_of(config.init) or Path(config.init).exists()):
         raise SystemExit(f"--init {config.init}: there is no such run or checkpoint")
-    place = join(config.device)
-    run.open_run(config, place)
-    board = run.tensorboard(config, place)
-    index = task.make_index(config, paths, place)
-    per_step = config.batch_size * place.world
+    world = join(config.device)
+    run.open_run(config, world)
+    board = run.tensorboard(config, world)
+    index = task.make_index(config, paths, world)
+    per_step = config.batch_size * world.size
     epoch_steps = task.epoch_images(index, config) // per_step
     if not epoch_steps:
         raise SystemExit(
             f"{task.epoch_images(index, config)} images to train on are fewer than the"
             f" {per_step} of a step; skipped: {index['skipped'] or 'none'}"
         )
-    student, loss, classes = begin(config, place, index, paths)
+    student, loss, classes = begin(config, world, index, paths)
     optimizer = make_optimizer(student, loss, config)
     epoch, step = 0, 0
     if config.resume:
@@ -144,28 +144,28 @@ def train(config: TrainConfig) -> Student:
         epoch, step, before = checkpoint.resume(path, student, loss.space(), optimizer)
         log.info(f"going on after epoch {epoch} of {path}")
         run.tell_changes(before, config)
-        run.write_options(config, place)
-        run.trim_results(config.run, epoch, place)
+        run.write_options(config, world)
+        run.trim_results(config.run, epoch, world)
     forward = torch.compile(student) if config.torchcompile else student
     net: nn.Module = Net(forward, loss, config.precision == "amp_bf16")
-    if place.world > 1:
+    if world.size > 1:
         net = DistributedDataParallel(net, **{BUFFERS: False}, gradient_as_bucket_view=True)
     params = [p for group in optimizer.param_groups for p in group["params"]]
     statistics = [b for b in student.buffers() if b.is_floating_point()]
-    weight, watch = task.weight_of(index, classes, config), None
+    weight, validation = task.weight_of(index, classes, config), None
     while epoch < config.epochs:
-        torch.manual_seed((config.seed * 1000 + epoch) * place.world + place.rank)
+        torch.manual_seed((config.seed * 1000 + epoch) * world.size + world.rank)
         loader = shards.Loader(
             paths,
             size=side(epoch, config),
             batch=config.batch_size,
             seed=config.seed,
             epoch=epoch,
-            rank=place.rank,
-            world=place.world,
+            rank=world.rank,
+            world_size=world.size,
             workers=config.workers,
             weight=weight,
-            keep=lambda id, text: not labels.aside(id, text),
+            keep=lambda id, text: not labels.held_out_image(id, text),
             teacher=space.folder(config),
         )
         sums: dict[str, Tensor] = {}
@@ -179,7 +179,7 @@ def train(config: TrainConfig) -> Student:
             label = task.target(batch.texts, classes)
             inputs = (batch.images, label, batch.teacher, batch.teacher_text)
             total, parts = net(
-                *(x if x is None else x.to(place.device, non_blocking=True) for x in inputs)
+                *(x if x is None else x.to(world.device, non_blocking=True) for x in inputs)
             )
             optimizer.zero_grad(set_to_none=True)
             total.backward()
@@ -201,7 +201,7 @@ def train(config: TrainConfig) -> Student:
         if not math.isfinite(total.item()):
             raise SystemExit(f"the loss is {total.item()} after step {step}: lower --lr")
         epoch += 1
-        place.mean(statistics)
+        world.mean(statistics)
         seconds = time.monotonic() - began
         row = {
             "epoch": epoch,
@@ -213,22 +213,22 @@ def train(config: TrainConfig) -> Student:
             "lr": rate,
             "loss": {k: [round(x, 4) for x in (v / done).tolist()] for k, v in sums.items()},
             "scale": [round(s, 1) for s in loss.scales().tolist()],
-            "skipped": skipped(loader, place),
+            "skipped": skipped(loader, world),
         }
         every = config.zeroshot_frequency
         if every and (epoch % every == 0 or epoch == config.epochs):
-            watch = watch or task.load_watch(config, paths, classes, place)
-            row |= task.look(student, loss, watch, place)
-        if place.rank == 0:
+            validation = validation or task.load_validation(config, paths, classes, world)
+            row |= task.validate(student, loss, validation, world)
+        if world.rank == 0:
             run.report(row, config.run, board)
             checkpoint.save(config.run, config, student, loss.space(), optimizer, epoch, step)
-        place.wait()
+        world.barrier()
     return student.eval()
 
 
-def skipped(loader: shards.Loader, place: Place) -> dict[str, int]:
+def skipped(loader: shards.Loader, world: World) -> dict[str, int]:
     """Counts of an epoch. All processes read all shards, but each decodes its own images."""
-    bad = torch.tensor([float(loader.skipped["bad image"])], device=place.device)
-    place.mean([bad])
-    total = Counter(loader.skipped) | Counter({"bad image": round(bad.item() * place.world)})
+    bad = torch.tensor([float(loader.skipped["bad image"])], device=world.device)
+    world.mean([bad])
+    total = Counter(loader.skipped) | Counter({"bad image": round(bad.item() * world.size)})
     return {k: n for k, n in sorted(total.items()) if n}

@@ -9,7 +9,7 @@ al., "Knowledge distillation: a good teacher is patient and consistent", arXiv 2
 3). A teacher that is too slow to sit beside the training judges these views once, ahead of it.
 
 The views are shards like any other: a crop keeps the text of its photo, a mixture is unlabelled.
-Photos that training sets aside have no views, and no view is set aside.
+Photos held out of training have no views, and no view is held out.
 """
 
 from __future__ import annotations
@@ -54,9 +54,9 @@ def square(image: Image.Image, rng: random.Random) -> Image.Image:
 
 
 def key(name: str, sample: shards.Sample, copy: int) -> str:
-    """The view's key in shard `name`: one that training does not set aside by chance."""
+    """The view's key in shard `name`: one that is not held out of training by chance."""
     plain = f"{sample.id.replace('/', '-').replace('.', '-')}-{copy}"
-    while labels.aside(f"{name}/{plain}", sample.text):
+    while labels.held_out_image(f"{name}/{plain}", sample.text):
         plain += "x"
     return plain
 
@@ -122,7 +122,8 @@ def main(argv: list[str] | None = None) -> int:
             sample
             for path in shards.expand(args.train_data)
             for sample in shards.read(path, Counter())
-            if not labels.aside(sample.id, sample.text) and large(sample.blob, args.shortest)
+            if not labels.held_out_image(sample.id, sample.text)
+            and large(sample.blob, args.shortest)
         ]
         if not photos:
             raise ValueError(f"no photo has a short side of {args.shortest} pixels or more")

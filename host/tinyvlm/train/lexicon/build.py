@@ -8,7 +8,7 @@
 package (--words, default runs/cache/words.npz; with --add, names that it has keep their vectors).
 It needs `pip install 'tinyvlm[train,lexicon]'` and WordNet (`apt-get install wordnet`).
 
-`project` takes them to the 256 numbers of a run's encoder, rounds them to int8 and stores them
+`project` takes them to the 256 dimensions of a run's encoder, rounds them to int8 and stores them
 with the map itself, so that an open_clip text tower ends in the same space.  Without --run the map
 stays that of the lexicon that ships.
 """
@@ -26,6 +26,7 @@ from tinyvlm.shipped import DATA
 from tinyvlm.train import text
 from tinyvlm.train.lexicon import words
 from tinyvlm.words import lexicon
+from tinyvlm.words.space import TextMap, normalize
 
 COUNT = 26_500  # names from WordNet and everyday life; the text table's come on top
 LONGEST = 4  # words: longer names in the text table are captions, not things that people type
@@ -38,7 +39,7 @@ def class_names(data: Path) -> dict[str, str]:
 
     texts = shards.index(shards.expand(str(data / "train" / "*.tar.gz"))).texts
     return {
-        text.normalise(name): labels.text_name(name)
+        lexicon.canonical(name): labels.text_name(name)
         for name in texts
         if name != labels.UNLABELLED and not labels.BRAND.search(name.casefold())
     }
@@ -85,15 +86,14 @@ def step_words(args: argparse.Namespace) -> None:
     print(f"{args.words}: {len(names)} names")
 
 
-def text_map(run: Path | None) -> text.TextSpace:
+def text_map(run: Path | None) -> TextMap:
     """The map of a run, rounded as it is stored; or of the lexicon that ships."""
     if run is None:
-        space = lexicon.Lexicon.load(DATA / "lexicon.npz").text_space
-        return text.TextSpace(space.centre, np.ascontiguousarray(space.projection.T))
+        return lexicon.Lexicon.load(DATA / "lexicon.npz").text_space
     from tinyvlm.train import checkpoint
 
     state = checkpoint.load(run)
-    return text.TextSpace(state.centre, state.matrix).rounded()
+    return text.stored_map(state.centre, state.matrix)
 
 
 def step_project(args: argparse.Namespace) -> None:
@@ -101,14 +101,14 @@ def step_project(args: argparse.Namespace) -> None:
     with np.load(args.words) as file:
         names, vectors, kinds = list(file["names"]), file["vectors"], file["kinds"]
     space = text_map(args.run)
-    z = space.project(text.unit(vectors.astype(np.float32)))
+    z = space.project(normalize(vectors.astype(np.float32)))
     np.savez_compressed(
         args.out,
         names=np.frombuffer("\n".join(names).encode(), np.uint8),
         kinds=kinds,
         vectors=np.round(z * (127 / np.abs(z).max(1, keepdims=True))).astype(np.int8),
         centre=space.centre.astype(np.float16),
-        projection=space.matrix.T.astype(np.float16),
+        projection=space.projection.astype(np.float16),
         space=np.array(space.name),
     )
     counts = ", ".join(f"{n} {k}" for k, n in zip(lexicon.KINDS, np.bincount(kinds), strict=True))

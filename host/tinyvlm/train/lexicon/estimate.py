@@ -2,8 +2,8 @@
 """CLIP text vectors for names that the table lacks, by kernel regression from names it has.
 
 Two names are alike if a sentence encoder says so of the names and of their glosses, if they are
-spelled alike (CLIP's text tower is half lexical), and if WordNet has the same words above them: a
-sum of four kernels.  Weights and widths were chosen on other names than the 400 that measure.py
+spelled alike (CLIP's text tower is half lexical), and if WordNet has the same hypernyms for them:
+a sum of four kernels.  Weights and widths were chosen on other names than the 400 that measure.py
 takes, which are listed in measured.txt.
 """
 
@@ -131,7 +131,7 @@ def letters(name: str) -> Counter:
 
 
 class Meanings:
-    """What WordNet says about a name: words above it, and a gloss."""
+    """What WordNet says about a name: hypernyms, and a gloss."""
 
     def __init__(self) -> None:
         self.wordnet = wordnet.read()
@@ -149,13 +149,13 @@ class Meanings:
 
         return [(max(senses, key=shared)[0], 1.0)]
 
-    def above(self, name: str) -> dict[int, float]:
-        """Everything above the name's senses, by how often the name is meant so."""
+    def hypernyms(self, name: str) -> dict[int, float]:
+        """All hypernyms of the name's senses, by how often the name is meant so."""
         found: Counter = Counter()
         senses = self.senses(name)
         for offset, weight in senses:
-            for above in self.wordnet.ancestors(offset):
-                found[above] += weight / sum(w for _, w in senses)
+            for hypernym in self.wordnet.ancestors(offset):
+                found[hypernym] += weight / sum(w for _, w in senses)
         return dict(found)
 
     def main(self, name: str) -> int | None:
@@ -177,10 +177,12 @@ class Features:
     name: np.ndarray  # (n, 384) the sentence encoder's vector of the name
     gloss: np.ndarray  # (n, 384) and of the gloss
     letters: object  # scipy.sparse
-    above: object  # scipy.sparse
+    hypernyms: object  # scipy.sparse
 
     def take(self, rows: np.ndarray | slice) -> Features:
-        return Features(self.name[rows], self.gloss[rows], self.letters[rows], self.above[rows])
+        return Features(
+            self.name[rows], self.gloss[rows], self.letters[rows], self.hypernyms[rows]
+        )
 
 
 def kernel(a: Features, b: Features) -> np.ndarray:
@@ -188,7 +190,7 @@ def kernel(a: Features, b: Features) -> np.ndarray:
     out = 0.7 * np.exp(3 * (a.name @ b.name.T - 1))
     out += 0.3 * np.exp(3 * (a.gloss @ b.gloss.T - 1))
     out += np.exp((a.letters @ b.letters.T).toarray() - 1)
-    out += 0.3 * np.exp((a.above @ b.above.T).toarray() - 1)
+    out += 0.3 * np.exp((a.hypernyms @ b.hypernyms.T).toarray() - 1)
     return out
 
 
@@ -220,7 +222,7 @@ class Estimator:
         self.sentences, self.meanings = Sentences(), Meanings()
         texts = [text for text, _ in rows]
         self.letters = Bag([letters(t) for t in texts])
-        self.above = Bag([self.meanings.above(t) for t in texts])
+        self.hypernyms = Bag([self.meanings.hypernyms(t) for t in texts])
         self.known = self.features(texts)
         self.y = np.stack([vector for _, vector in rows])
         self.regression = Regression(self.known, self.y)
@@ -230,7 +232,7 @@ class Estimator:
             self.sentences(names),
             self.sentences([self.meanings.gloss(n) for n in names]),
             self.letters.rows([letters(n) for n in names]),
-            self.above.rows([self.meanings.above(n) for n in names]),
+            self.hypernyms.rows([self.meanings.hypernyms(n) for n in names]),
         )
 
     def __call__(self, names: list[str]) -> np.ndarray:

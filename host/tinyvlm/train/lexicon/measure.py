@@ -22,7 +22,7 @@ MEASURED = Path(__file__).with_name("measured.txt")
 
 
 def families(texts: list[str], y: np.ndarray, meanings: Meanings) -> np.ndarray:
-    """(n,) a number for each text, equal for spellings, synonyms and near copies of a name.
+    """(n,) an index for each text, equal for spellings, synonyms and near copies of a name.
 
     None of a family is known when one of it is measured.
     """
@@ -52,11 +52,11 @@ def relation(name: str, known: set[int], meanings: Meanings) -> str:
     offset, net = meanings.main(name), meanings.wordnet
     if offset is None or name not in net.senses:
         return "not in WordNet"
-    above = {a for a, steps in net.ancestors(offset).items() if 0 < steps <= 2}
+    hypernyms = {a for a, steps in net.ancestors(offset).items() if 0 < steps <= 2}
     below = any(net.ancestors(k).get(offset, 9) <= 2 for k in known)
-    if below or above & known:
-        return "word above or below it known"
-    if any(set(net.synsets[k].above) & set(net.synsets[offset].above) for k in known):
+    if below or hypernyms & known:
+        return "hypernym or hyponym known"
+    if any(set(net.synsets[k].hypernyms) & set(net.synsets[offset].hypernyms) for k in known):
         return "sibling known"
     return "farther"
 

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""WordNet's nouns: what they mean, what stands above them, and which of them one can photograph.
+"""WordNet's nouns: what they mean, their hypernyms, and which of them one can photograph.
 
 Read from the dictionary files of Princeton's WordNet 3.0 (Debian: `apt-get install wordnet`), as
 described in its manual pages wndb(5) and senseidx(5).  Needed only when vectors are estimated.
@@ -26,11 +26,11 @@ KINDS = dict(
 
 @dataclass(frozen=True)
 class Synset:
-    """One meaning: its words as written, its kind, what stands above it, and its gloss."""
+    """One meaning: its words as written, its kind, its hypernyms, and its gloss."""
 
     words: tuple[str, ...]
     kind: str
-    above: tuple[int, ...]  # offsets of the hypernyms
+    hypernyms: tuple[int, ...]  # offsets
     instance: bool  # a single thing with a name of its own: the Eiffel Tower
     usage: tuple[int, ...]  # offsets of notes on usage: slang, ethnic slur, ...
     gloss: str
@@ -47,11 +47,11 @@ class WordNet:
     plurals: dict[str, str]
 
     def ancestors(self, offset: int) -> dict[int, int]:
-        """Every meaning above `offset`, itself included, with the steps to it."""
+        """Every hypernym of `offset`, itself included, with the steps to it."""
         found, edge, steps = {offset: 0}, [offset], 0
         while edge:
             steps += 1
-            edge = [a for o in edge for a in self.synsets[o].above if a not in found]
+            edge = [a for o in edge for a in self.synsets[o].hypernyms if a not in found]
             found.update(dict.fromkeys(edge, steps))
         return found
 

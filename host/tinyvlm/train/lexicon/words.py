@@ -12,7 +12,7 @@ import re
 from collections.abc import Callable
 
 from tinyvlm.train.lexicon.wordnet import WordNet
-from tinyvlm.words.lexicon import canonical as normalise
+from tinyvlm.words.lexicon import canonical
 
 LONGEST = 3  # words
 # Kinds of things that one can see, with how many pieces a word's spelling may have (a common word
@@ -185,7 +185,7 @@ tiramisu, tuna tartare, waffles
 
 def choose(wordnet: WordNet, pieces: Callable[[str], int], count: int) -> list[str]:
     """`count` names, sorted; `pieces` tells how many pieces a word is spelled in."""
-    fits = _judge(wordnet)
+    fits = _visible(wordnet)
     rarity = {}
     for name, senses in wordnet.senses.items():
         words = name.split()
@@ -201,7 +201,7 @@ def choose(wordnet: WordNet, pieces: Callable[[str], int], count: int) -> list[s
         long = max(map(pieces, words))
         if long <= most:
             rarity[name] = long / 2 + len(words) / 2 + queue - math.log(total) / 2
-    extra = {normalise(name) for name in (EXTRA + "," + FOOD).split(",")} - {""}
+    extra = {canonical(name) for name in (EXTRA + "," + FOOD).split(",")} - {""}
     common = sorted(rarity.keys() - extra, key=lambda name: (rarity[name], name))
     return sorted(extra.union(common[: count - len(extra)]))
 
@@ -214,7 +214,7 @@ def _bad(wordnet: WordNet, name: str, offset: int) -> bool:
     )
 
 
-def _judge(wordnet: WordNet) -> Callable[[str, int], bool]:
+def _visible(wordnet: WordNet) -> Callable[[str, int], bool]:
     """A function (name, offset) -> whether this sense of the name is visible."""
     also = {wordnet.one(*root) for root in ALSO}
     never = {wordnet.one(*root) for root in NEVER}
@@ -222,13 +222,13 @@ def _judge(wordnet: WordNet) -> Callable[[str, int], bool]:
 
     def fits(name: str, offset: int) -> bool:
         synset = wordnet.synsets[offset]
-        if synset.instance or all(normalise(w) != name or w != w.lower() for w in synset.words):
+        if synset.instance or all(canonical(w) != name or w != w.lower() for w in synset.words):
             return False
-        above = wordnet.ancestors(offset).keys()
-        if above & never or name.endswith((" family", " genus", " order")):
+        ancestors = wordnet.ancestors(offset).keys()
+        if ancestors & never or name.endswith((" family", " genus", " order")):
             return False
         if synset.kind == "person":
-            return bool(above & persons)
-        return synset.kind in VISIBLE or bool(above & also)
+            return bool(ancestors & persons)
+        return synset.kind in VISIBLE or bool(ancestors & also)
 
     return fits

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""Where a process trains: its number among those of `torchrun`, and its device."""
+"""The processes of `torchrun`: which of them this one is, and the device it trains on."""
 
 from __future__ import annotations
 
@@ -17,25 +17,25 @@ PATIENCE = timedelta(hours=3)
 
 
 @dataclass
-class Place:
-    """Number `rank` of `world` processes, computing on `device`."""
+class World:
+    """Process `rank` of `size`, computing on `device`."""
 
     rank: int
-    world: int
+    size: int
     device: torch.device
 
     def mean(self, tensors: list[Tensor]) -> None:
         """Replace tensors by their mean over all processes, in one message."""
-        if self.world > 1:
+        if self.size > 1:
             flat = torch.cat([t.detach().flatten() for t in tensors])
             dist.all_reduce(flat)
-            parts = (flat / self.world).split([t.numel() for t in tensors])
+            parts = (flat / self.size).split([t.numel() for t in tensors])
             for t, part in zip(tensors, parts, strict=True):
                 t.copy_(part.view_as(t))
 
-    def wait(self) -> None:
-        """Until all processes are here."""
-        if self.world > 1:
+    def barrier(self) -> None:
+        """Wait until all processes are here."""
+        if self.size > 1:
             dist.barrier()
 
 
@@ -45,23 +45,23 @@ def default_device() -> str:
     return str(torch.accelerator.current_accelerator()) if there else "cpu"
 
 
-def join(device: str) -> Place:
-    """This process's place; the processes of `torchrun` find each other here."""
-    rank, world = int(os.environ.get("RANK", 0)), int(os.environ.get("WORLD_SIZE", 1))
+def join(device: str) -> World:
+    """This process among all; the processes of `torchrun` find each other here."""
+    rank, size = int(os.environ.get("RANK", 0)), int(os.environ.get("WORLD_SIZE", 1))
     if device == "auto":
         device = default_device()
-    if device == "cuda" and world > 1:
+    if device == "cuda" and size > 1:
         device = f"cuda:{os.environ['LOCAL_RANK']}"
     try:
-        place = torch.empty(0, device=device).device
+        where = torch.empty(0, device=device).device
     except (RuntimeError, AssertionError) as e:
         raise SystemExit(f"--device {device}: {str(e).splitlines()[0]}") from None
-    if place.type == "cuda":
-        torch.cuda.set_device(place)
-    if world > 1 and not dist.is_initialized():
-        backend = "nccl" if place.type == "cuda" else "gloo"
+    if where.type == "cuda":
+        torch.cuda.set_device(where)
+    if size > 1 and not dist.is_initialized():
+        backend = "nccl" if where.type == "cuda" else "gloo"
         dist.init_process_group(backend, timeout=PATIENCE)
-    return Place(rank, world, place)
+    return World(rank, size, where)
 
 
 def leave() -> None:
