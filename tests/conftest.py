@@ -157,3 +157,22 @@ def start_board(firmware):
 def board(start_board) -> BoardUnderTest:
     """A fresh board with an empty filesystem."""
     return start_board()
+
+
+@pytest.fixture(scope="session")
+def open_clip():
+    """open_clip, or the test is skipped.
+
+    A torchvision built for another torch variant lacks its C++ operators, and its import fails on
+    describing them. open_clip uses only its Python side.
+    """
+    torch = pytest.importorskip("torch", reason="torch is not installed (extra `train`)")
+    with pytest.MonkeyPatch.context() as patch:
+        register = torch.library.register_fake
+        patch.setattr(
+            torch.library,
+            "register_fake",
+            lambda op, *a, **k: (lambda f: f) if "torchvision::" in op else register(op, *a, **k),
+        )
+        pytest.importorskip("torchvision", reason="torchvision is not installed")
+    return pytest.importorskip("open_clip", reason="open_clip_torch is not installed")

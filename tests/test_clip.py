@@ -24,21 +24,6 @@ PROMPTS = ("a photo of a {}.", "a blurry photo of the {}.", "art of a {}")
 
 
 @pytest.fixture(scope="module")
-def open_clip():
-    # A torchvision built for another torch variant lacks its C++ operators, and its import fails
-    # on describing them. open_clip uses only its Python side.
-    with pytest.MonkeyPatch.context() as patch:
-        register = torch.library.register_fake
-        patch.setattr(
-            torch.library,
-            "register_fake",
-            lambda op, *a, **k: (lambda f: f) if "torchvision::" in op else register(op, *a, **k),
-        )
-        pytest.importorskip("torchvision", reason="torchvision is not installed")
-    return pytest.importorskip("open_clip", reason="open_clip_torch is not installed")
-
-
-@pytest.fixture(scope="module")
 def encoder(open_clip):
     torch.manual_seed(0)
     model = open_clip.CLIP(**TINY).eval()

@@ -35,23 +35,13 @@ def picture(number, side=40, kind="WEBP"):
 
 
 @pytest.fixture(scope="module")
-def open_clip(tmp_path_factory):
-    # A torchvision built for another torch variant lacks its C++ operators, and its import fails
-    # on describing them. open_clip uses only its Python side.
-    with pytest.MonkeyPatch.context() as patch:
-        register = torch.library.register_fake
-        patch.setattr(
-            torch.library,
-            "register_fake",
-            lambda op, *a, **k: (lambda f: f) if "torchvision::" in op else register(op, *a, **k),
-        )
-        pytest.importorskip("torchvision", reason="torchvision is not installed")
-    pytest.importorskip("open_clip", reason="open_clip_torch is not installed")
+def open_clip(open_clip, tmp_path_factory):
+    """With a small model more."""
     path = tmp_path_factory.mktemp("models") / "tiny-of-tests.json"
     path.write_text(json.dumps(TINY))
     factory = importlib.import_module("open_clip.factory")
     factory.add_model_config(path)
-    return importlib.import_module("open_clip")
+    return open_clip
 
 
 @pytest.fixture(scope="module")

@@ -18,7 +18,7 @@ from pathlib import Path
 import numpy as np
 
 from ..net import tvlm
-from ..words import prototypes as pack
+from ..words import prototypes
 from ..words.space import TextEncoder, UnknownPhrase
 from ..words.vocabulary import Entry
 from . import labelled
@@ -119,7 +119,7 @@ def encode(
             entries.append(Entry(name, phrases, line))
     if not entries:
         return Words([], np.empty((0, 0), np.float32), missing)
-    vectors = pack.encode(entries, text, encoder, prompts)[0]
+    vectors = prototypes.encode(entries, text, encoder, prompts)[0]
     return Words([entry.label for entry in entries], vectors, missing)
 
 

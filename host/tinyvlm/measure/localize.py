@@ -39,8 +39,7 @@ from ..device import locate
 from ..files import explain
 from ..net import tvlm
 from ..shipped import DEFAULT_MODEL, model_path
-from ..words import background, tvp
-from ..words import prototypes as pack
+from ..words import background, prototypes, tvp
 from ..words.encoders import create_text_encoder
 from ..words.space import TextEncoder
 from ..words.vocabulary import Entry
@@ -68,12 +67,12 @@ class Words:
         """Its threshold is 0; background words are in it if the encoder has any."""
         key = tuple(names)
         if key not in self._made:
-            vectors, _ = pack.encode(
+            vectors, _ = prototypes.encode(
                 [Entry(name, (name,), 1) for name in names], self.text, self.model
             )
             chosen = background.find(self.path, self.model.fingerprint, len(names))
             rows = chosen.rows(self.text, vectors)[1] if chosen else None
-            made = pack.build(
+            made = prototypes.build(
                 list(names), vectors, self.model, dim=self.dim, chosen=chosen, rows=rows
             )
             self._made[key] = Vocab(tvp.to_bytes(made))
