@@ -16,7 +16,7 @@ from .files import check_folder, explain, write_atomic
 from .net import tvlm
 from .shipped import DEFAULT_MODEL, model_path
 from .words import background, lint, report, tvp, vocabulary
-from .words.encoders import create_text_encoder
+from .words.encoders import create_text_encoder, default_text_encoder
 from .words.lexicon import Lexicon
 from .words.prototypes import build, encode, is_known
 from .words.space import normalize
@@ -47,8 +47,8 @@ def _run(args: argparse.Namespace) -> list[str]:
     for prompt in prompts:
         if prompt.count("{}") != 1:
             raise ValueError(f'--prompt {prompt!r}: needs one {{}}, as in "a photo of a {{}}"')
-    if prompts and args.text_encoder.startswith("lexicon"):
-        _remark("the lexicon has its prompts built in; --prompt is not used")
+    if prompts and not args.text_encoder.startswith("open_clip"):
+        _remark(f"the {args.text_encoder} has its prompts built in; --prompt is not used")
     output = args.output or args.vocab.with_suffix(".tvp")
     _check_outputs(args, output)
     entries, model = vocabulary.read(args.vocab), tvlm.load(args.model)
@@ -182,9 +182,10 @@ def _arguments() -> argparse.ArgumentParser:
     )
     parser.add_argument(
         "--text-encoder",
-        default="lexicon",
+        default=default_text_encoder(),
         metavar="ENCODER",
-        help="lexicon (default, offline) or open_clip:MODEL/TAG",
+        help="lexicon (offline), sentence (any English phrase, offline; needs the extra `words`, "
+        "and is the default with it) or open_clip:MODEL/TAG",
     )
     parser.add_argument(
         "--model",

@@ -1,7 +1,9 @@
 # SPDX-License-Identifier: MIT
-"""Text encoders by name: `lexicon` needs numpy alone, `open_clip:MODEL/TAG` runs a text tower.
+"""Text encoders by name: `lexicon` needs numpy alone, `sentence` takes any English phrase with the
+extra `words`, `open_clip:MODEL/TAG` runs a text tower.
 
-The lexicon is the default and answers at once. Both end in the same space, see space.py.
+The lexicon answers at once for the names that it has, `sentence` for all others; that is the
+default where it is installed. All end in the same space, see space.py.
 """
 
 from __future__ import annotations
@@ -9,11 +11,17 @@ from __future__ import annotations
 from pathlib import Path
 
 from ..shipped import DATA
+from . import sentence
 from .space import TextEncoder, load_space, space_beside
 
 
+def default_text_encoder() -> str:
+    """`sentence` where its extra is installed, else `lexicon`."""
+    return "sentence" if sentence.installed() else "lexicon"
+
+
 def create_text_encoder(spec: str, model: Path | None = None) -> TextEncoder:
-    """`lexicon`, `lexicon:FILE.npz` or `open_clip:MODEL/TAG`. ValueError for anything else.
+    """`lexicon`, `lexicon:FILE.npz`, `sentence` or `open_clip:MODEL/TAG`. ValueError if not one.
 
     model: the image encoder that the words are for; an open_clip tower takes the map beside it.
     """
@@ -22,6 +30,8 @@ def create_text_encoder(spec: str, model: Path | None = None) -> TextEncoder:
         from .lexicon import Lexicon
 
         return Lexicon.load(Path(rest) if rest else DATA / "lexicon.npz")
+    if spec == "sentence":
+        return sentence.SentenceText.load()
     if kind == "open_clip" and "/" in rest:
         from .clip import OpenClipText
 
@@ -29,6 +39,6 @@ def create_text_encoder(spec: str, model: Path | None = None) -> TextEncoder:
         there = model is not None and space_beside(model).exists()
         return OpenClipText.create(name, tag, load_space(space_beside(model)) if there else None)
     raise ValueError(
-        f"text encoder {spec!r}: use `lexicon` or `open_clip:MODEL/TAG`, "
+        f"text encoder {spec!r}: use `lexicon`, `sentence` or `open_clip:MODEL/TAG`, "
         "for example open_clip:ViT-B-32/openai"
     )

@@ -121,20 +121,30 @@ class Lexicon:
 
     def encode(self, phrase: str, prompts: tuple[str, ...] = ()) -> Encoded:
         """Vector of a phrase. The prompts are already in the table, so they are not used."""
-        words = canonical(phrase).split()
-        content = [word for word in words if word not in ARTICLES] or words
-        # Words are joined only when nothing else helps: "a corn" is no acorn.
-        for joined in (False, True):
-            for candidate in (words, content):
-                if (name := self._lookup(candidate, joined)) is not None:
-                    how = self.kind(name)
-                    same = name == phrase.casefold()
-                    return Encoded(self._row(name), how if same else f"{how} ({name})")
+        if (known := self.known(phrase)) is not None:
+            return known
+        words, content = self._split(phrase)
         for start in range(1, len(content)):
             for joined in (False, True):
                 if (head := self._lookup(content[start:], joined)) is not None:
                     return self._compose(content[:start], head)
         raise UnknownPhrase(f"{phrase!r} is not in the lexicon{self._suggest(words, content)}")
+
+    def known(self, phrase: str) -> Encoded | None:
+        """Vector of a phrase that is in the table, under this spelling or a like one."""
+        # Words are joined only when nothing else helps: "a corn" is no acorn.
+        for joined in (False, True):
+            for candidate in self._split(phrase):
+                if (name := self._lookup(candidate, joined)) is not None:
+                    how = self.kind(name)
+                    same = name == phrase.casefold()
+                    return Encoded(self._row(name), how if same else f"{how} ({name})")
+        return None
+
+    @staticmethod
+    def _split(phrase: str) -> tuple[list[str], list[str]]:
+        words = canonical(phrase).split()
+        return words, [word for word in words if word not in ARTICLES] or words
 
     def _compose(self, words: list[str], head: str) -> Encoded:
         known = [name for word in words if (name := self._lookup([word])) is not None]
@@ -170,7 +180,7 @@ class Lexicon:
         near = dict.fromkeys([*self._near(" ".join(words), 3), *self._near(content[-1], 3)])
         if near:
             return f"; did you mean {', '.join(list(near)[:4])}?"
-        return "; write `label: other words for it`, or use --text-encoder open_clip:..."
+        return "; write `label: other words for it`"
 
     def _near(self, word: str, count: int) -> list[str]:
         """Names spelled like `word`. The exact comparison is slow: it gets the 100 names with

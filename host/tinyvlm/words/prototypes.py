@@ -43,7 +43,10 @@ def encode(
         vectors.append(normalize(np.mean([e.vector for e in encoded], axis=0)))
         notes.append(origin([e.how for e in encoded]))
     if problems:
-        hint = "the lexicon is English; `Katze: cat` shows Katze and looks up cat"
+        hint = (
+            "the lexicon is English; `Katze: cat` shows Katze and looks up cat; "
+            "pip install 'tinyvlm[words]' knows every English phrase"
+        )
         raise ValueError("\n".join([*problems, hint]))
     return np.stack(vectors), notes
 

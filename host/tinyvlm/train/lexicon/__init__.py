@@ -3,5 +3,5 @@
 
 build.py     the command      words.py     which words are worth a row
 wordnet.py   meanings         estimate.py  vectors of words that CLIP's table lacks
-measure.py   how good they are
+measure.py   how good they are      regression.py  any phrase, for words/sentence.py
 """

@@ -18,6 +18,7 @@ import numpy as np
 
 from tinyvlm.train.lexicon import wordnet
 from tinyvlm.words.lexicon import canonical
+from tinyvlm.words.sentence import letters
 from tinyvlm.words.space import normalize
 
 RIDGE = 0.03
@@ -118,16 +119,6 @@ class Bag:
             data += [v / length for v in known.values()]
             start.append(len(data))
         return csr_matrix((data, column, start), (len(counts), len(self.column)), np.float32)
-
-
-def letters(name: str) -> Counter:
-    """Runs of 1 to 4 letters of each word, its ends marked."""
-    return Counter(
-        word[i : i + n]
-        for word in (f"<{w}>" for w in name.split())
-        for n in range(1, 5)
-        for i in range(len(word) - n + 1)
-    )
 
 
 class Meanings:
