@@ -63,7 +63,8 @@ def test_words_are_visible_decent_and_common(net, monkeypatch):
     for roots in ("ALSO", "NEVER", "PERSONS"):
         monkeypatch.setattr(words, roots, ())
     monkeypatch.setattr(words, "EXTRA", "Wi-Fi router, spoon")
-    monkeypatch.setattr(words, "FOOD", "")
+    for part in ("FOOD", "FLOWERS", "MAKERS"):
+        monkeypatch.setattr(words, part, "")
     rare = len  # long words
     assert words.choose(net, rare, 9) == ["fork", "spoon", "wi fi router"]
     chosen = words.choose(net, lambda word: 1, 9)

@@ -5,6 +5,7 @@ import numpy as np
 import pytest
 
 from tinyvlm.shipped import DATA
+from tinyvlm.train.lexicon import words
 from tinyvlm.words import lexicon
 from tinyvlm.words.lexicon import KINDS, Lexicon, canonical, singulars
 from tinyvlm.words.space import UnknownPhrase
@@ -27,6 +28,28 @@ thumbs up, hat, sock, toothbrush, washing machine, candle, banknote, credit card
 fire, smoke, snow, cloud, moon, solar panel, letter, tweezers, seed, plastic bag, cardboard box
 """
 
+COCO = """
+person, bicycle, car, motorcycle, airplane, bus, train, truck, boat, traffic light, fire hydrant,
+stop sign, parking meter, bench, bird, cat, dog, horse, sheep, cow, elephant, bear, zebra, giraffe,
+backpack, umbrella, handbag, tie, suitcase, frisbee, skis, snowboard, sports ball, kite, baseball
+bat, baseball glove, skateboard, surfboard, tennis racket, bottle, wine glass, cup, fork, knife,
+spoon, bowl, banana, apple, sandwich, orange, broccoli, carrot, hot dog, pizza, donut, cake, chair,
+couch, potted plant, bed, dining table, toilet, tv, laptop, mouse, remote, keyboard, cell phone,
+microwave, oven, toaster, sink, refrigerator, book, clock, vase, scissors, teddy bear, hair drier,
+toothbrush
+"""
+CIFAR = """
+apple, aquarium_fish, baby, bear, beaver, bed, bee, beetle, bicycle, bottle, bowl, boy, bridge,
+bus, butterfly, camel, can, castle, caterpillar, cattle, chair, chimpanzee, clock, cloud,
+cockroach, couch, crab, crocodile, cup, dinosaur, dolphin, elephant, flatfish, forest, fox, girl,
+hamster, house, kangaroo, keyboard, lamp, lawn_mower, leopard, lion, lizard, lobster, man,
+maple_tree, motorcycle, mountain, mouse, mushroom, oak_tree, orange, orchid, otter, palm_tree,
+pear, pickup_truck, pine_tree, plain, plate, poppy, porcupine, possum, rabbit, raccoon, ray, road,
+rocket, rose, sea, seal, shark, shrew, skunk, skyscraper, snail, snake, spider, squirrel,
+streetcar, sunflower, sweet_pepper, table, tank, telephone, television, tiger, tractor, train,
+trout, tulip, turtle, wardrobe, whale, willow_tree, wolf, woman, worm
+"""
+
 
 @pytest.fixture(scope="module")
 def shipped():
@@ -41,6 +64,17 @@ def test_size(shipped):
 
 def test_what_people_type_is_there(shipped):
     names = [" ".join(name.split()) for name in TYPED.split(",")]
+    assert not [n for n in names if not shipped.encode(n).how.startswith(KINDS)]
+
+
+@pytest.mark.parametrize(
+    ("classes", "count"),
+    [(words.FOOD, 101), (words.FLOWERS, 102), (COCO, 80), (CIFAR, 100)],
+    ids=["food-101", "flowers-102", "coco", "cifar-100"],
+)
+def test_class_names_of_public_sets_are_there(shipped, classes, count):
+    names = [" ".join(name.split()) for name in classes.split(",")]
+    assert len(set(names)) == count
     assert not [n for n in names if not shipped.encode(n).how.startswith(KINDS)]
 
 

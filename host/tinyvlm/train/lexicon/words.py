@@ -182,6 +182,73 @@ bolognese, spaghetti carbonara, spring rolls, steak, strawberry shortcake, sushi
 tiramisu, tuna tartare, waffles
 """
 
+# The flowers of Flowers-102 (Nilsback and Zisserman, ICVGIP 2008), by their class names.
+FLOWERS = """
+pink primrose, hard-leaved pocket orchid, canterbury bells, sweet pea, english marigold, tiger
+lily, moon orchid, bird of paradise, monkshood, globe thistle, snapdragon, colt's foot, king
+protea, spear thistle, yellow iris, globe-flower, purple coneflower, peruvian lily, balloon flower,
+giant white arum lily, fire lily, pincushion flower, fritillary, red ginger, grape hyacinth, corn
+poppy, prince of wales feathers, stemless gentian, artichoke, sweet william, carnation, garden
+phlox, love in the mist, mexican aster, alpine sea holly, ruby-lipped cattleya, cape flower, great
+masterwort, siam tulip, lenten rose, barbeton daisy, daffodil, sword lily, poinsettia, bolero deep
+blue, wallflower, marigold, buttercup, oxeye daisy, common dandelion, petunia, wild pansy, primula,
+sunflower, pelargonium, bishop of llandaff, gaura, geranium, orange dahlia, pink-yellow dahlia,
+cautleya spicata, japanese anemone, black-eyed susan, silverbush, californian poppy, osteospermum,
+spring crocus, bearded iris, windflower, tree poppy, gazania, azalea, water lily, rose, thorn
+apple, morning glory, passion flower, lotus, toad lily, anthurium, frangipani, clematis, hibiscus,
+columbine, desert-rose, tree mallow, magnolia, cyclamen, watercress, canna lily, hippeastrum, bee
+balm, ball moss, foxglove, bougainvillea, camellia, mallow, mexican petunia, bromelia, blanket
+flower, trumpet creeper, blackberry lily
+"""
+# What makers point cameras at and WordNet 3.0 lacks, spells in rare pieces or hides.
+MAKERS = """
+european robin, american robin, blue tit, great tit, coal tit, marsh tit, willow tit, long-tailed
+tit, crested tit, house sparrow, tree sparrow, goldfinch, greenfinch, chaffinch, bullfinch, siskin,
+brambling, hawfinch, wren, dunnock, blackbird, song thrush, mistle thrush, fieldfare, redwing,
+starling, nuthatch, treecreeper, great spotted woodpecker, green woodpecker, jay, magpie, jackdaw,
+rook, carrion crow, wood pigeon, collared dove, barn owl, tawny owl, little owl, kestrel,
+sparrowhawk, buzzard, red kite, kingfisher, grey heron, mute swan, canada goose, mallard, moorhen,
+coot, blue jay, northern cardinal, chickadee, mourning dove, downy woodpecker, hummingbird, crane
+bird, construction crane, waxwing, swallow bird, house martin, swift bird, white stork, pied
+wagtail, yellowhammer, blackcap, chiffchaff, goldcrest, hedgehog, red squirrel, grey squirrel, red
+panda, meerkat, capybara, axolotl, bearded dragon, leopard gecko, crested gecko, ball python, corn
+snake, cockatiel, lovebird, budgerigar, sugar glider, dwarf hamster, lop rabbit, alpaca, quokka,
+labradoodle, cockapoo, cavapoo, goldendoodle, french bulldog, jack russell, border collie, corgi,
+shiba inu, husky, german shepherd, golden retriever, labrador, poodle, dachshund, chihuahua, maine
+coon, ragdoll cat, british shorthair, sphynx cat, bengal cat, tabby cat, tuxedo cat, calico cat,
+ginger cat, black cat, monstera, spider plant, snake plant, aloe vera, peace lily, rubber plant,
+jade plant, pothos, bonsai, air plant, venus flytrap, cherry tomato, bell pepper, chili pepper, bok
+choy, pak choi, kimchi, kombucha, bubble tea, boba tea, matcha, poke bowl, acai bowl, smoothie,
+shakshuka, tteokbokki, bulgogi, banh mi, laksa, udon, soba, tempura, onigiri, mochi, dim sum,
+shawarma, doner kebab, gyros, souvlaki, moussaka, pierogi, schnitzel, currywurst, bratwurst,
+pretzel, croissant, pain au chocolat, macaron, eclair, naan, roti, dosa, biryani, tikka masala,
+empanada, arepa, tamale, enchilada, fajita, burrito bowl, avocado toast, granola bar, protein bar,
+energy drink, oat milk, oscilloscope, logic analyzer, bench power supply, function generator, heat
+shrink tubing, crimping tool, wire cutter, ribbon cable, jst connector, terminal block, stepper
+motor, brushless motor, limit switch, potentiometer, rotary encoder, push button, relay module,
+buck converter, lipo battery, coin cell, 18650 battery, aa battery, 9v battery, esp32, stm32 board,
+camera module, lcd screen, oled display, e ink display, neopixel, seven segment display,
+breadboard wire, heat gun, calipers, 3d print, filament spool, print bed, hot end, nozzle, timing
+belt, linear rail, ball bearing, lead screw, threaded insert, hex nut, wing nut, lock nut, washer,
+wood screw, wall plug, rivet, dowel, plywood, mdf board, drill press, band saw, table saw, jigsaw
+tool, circular saw, orbital sander, impact driver, hot air station, air compressor, recycling bag,
+compost bin, beverage carton, tetra pak, crushed can, aluminium foil, glass jar, egg box, coffee
+pod, cling film, styrofoam, cigarette butt, disposable cup, face mask, vape, roundabout, zebra
+crossing, speed camera, speed bump, cargo bike, food delivery rider, tram stop, road works, traffic
+barrier, ev charger, charging station, parking space, empty parking space, parked car, number
+plate, wheelchair user, guide dog, rain, heavy rain, drizzle, hail, thunderstorm, lightning, sleet,
+overcast sky, clear sky, rainbow, snowfall, icy road, wet road, happy face, sad face, angry face,
+surprised face, crying, yawning, closed eyes, open eyes, thinking, reading a book, typing, cooking,
+eating, drinking, brushing teeth, washing dishes, vacuuming, sleeping cat, sleeping dog, person
+sleeping, person sitting, person standing, person lying down, falling down, waving, clapping,
+dancing, cycling, jogging, push up, squat, yoga pose, playing guitar, phone call, sports ball,
+computer mouse, field mouse, bat animal, baseball bat, robotic vacuum, doorbell camera, parcel on
+doorstep, open drawer, closed drawer, full bin, empty bin, overflowing bin, open fridge, dripping
+tap, boiling water, frying egg, burnt toast, mouldy bread, ripe tomato, green tomato, brown banana,
+green banana, yellow leaf, powdery mildew, aphid, slug, spider mite, whitefly, caterpillar, varroa
+mite, honey bee, bumblebee, asian hornet, carpenter bee, wool carder bee
+"""
+
 
 def choose(wordnet: WordNet, pieces: Callable[[str], int], count: int) -> list[str]:
     """`count` names, sorted; `pieces` tells how many pieces a word is spelled in."""
@@ -201,7 +268,8 @@ def choose(wordnet: WordNet, pieces: Callable[[str], int], count: int) -> list[s
         long = max(map(pieces, words))
         if long <= most:
             rarity[name] = long / 2 + len(words) / 2 + queue - math.log(total) / 2
-    extra = {canonical(name) for name in (EXTRA + "," + FOOD).split(",")} - {""}
+    more = ",".join((EXTRA, FOOD, FLOWERS, MAKERS))
+    extra = {canonical(name) for name in more.split(",")} - {""}
     common = sorted(rarity.keys() - extra, key=lambda name: (rarity[name], name))
     return sorted(extra.union(common[: count - len(extra)]))
 
