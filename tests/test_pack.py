@@ -18,6 +18,8 @@ TOP = Path(__file__).resolve().parents[1]
 
 
 def run(*arguments, cwd):
+    if "--text-encoder" not in arguments:  # equal with and without the extra `words`
+        arguments = (*arguments, "--text-encoder", "lexicon")
     command = [sys.executable, TOP / "host" / "tinyvlm-pack", *map(str, arguments)]
     return subprocess.run(command, cwd=cwd, capture_output=True, text=True, timeout=60)
 
@@ -63,7 +65,7 @@ def test_any_dim_is_a_prefix_of_a_larger_one(tmp_path):
         (b"cat\n", ["--dim", "300"], "--dim 300: "),
         (b"cat\n", ["--dim", "0"], "--dim 0: "),
         (b"cat\n", ["--prompt", "a photo"], "needs one {}"),
-        (b"cat\n", ["--text-encoder", "bert"], "use `lexicon` or `open_clip:MODEL/TAG`"),
+        (b"cat\n", ["--text-encoder", "bert"], "use `lexicon`, `sentence` or `open_clip"),
         (b"cat\n", ["--model", "none.tvlm"], "none.tvlm: no such file"),
         (b"cat\n", ["--model", "v.txt"], "v.txt: not a tinyvlm encoder"),
         (b"cat\nKatze\n", [], "the lexicon is English; `Katze: cat` shows Katze"),

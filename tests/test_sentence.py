@@ -79,6 +79,20 @@ def test_a_phrase_is_packed(tmp_path, capsys):
 
 
 @needs_extra
+def test_a_typing_error_is_told(text):
+    assert "did you mean elephant" in text.encode("elefant").how
+
+
+@needs_extra
+def test_a_file_without_estimates_of_its_own_is_the_lexicons():
+    fresh = encoders.create_text_encoder("sentence")
+    fresh.encode("cat")
+    assert fresh.name == "lexicon"
+    fresh.encode("a dog that jumps over a fence")
+    assert fresh.name == "sentence"
+
+
+@needs_extra
 def test_another_version_of_the_network_is_refused(text, monkeypatch):
     fresh = encoders.create_text_encoder("sentence")
     monkeypatch.setattr(fresh, "model", "0" * 64)

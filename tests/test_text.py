@@ -101,7 +101,7 @@ def test_a_lexicon_that_is_damaged_or_not_complete(tmp_path):
 
 
 def test_unknown_text_encoder():
-    with pytest.raises(ValueError, match="use `lexicon` or `open_clip:MODEL/TAG`"):
+    with pytest.raises(ValueError, match="use `lexicon`, `sentence` or `open_clip:MODEL/TAG`"):
         create_text_encoder("word2vec")
 
 

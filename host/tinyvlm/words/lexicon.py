@@ -177,12 +177,12 @@ class Lexicon:
         return normalize(self.vectors[self.index[name]].astype(np.float32))
 
     def _suggest(self, words: list[str], content: list[str]) -> str:
-        near = dict.fromkeys([*self._near(" ".join(words), 3), *self._near(content[-1], 3)])
+        near = dict.fromkeys([*self.near(" ".join(words)), *self.near(content[-1])])
         if near:
             return f"; did you mean {', '.join(list(near)[:4])}?"
-        return "; write `label: other words for it`"
+        return "; write `label: other words for it`, or use --text-encoder sentence"
 
-    def _near(self, word: str, count: int) -> list[str]:
+    def near(self, word: str, count: int = 3) -> list[str]:
         """Names spelled like `word`. The exact comparison is slow: it gets the 100 names with
         the most pairs of letters in common."""
         pairs = {word[i : i + 2] for i in range(len(word) - 1)}

@@ -134,7 +134,7 @@ class SentenceText:
     centre: np.ndarray
     length: float
     model: str
-    name: str = "sentence"
+    asked: bool = False  # did the lexicon lack a phrase?
 
     @classmethod
     def load(cls, path: Path = DATA / "sentence.npz") -> SentenceText:
@@ -154,6 +154,11 @@ class SentenceText:
                 float(table["length"]),
                 str(table["model"]),
             )
+
+    @property
+    def name(self) -> str:
+        """What goes into the .tvp: the lexicon, as long as it had every phrase."""
+        return "sentence" if self.asked else self.lexicon.name
 
     @property
     def space(self) -> str:
@@ -178,7 +183,10 @@ class SentenceText:
         """Vector of a phrase. The prompts are already in the known vectors, so they are unused."""
         if (known := self.lexicon.known(phrase)) is not None:
             return known
-        return Encoded(self.regress([canonical(phrase)])[0], "estimated (sentence encoder)")
+        self.asked, plain = True, canonical(phrase)
+        meant = self.lexicon.near(plain) if " " not in plain else []  # a typing error packs, too
+        note = f"; did you mean {', '.join(meant)}?" if meant else ""
+        return Encoded(self.regress([plain])[0], f"estimated (sentence encoder{note})")
 
     def regress(self, phrases: list[str]) -> np.ndarray:
         """(n, dim) unit vectors, whether or not the lexicon has the phrases."""
