@@ -403,7 +403,8 @@ def test_learning_by_showing(machines):
     files = [machines[0].eval("open('mine.tvp', 'rb').read()")]
     files.append((machines[1].folder / "mine.tvp").read_bytes())
     mine = [tvp.from_bytes(data) for data in files]  # a normal file for the other tools
-    assert mine[0].labels == mine[1].labels == [n for n in LABELS if n != "coffee cup"] + ["my mug"]
+    left = [name for name in LABELS if name != "coffee cup"]
+    assert mine[0].labels == mine[1].labels == [*left, "my mug"]
     assert np.abs(mine[0].vectors.astype(int) - mine[1].vectors).max() <= 1  # float32, double
 
 
