@@ -342,7 +342,7 @@ def test_bad_data(make, data, message, samples, model, tmp_path, capsys):
         (["--dim", "0"], "--dim 0: must be 1 or more"),
         (["--workers", "0"], "--workers 0: must be 1 or more"),
         (["--json", "no/such/out.json"], "no/such: no such folder; make it first"),
-        (["--text-encoder", "guess"], "text encoder 'guess': use `lexicon` or"),
+        (["--text-encoder", "guess"], "text encoder 'guess': use `lexicon`, `sentence` or"),
     ],
 )
 def test_bad_options(options, message, shards, model, tmp_path, capsys):
