@@ -40,7 +40,7 @@ HITS = ("seen", "unseen", "retrieval")  # what `task.validate` gives in per cent
 
 
 class Int8(nn.Module):
-    """An integer graph in the world of a student: its embeddings of (n, 3, H, W) in [-1, 1)."""
+    """An integer graph in the place of a student: its embeddings of (n, 3, H, W) in [-1, 1)."""
 
     def __init__(self, net: graph.Graph):
         super().__init__()

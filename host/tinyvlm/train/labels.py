@@ -15,8 +15,7 @@ from functools import lru_cache
 import numpy as np
 
 from tinyvlm.train import text
-from tinyvlm.train.text import canonical
-from tinyvlm.words.lexicon import singulars
+from tinyvlm.words.lexicon import canonical, singulars
 
 UNLABELLED = "a photo"  # the text that unlabelled images carry
 MOST = 5000  # classes; more different texts than that are captions
@@ -95,7 +94,7 @@ CONTENTS = (
 )
 
 # No data set has people for classes, but most captions are of some.
-PEOPLE = ("person", "man", "woman", "boy", "girl", "child", "baby")
+PEOPLE = ("man", "woman", "boy", "girl", "child", "baby")
 
 # Hypernym -> its hyponyms (only names that occur in the data matter).
 HYPERNYMS = {
@@ -162,7 +161,7 @@ HYPERNYMS = {
     "ball": "basketball, volleyball, soccer ball, baseball, tennis ball, ping pong ball",
     "house": "cottage, cliff dwelling",
     "mushroom": "gyromitra, earthstar, coral fungus",
-    "person": "man, woman, boy, girl, child, baby, human face, boxing, wrestling,"
+    "person": ", ".join(PEOPLE) + ", human face, boxing, wrestling,"
     " professional wrestling, kabaddi, gymnastics,"
     " fencing, weightlifting, swimming, tennis, badminton, table tennis, field hockey, ice hockey,"
     " soccer, sport shooting, ballplayer, groom, scuba diver, soldier, academic gown,"

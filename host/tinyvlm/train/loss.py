@@ -60,8 +60,8 @@ class MatryoshkaLoss(nn.Module):
     def _prepare(self, classes: Classes) -> None:
         """Targets: the name, softened towards names that CLIP's own text space holds close."""
         clip = torch.tensor(classes.vectors)
-        near = F.normalize(clip - self.centre, dim=1)
-        near, own = near @ near.T, torch.eye(len(near), dtype=torch.bool)
+        names = F.normalize(clip - self.centre, dim=1)
+        near, own = names @ names.T, torch.eye(len(names), dtype=torch.bool)
         held_out = torch.tensor(classes.held_out)
         ignore = torch.tensor(classes.ignore) | ((near > SAME) & ~own)
         soft = (near / NEAR).masked_fill(ignore, -torch.inf).softmax(1)

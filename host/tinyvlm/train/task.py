@@ -163,6 +163,7 @@ def load_validation(
         )
         batches = []
         for b in loader:
+            # Names alone: what a caption is of may be none of the classes to choose from.
             label = torch.tensor([useful.get(t, -1) for t in b.texts])
             batches.append((b.images, label, b.teacher, b.teacher_text))
             if len(batches) * SHOWN * world.size >= VALIDATED:

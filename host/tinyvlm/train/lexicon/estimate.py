@@ -18,8 +18,7 @@ import numpy as np
 
 from tinyvlm.train.lexicon import wordnet
 from tinyvlm.words.lexicon import canonical
-from tinyvlm.words.sentence import letters
-from tinyvlm.words.space import normalize
+from tinyvlm.words.sentence import letters, predict
 
 RIDGE = 0.03
 # Regression shrinks what it is unsure of, more on some axes than on others.  Each principal axis
@@ -185,14 +184,17 @@ def kernel(a: Features, b: Features) -> np.ndarray:
     return out
 
 
-class Regression:
-    """Kernel ridge regression onto unit vectors `y` (n, d), stretched axis by axis."""
+class Ridge:
+    """Kernel ridge regression onto unit vectors `y` (n, d), stretched axis by axis.
 
-    def __init__(self, known: Features, y: np.ndarray) -> None:
-        self.known, self.centre = known, y.mean(0)
+    `alike` (n, n): the kernel of the known names.
+    """
+
+    def __init__(self, alike: np.ndarray, y: np.ndarray) -> None:
+        self.centre = y.mean(0)
         y = y - self.centre
         self.length = np.linalg.norm(y, axis=1).mean()
-        inverse = np.linalg.inv(kernel(known, known) + RIDGE * np.eye(len(y), dtype=np.float32))
+        inverse = np.linalg.inv(alike + RIDGE * np.eye(len(y), dtype=np.float32))
         weights = inverse @ y
         left_out = y - weights / np.diag(inverse)[:, None]
         axes = np.linalg.svd(y, full_matrices=False)[2]
@@ -200,10 +202,21 @@ class Regression:
         stretch = ((y @ axes.T).std(0) / deviation) ** STRETCH
         self.weights = (weights @ axes.T * stretch) @ axes
 
+    def __call__(self, alike: np.ndarray) -> np.ndarray:
+        """(m, d) float32 unit vectors by the kernel (m, n) with the known names."""
+        return predict(alike, self.weights, self.centre, self.length).astype(np.float32)
+
+
+class Regression(Ridge):
+    """The regression on features of names."""
+
+    def __init__(self, known: Features, y: np.ndarray) -> None:
+        super().__init__(kernel(known, known), y)
+        self.known = known
+
     def __call__(self, query: Features) -> np.ndarray:
-        """(n, d) unit vectors at the usual distance from the centre."""
-        y = normalize(kernel(query, self.known) @ self.weights) * self.length
-        return normalize(y + self.centre).astype(np.float32)
+        """(n, d) float32 unit vectors."""
+        return super().__call__(kernel(query, self.known))
 
 
 class Estimator:

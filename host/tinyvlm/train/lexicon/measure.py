@@ -68,6 +68,15 @@ def interval(hits: int, n: int) -> tuple[float, float]:
     return tuple(100 * (middle + s * half) / (1 + z * z / n) for s in (-1, 1))
 
 
+def figures(hit: np.ndarray, cosine: np.ndarray) -> str:
+    """Retrieval@1 with its interval, and the mean cosine, of some estimates."""
+    low, high = interval(hit.sum(), len(hit))
+    return (
+        f"retrieval@1 {100 * hit.mean():5.1f} % ({low:.1f} ... {high:.1f})"
+        f"  cosine {cosine.mean():.3f}"
+    )
+
+
 def measure(rows: list[tuple[str, np.ndarray]], names: list[str]) -> None:
     """Print retrieval@1 among `names` when their families are all unknown."""
     estimator = Estimator(rows)
@@ -85,11 +94,7 @@ def measure(rows: list[tuple[str, np.ndarray]], names: list[str]) -> None:
     print(f"{len(test)} names, {len(known)} others known; cosine is between centred vectors")
     for kind in ("all", *sorted(set(kinds))):
         mine = kinds == kind if kind != "all" else np.full(len(test), True)
-        low, high = interval(hit[mine].sum(), mine.sum())
-        print(
-            f"{kind:30}{mine.sum():5} names  retrieval@1 {100 * hit[mine].mean():5.1f} % "
-            f"({low:.1f} ... {high:.1f})  cosine {cosine[mine].mean():.3f}"
-        )
+        print(f"{kind:30}{mine.sum():5} names  {figures(hit[mine], cosine[mine])}")
 
 
 def main() -> None:

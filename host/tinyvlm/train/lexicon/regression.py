@@ -19,43 +19,20 @@ import numpy as np
 from tinyvlm.files import write_atomic
 from tinyvlm.shipped import DATA
 from tinyvlm.train.lexicon import measure
-from tinyvlm.train.lexicon.estimate import Meanings
+from tinyvlm.train.lexicon.estimate import Meanings, Ridge
 from tinyvlm.train.text import load_table
 from tinyvlm.words.lexicon import Lexicon, canonical
 from tinyvlm.words.sentence import CODE, Sentences, Spelling, kernel
 from tinyvlm.words.space import UnknownPhrase, normalize
 
-RIDGE, STRETCH = 0.03, 0.5  # as in estimate.py
 FOLDS = 5
-
-
-def fit(alike: np.ndarray, y: np.ndarray) -> tuple[np.ndarray, np.ndarray, float]:
-    """Weights (n, d), centre (d,) and usual distance from it; see estimate.Regression."""
-    centre = y.mean(0)
-    y = y - centre
-    inverse = np.linalg.inv(alike + RIDGE * np.eye(len(y), dtype=np.float32))
-    weights = inverse @ y
-    left_out = y - weights / np.diag(inverse)[:, None]
-    axes = np.linalg.svd(y, full_matrices=False)[2]
-    stretch = ((y @ axes.T).std(0) / (left_out @ axes.T).std(0).clip(1e-6)) ** STRETCH
-    return (weights @ axes.T * stretch) @ axes, centre, float(np.linalg.norm(y, axis=1).mean())
-
-
-def predict(alike: np.ndarray, fitted: tuple[np.ndarray, np.ndarray, float]) -> np.ndarray:
-    """Unit vectors, as SentenceText.regress makes them."""
-    weights, centre, length = fitted
-    return normalize(normalize(alike @ weights) * length + centre)
 
 
 def report(kind: str, made: np.ndarray, truth: np.ndarray, centre: np.ndarray, mine=...) -> str:
     """One line: retrieval@1 among all of `truth`, and cosine, both centred, of the rows `mine`."""
     cosines = normalize(made - centre) @ normalize(truth - centre).T
     hit = (cosines.argmax(1) == np.arange(len(truth)))[mine]
-    low, high = measure.interval(hit.sum(), len(hit))
-    return (
-        f"{kind:38}{len(hit):5}  retrieval@1 {100 * hit.mean():5.1f} % ({low:.1f} ... {high:.1f})"
-        f"  cosine {np.diag(cosines)[mine].mean():.3f}"
-    )
+    return f"{kind:38}{len(hit):5}  {measure.figures(hit, np.diag(cosines)[mine])}"
 
 
 def composed(lexicon: Lexicon, phrase: str) -> np.ndarray:
@@ -92,12 +69,12 @@ def main() -> None:
         out = len(names) + np.flatnonzero(photo % FOLDS == fold)
         both = np.concatenate([test, out])
         known = np.flatnonzero(~np.isin(group, group[both]))
-        fitted = fit(alike[np.ix_(known, known)], y[known])
-        made[out - len(names)] = predict(alike[np.ix_(out, known)], fitted)
+        ridge = Ridge(alike[np.ix_(known, known)], y[known])
+        made[out - len(names)] = ridge(alike[np.ix_(out, known)])
     seen = {meanings.main(names[i]) for i in known if i < len(names)} - {None}
     kinds = np.array([measure.relation(names[i], seen, meanings) for i in test])
     centre = y[known[known < len(names)]].mean(0)
-    guess = predict(alike[np.ix_(test, known)], fitted)
+    guess = ridge(alike[np.ix_(test, known)])
     print(report("names", guess, y[test], centre))
     for kind in sorted(set(kinds)):
         print(report(f"  {kind}", guess, y[test], centre, kinds == kind))
@@ -107,17 +84,17 @@ def main() -> None:
     print(report("captions, composed by the lexicon", old, truth, truth.mean(0)))
 
     if args.write:
-        weights, centre, length = fit(alike, y)
-        scale = np.abs(weights).max(0) / 127
+        ridge = Ridge(alike, y)
+        scale = np.abs(ridge.weights).max(0) / 127
         out = io.BytesIO()
         np.savez_compressed(
             out,
             texts=np.frombuffer("\n".join(texts).encode(), np.uint8),
             codes=codes,
-            weights=np.round(weights / scale).astype(np.int8),
+            weights=np.round(ridge.weights / scale).astype(np.int8),
             scale=scale.astype(np.float32),
-            centre=centre.astype(np.float32),
-            length=np.float32(length),
+            centre=ridge.centre.astype(np.float32),
+            length=np.float32(ridge.length),
             space=np.array(lexicon.space),
             model=np.array(sentences.model()),
         )
