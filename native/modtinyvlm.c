@@ -554,7 +554,7 @@ static mp_obj_t tinyvlm_score_at(size_t n_args, const mp_obj_t *args) {
 }
 static MP_DEFINE_CONST_FUN_OBJ_VAR_BETWEEN(tinyvlm_score_at_obj, 9, 9, tinyvlm_score_at);
 
-// cosines, index, count, factor: array('f') of 1. (A native .mpy cannot take a
+// cosines, index, count, factors: array('f') of count. (A native .mpy cannot take a
 // float as an argument: how it is passed depends on the firmware's floating point registers.)
 static mp_obj_t tinyvlm_weigh(size_t n_args, const mp_obj_t *args) {
     (void)n_args;
@@ -563,8 +563,8 @@ static mp_obj_t tinyvlm_weigh(size_t n_args, const mp_obj_t *args) {
     float *cosines = modargs_array(args[0], MP_BUFFER_WRITE, "cosines", 0, sizeof(float));
     size_t count = get_count(args[2], UINT16_MAX, "count");
     const uint16_t *index = get_index(args[1], count, buf.len / sizeof(float));
-    const float *factor = modargs_array(args[3], MP_BUFFER_READ, "factor", 1, sizeof(float));
-    tv_weigh(cosines, index, count, *factor);
+    const float *factors = modargs_array(args[3], MP_BUFFER_READ, "factors", count, sizeof(float));
+    tv_weigh(cosines, index, count, factors);
     return mp_const_none;
 }
 static MP_DEFINE_CONST_FUN_OBJ_VAR_BETWEEN(tinyvlm_weigh_obj, 4, 4, tinyvlm_weigh);
@@ -579,17 +579,18 @@ static mp_obj_t tinyvlm_largest(size_t n_args, const mp_obj_t *args) {
 }
 static MP_DEFINE_CONST_FUN_OBJ_VAR_BETWEEN(tinyvlm_largest_obj, 4, 4, tinyvlm_largest);
 
-// cosines, labels, rows, array('f') of scale and threshold, scores, count, index -> how many
+// cosines, labels, rows, array('f') of scale, threshold and none, scores, count, index -> how many
 static mp_obj_t tinyvlm_rank(size_t n_args, const mp_obj_t *args) {
     (void)n_args;
     size_t rows = get_count(args[2], UINT16_MAX * 2, "rows");
     size_t labels = get_count(args[1], rows < UINT16_MAX ? (mp_int_t)rows : UINT16_MAX, "labels");
-    const float *how = modargs_array(args[3], MP_BUFFER_READ, "scale and threshold", 2, sizeof(float));
+    const float *how = modargs_array(args[3], MP_BUFFER_READ, "scale, threshold and none", 3, sizeof(float));
     size_t count = get_count(args[5], UINT16_MAX, "count");
     const float *cosines = modargs_array(args[0], MP_BUFFER_READ, "cosines", rows, sizeof(float));
     float *scores = modargs_array(args[4], MP_BUFFER_WRITE, "scores", labels, sizeof(float));
     uint16_t *index = modargs_array(args[6], MP_BUFFER_WRITE, "index", count, sizeof(uint16_t));
-    return MP_OBJ_NEW_SMALL_INT(tv_rank(cosines, labels, rows, how[0], how[1], scores, count, index));
+    return MP_OBJ_NEW_SMALL_INT(tv_rank(cosines, labels, rows, how[0], how[1], how[2], scores,
+        count, index));
 }
 static MP_DEFINE_CONST_FUN_OBJ_VAR_BETWEEN(tinyvlm_rank_obj, 7, 7, tinyvlm_rank);
 

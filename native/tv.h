@@ -206,18 +206,19 @@ void tv_score(const int8_t *embedding, const uint8_t *vectors, size_t rows,
 void tv_score_at(const int8_t *embedding, const uint8_t *vectors, size_t stored_dim, int bits,
     size_t dim, const uint16_t *index, size_t count, float *cosines);
 
-// Multiplies the cosines at index[count] by `factor`.
-void tv_weigh(float *cosines, const uint16_t *index, size_t count, float factor);
+// Multiplies the cosine at index[i] by factors[i], for `count` of them.
+void tv_weigh(float *cosines, const uint16_t *index, size_t count, const float *factors);
 
 // The indices of the `count` largest of `rows` (at most 65536) values, largest first; of equal ones
 // the first. Returns how many: count, or rows if that is less.
 size_t tv_largest(const float *values, size_t rows, size_t count, uint16_t *index);
 
 // The softmax of scale * cosine over `rows` cosines, of which the first `labels` (at most 65536) get
-// their scores[labels], and the indices of the `count` nearest labels, nearest first. Returns how
-// many of these count: 0 if a row behind the labels is nearer, else those not below the threshold.
+// their scores[labels], and the indices of the `count` nearest labels, nearest first. `none` is the
+// cosine with which "none of them" takes part in the softmax; below -1: it does not. Returns how many
+// labels count: 0 if a row behind them is nearer, else those not below the threshold.
 size_t tv_rank(const float *cosines, size_t labels, size_t rows, float scale, float threshold,
-    float *scores, size_t count, uint16_t *index);
+    float none, float *scores, size_t count, uint16_t *index);
 
 // The `count` vectors of `rows` (at most 65536) with the highest cosines, best first, into
 // index[] and cosines[]; of equal ones the first. Returns how many: count, or rows if that is less.

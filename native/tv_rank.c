@@ -4,6 +4,8 @@
 // made of integers, so that all machines agree to the last bit and no libm is needed; floats are
 // as in tv_score.c, nothing that could be contracted.
 
+#include <stdbool.h>
+
 #include "tv.h"
 
 #define ONE (1u << 31)
@@ -38,14 +40,14 @@ size_t tv_largest(const float *values, size_t rows, size_t count, uint16_t *inde
     return found;
 }
 
-void tv_weigh(float *cosines, const uint16_t *index, size_t count, float factor) {
+void tv_weigh(float *cosines, const uint16_t *index, size_t count, const float *factors) {
     for (size_t i = 0; i < count; i++) {
-        cosines[index[i]] *= factor;
+        cosines[index[i]] *= factors[i];
     }
 }
 
 size_t tv_rank(const float *cosines, size_t labels, size_t rows, float scale, float threshold,
-    float *scores, size_t count, uint16_t *index) {
+    float none, float *scores, size_t count, uint16_t *index) {
     size_t found = tv_largest(cosines, labels, count, index);
     if (found == 0) {
         return 0;
@@ -54,6 +56,8 @@ size_t tv_rank(const float *cosines, size_t labels, size_t rows, float scale, fl
     for (size_t i = labels; i < rows; i++) {
         nearest = cosines[i] > nearest ? cosines[i] : nearest;
     }
+    bool other = cosines[index[0]] < nearest;
+    nearest = none > nearest ? none : nearest;
     float steps = scale * 1.44269504f; // of 2^-1 instead of e^-1
     for (size_t i = 0; i < rows; i++) {
         float score = (float)power((nearest - cosines[i]) * steps);
@@ -62,11 +66,14 @@ size_t tv_rank(const float *cosines, size_t labels, size_t rows, float scale, fl
             scores[i] = score;
         }
     }
+    if (none >= -1) {
+        total += (float)power((nearest - none) * steps);
+    }
     for (size_t i = 0; i < labels; i++) {
         scores[i] /= total;
     }
-    if (cosines[index[0]] < nearest) {
-        return 0; // "none of them" is
+    if (other) {
+        return 0;
     }
     size_t sure = 0;
     while (sure < found && scores[index[sure]] >= threshold) {

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""Choosing background words and thresholds: on embeddings whose truth is known."""
+"""Fitting what makes a frame unknown: on embeddings whose truth is known."""
 
 import json
 
@@ -7,13 +7,13 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from tinyvlm import background
+from tinyvlm import background as command
 from tinyvlm.device.vocab import Vocab
 from tinyvlm.measure import calibrate, held_out
 from tinyvlm.net import tvlm
 from tinyvlm.shipped import DATA, DEFAULT_MODEL
 from tinyvlm.train import labels
-from tinyvlm.words import tvp
+from tinyvlm.words import background, tvp
 from tinyvlm.words.lexicon import Lexicon
 from tinyvlm.words.space import normalize
 
@@ -40,9 +40,8 @@ def photos():
 @pytest.fixture(scope="module")
 def found(photos):
     patch = pytest.MonkeyPatch()
-    patch.setattr(calibrate, "TRIALS", 40)
-    patch.setattr(calibrate, "SIZES", (3, 10))
-    patch.setattr(calibrate, "ROWS", (4, 8))
+    patch.setattr(calibrate, "FRAMES", 1600)
+    patch.setattr(calibrate, "SIZES", (1, 3, 10))
     yield calibrate.choose(photos)
     patch.undo()
 
@@ -52,7 +51,7 @@ def test_trials_show_a_label_or_none_of_them(photos):
     shown = photos.label[trials.photos]
     for classes, frames, right in zip(trials.classes, shown, trials.right, strict=True):
         none = right == 5
-        assert none.sum() == calibrate.FRAMES // 2
+        assert none.sum() == calibrate.EACH // 2
         assert (classes[right[~none]] == frames[~none]).all()
         assert not np.isin(frames[none], classes).any()
         assert not photos.ignore[np.ix_(classes, frames[none])].any()
@@ -65,39 +64,41 @@ def test_the_two_halves_share_no_class(photos):
 
 
 def test_scores_and_verdicts_are_those_of_the_device_package(photos):
-    lexicon, limit = Lexicon.load(DATA / "lexicon.npz"), 0.4
-    rows = np.stack([lexicon.encode(w).vector for w in calibrate.central_words(lexicon, 4)])
+    limit, scale, none = 0.4, 12.0, 0.3
     drawn = calibrate.draw(photos, 0, 5)
     trial = calibrate.Trials(drawn.classes[:1], drawn.photos[:1], drawn.right[:1])
-    scores = calibrate.Scores(photos, trial, rows, margin=2.0, dim=64)
+    scores = calibrate.Scores(photos, trial, dim=64)
     [classes] = trial.classes
-    vectors = np.concatenate([photos.vectors[classes], rows])[:, :64]
     packed = tvp.Prototypes(
-        [photos.classes[i] for i in classes], tvp.quantize(vectors), b"12345678", "x",
-        logit_scale=12.0, threshold=limit, background=4,
+        [photos.classes[i] for i in classes], tvp.quantize(photos.vectors[classes][:, :64]),
+        b"12345678", "x", logit_scale=scale, threshold=limit, none=[none],
     )  # fmt: skip
-    vocab, best = Vocab(tvp.to_bytes(packed)), scores.probabilities(12.0)[:, :5].max(axis=1)
+    vocab, best = Vocab(tvp.to_bytes(packed)), scores.probabilities(scale, none)[:, :5].max(axis=1)
     named = []
     for photo, want in zip(trial.photos[0], best, strict=True):
         [(label, score), *_] = vocab.match(photos.embeddings[photo].tobytes())
         named.append(label != "unknown")
         assert score == pytest.approx(want if named[-1] else 1 - want, abs=0.02)  # 8 bits
-    shows = trial.right[0] < 5
-    found = calibrate.rates(scores, 12.0)
+    shows, named = trial.right[0] < 5, np.array(named)
+    found = calibrate.rates(scores, scale, none)
     at = int(np.argmin(abs(calibrate.LIMITS - limit)))
-    assert found["false_reject"][at] == pytest.approx(1 - np.mean(np.array(named)[shows]))
-    assert found["false_accept"][at] == pytest.approx(np.mean(np.array(named)[~shows]))
+    assert found["unknown"][at] == pytest.approx(1 - np.mean(named[shows]))
+    assert found["named"][at] == pytest.approx(np.mean(named[~shows]))
 
 
-def test_what_is_chosen_is_right_more_often_and_calibrated(found):
+def test_what_is_chosen_is_calibrated_and_the_knob_turns_one_way(found):
     for at in found["sizes"].values():
-        assert at["words"]
         for row in at["dims"].values():
-            assert row["right"] > row["right_without"] + 20
-            assert row["error_after"] < row["error_before"]
-            assert 0 < row["threshold"] < 1
-            shares = np.array(row["curve"])
-            assert (np.diff(shares[:, 1]) <= 0).all() and (np.diff(shares[:, 2]) >= 0).all()
+            assert row["error"] < 10 and row["off"]["error"] < 15  # made-up photos
+            knob = [row[name] for name in background.KNOB]
+            for name, more in (("right", 1), ("unknown", -1), ("wrong", 1), ("named", 1)):
+                shares = [each[name] for each in knob] + [row["off"][name]]
+                assert shares == sorted(shares, reverse=more < 0)
+            for each in (*knob, row["off"]):
+                assert each["right"] + each["unknown"] + each["wrong"] == pytest.approx(
+                    100, abs=0.2
+                )
+            assert row["off"]["unknown"] == 0 and row["off"]["named"] == 100
     near, far = (found["pairs"]["64"][k] for k in (2, 0))
     assert far > 95 and (near is None or near <= far)
 
@@ -118,20 +119,19 @@ def test_from_photos_to_a_file(tmp_path, monkeypatch, capsys):
         (tmp_path / "set" / name).mkdir(parents=True)
         for i in range(2):
             Image.effect_noise((16, 16), 20 + 3 * k + i).save(tmp_path / "set" / name / f"{i}.png")
-    for module in (held_out, calibrate):
-        monkeypatch.setattr(module, "SIZES", (2,))
-    monkeypatch.setattr(calibrate, "ROWS", (4,))
-    monkeypatch.setattr(calibrate, "TRIALS", 5)
+    monkeypatch.setattr(calibrate, "SIZES", (2, 500))  # the latter is too many
+    monkeypatch.setattr(held_out, "FEWEST", 30)
+    monkeypatch.setattr(calibrate, "FRAMES", 200)
     output, cache = tmp_path / "x.json", tmp_path / "cache.npz"
     arguments = ["--data", str(tmp_path / "set"), "--all", "-o", str(output), "--workers", "1"]
     arguments += ["--cache", str(cache), "--plot", str(tmp_path / "x.svg")]
-    assert background.main(arguments) == 0, capsys.readouterr().err
+    assert command.main(arguments) == 0, capsys.readouterr().err
     text = capsys.readouterr().out
-    assert "60 photos of 30 classes" in text and f"{output}: background words for" in text
+    assert "60 photos of 30 classes" in text and f"{output}: what makes a frame unknown" in text
     assert "<svg" in (tmp_path / "x.svg").read_text()
     first = json.loads(output.read_text())
     monkeypatch.setattr(held_out, "embed_all", None)  # the second time the cache is used
-    assert background.main(arguments) == 0
+    assert command.main(arguments) == 0
     assert json.loads(output.read_text()) == first
 
 
@@ -149,6 +149,6 @@ def test_what_is_wrong_is_said(tmp_path, monkeypatch, capsys, arguments, message
     (tmp_path / "set" / "cat").mkdir(parents=True)
     Image.new("RGB", (16, 16)).save(tmp_path / "set" / "cat" / "a.png")
     monkeypatch.chdir(tmp_path)
-    assert background.main([*arguments, "-o", "x.json"]) == 2
+    assert command.main([*arguments, "-o", "x.json"]) == 2
     assert message in capsys.readouterr().err
     assert not (tmp_path / "x.json").exists()

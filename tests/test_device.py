@@ -23,7 +23,7 @@ def pack(folder, name, words, *options):
     words_file = folder / f"{name}.txt"
     words_file.write_text("\n".join(words))
     command = [sys.executable, TOP / "host" / "tinyvlm-pack", "--vocab", words_file]
-    command += ["--no-unknown", *options]
+    command += ["--unknown", "off", *options]
     subprocess.run(command, check=True, capture_output=True, timeout=30)
     return words_file.with_suffix(".tvp")
 

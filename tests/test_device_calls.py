@@ -226,17 +226,17 @@ def test_the_engine_and_plain_python_agree():
             module.map_region(heat, 1, 6, 240, *wide)
             some, scores = array("f", bytes(12)), array("f", bytes(12))
             module.score_at(grid[:20], vectors, rows, *how, index, 3, some)
-            module.weigh(some, array("H", [2, 0]), 2, array("f", [0.5]))
+            module.weigh(some, array("H", [2, 0]), 2, array("f", [0.5, -2]))
             order = array("H", bytes(8))
             counts = [module.largest(peaks, rows, 4, order)]
             orders = list(order)
-            for threshold in (0, 0.5, 2):
-                wanted = array("f", [7.5, threshold])
+            for threshold, none in ((0, -2), (0.5, -2), (2, -2), (0, 0.2), (0.3, -1), (0.1, 0.9)):
+                wanted = array("f", [7.5, threshold, none])
                 counts.append(module.rank(best, 2, 3, wanted, scores, 2, order))
                 orders += list(order)
             for values in ([1.0, 5.0, 2.0], [1.0, 2.0, 5.0]):  # the last one is the background
                 values = array("f", values)
-                counts.append(module.rank(values, 2, 3, array("f", [1, 0]), scores, 2, order))
+                counts.append(module.rank(values, 2, 3, array("f", [1, 0, -2]), scores, 2, order))
             results.append((list(peaks), list(heat), list(best), list(index), count, list(mean)))
             results[-1] = (list(some), list(scores), *results[-1], counts, orders)
             results[-1] += tuple(list(part) for part in region + wide)

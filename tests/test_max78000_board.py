@@ -194,7 +194,15 @@ def test_the_shipped_encoder_names_photos(start, tmp_path):
     model, words = tmp_path / "board.tvlm", tmp_path / "words.tvp"
     assert export.main(["max78000", "--max78000", str(model)]) == 0
     (tmp_path / "words.txt").write_text("cat\ncoffee\nflower\ntemple\n")
-    arguments = ["--vocab", tmp_path / "words.txt", "--model", "max78000", "--no-unknown", "-o"]
+    arguments = [
+        "--vocab",
+        tmp_path / "words.txt",
+        "--model",
+        "max78000",
+        "--unknown",
+        "off",
+        "-o",
+    ]
     assert pack.main([*map(str, arguments), str(words)]) == 0
     files = {"board.tvlm": model.read_bytes()}
     frames = {}

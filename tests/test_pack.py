@@ -6,12 +6,14 @@ import subprocess
 import sys
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from tinyvlm import Vocab
 from tinyvlm.net import tvlm
 from tinyvlm.shipped import DEFAULT_MODEL, model_path
 from tinyvlm.words import background, tvp
+from tinyvlm.words.background import KNOB
 from tinyvlm.words.encoders import create_text_encoder
 
 TOP = Path(__file__).resolve().parents[1]
@@ -105,67 +107,98 @@ def chosen(tmp_path):
     model = tmp_path / "m" / "mine.tvlm"
     model.parent.mkdir()
     model.write_bytes(DEFAULT_MODEL.read_bytes())
-    few = {
-        "words": ["bottle", "puppy", "banana", "nosuchwordatall"],
-        "margin": 0.5,
-        "dims": {
-            "16": {"logit_scale": 8.0, "threshold": 0.6},
-            "64": {"logit_scale": 16.0, "threshold": 0.4},
-        },
-    }
-    many = few | {"words": ["bottle"]}
+    knob = {"right": 70.4, "unknown": 21.6, "wrong": 8, "named": 20}
+    off = {"logit_scale": 20.0, "right": 90, "unknown": 0, "wrong": 10, "named": 100}
+
+    def row(scale, none, threshold):
+        rest = {name: knob | {"threshold": at} for name, at in zip(KNOB, threshold, strict=True)}
+        return {"logit_scale": scale, "none": none, "off": off, **rest}
+
+    few = {"16": row(8.0, 0.5, (0.8, 0.6, 0.2)), "64": row(16.0, 0.25, (0.6, 0.4, 0.1))}
+    many = {"16": row(8.0, 0.75, (0.7, 0.5, 0.1)), "64": row(16.0, 0.5, (0.5, 0.3, 0.1))}
     fingerprint = tvlm.load(model).fingerprint.hex()
-    found = {"fingerprint": fingerprint, "sizes": {"2": few, "8": many}}
+    found = {"fingerprint": fingerprint, "sizes": {"2": {"dims": few}, "8": {"dims": many}}}
+    found |= {"words": ["bottle", "puppy", "banana", "nosuchwordatall"], "margin": 0.5}
     background.beside(model).write_text(json.dumps(found))
     return model
 
 
-def test_background_words_stand_for_everything_else(tmp_path, chosen):
+def test_none_of_them_takes_part_and_words_are_what_heat_is_seen_against(tmp_path, chosen):
     (tmp_path / "v.txt").write_text("dog\ncar\n")
     done = run("--vocab", "v.txt", "--model", chosen, "--explain", cwd=tmp_path)
     assert done.returncode == 0 and done.stderr == ""
     made = tvp.read(tmp_path / "v.tvp")
     assert (made.labels, made.background, len(made.vectors)) == (["dog", "car"], 2, 4)
-    assert (made.logit_scale, round(made.threshold, 3)) == (16, 0.4)
-    assert made.prefixes == [(16, 8, pytest.approx(0.6))]
-    assert "background: bottle, banana\n" in done.stdout  # puppy is too near dog
+    assert (made.logit_scale, round(made.threshold, 3), made.rivals) == (16, 0.4, 0)
+    assert made.prefixes == [(16, 8, pytest.approx(0.6))] and made.none == [0.5, 0.25]
     assert "dog, car; unknown if no score reaches 0.40" in done.stdout
-    # the rows are those of the words
+    assert "background" not in done.stdout  # no word takes a frame away
+    # the rows are those of the words; puppy is too near dog
     alone = tmp_path / "w.txt"
     alone.write_text("bottle\nbanana\n")
-    run("--vocab", "w.txt", "--no-unknown", cwd=tmp_path)
+    run("--vocab", "w.txt", "--unknown", "off", cwd=tmp_path)
     assert (tvp.read(tmp_path / "w.tvp").vectors == made.vectors[2:]).all()
 
 
-def test_between_the_fitted_dimensions_and_for_the_nearest_size(tmp_path, chosen):
-    for words, rows in (("dog\ncar\ntree\n", 2), ("dog\ncar\ntree\nhouse\ncloud\n", 1)):
-        (tmp_path / "v.txt").write_text(words)
+@pytest.mark.parametrize(
+    ("unknown", "threshold"), [("cautious", 0.6), ("balanced", 0.4), ("eager", 0.1)]
+)
+def test_the_knob_and_its_rates(tmp_path, chosen, unknown, threshold):
+    (tmp_path / "v.txt").write_text("dog\ncar\n")
+    done = run("--vocab", "v.txt", "--model", chosen, "--unknown", unknown, cwd=tmp_path)
+    assert tvp.read(tmp_path / "v.tvp").threshold == pytest.approx(threshold)
+    assert (
+        "of 100 frames that show one of these, about 70 are named right, 22 unknown, 8 wrong; "
+        "of 100 that show none, 20 are named\n"
+    ) in done.stdout
+
+
+def test_a_background_of_ones_own(tmp_path, chosen):
+    (tmp_path / "v.txt").write_text("dog\ncar\n")
+    (tmp_path / "b.txt").write_text("kitchen\npuppy\nsofa\n")
+    arguments = ("--vocab", "v.txt", "--model", chosen, "--background", "b.txt")
+    done = run(*arguments, "--explain", cwd=tmp_path)
+    assert "would take a label's frames: puppy (cosine 0.6" in done.stderr
+    assert "background: kitchen, sofa\n  without puppy: cosine 0.6" in done.stdout
+    made = tvp.read(tmp_path / "v.tvp")
+    assert (made.background, made.rivals) == (4, 2)
+    vocab = Vocab(tmp_path / "v.tvp")
+    assert vocab.match(made.vectors[2].tobytes())[0][0] == "unknown"
+    done = run(*arguments, "--unknown", "off", cwd=tmp_path)
+    assert (done.returncode, done.stdout) == (2, "")
+    assert "--background needs unknown; leave out --unknown off" in done.stderr
+
+
+def test_between_what_was_fitted(tmp_path, chosen):
+    """Between dimensions and between sizes the logarithm decides; beyond, the last one."""
+    for words, none in ((2, 0.375), (4, 0.5), (8, 0.625), (9, 0.625)):
+        names = "dog car tree house cloud ball ship cup bed".split()[:words]
+        (tmp_path / "v.txt").write_text("\n".join(names))
         run("--vocab", "v.txt", "--model", chosen, "--dim", 32, cwd=tmp_path)
         made = tvp.read(tmp_path / "v.tvp")
-        assert made.background == rows
         assert made.logit_scale == pytest.approx(12)
-        assert made.threshold == pytest.approx(0.5)
+        assert made.none[-1] == pytest.approx(none)
+        assert made.threshold == pytest.approx(0.5 + 0.4 * (0.375 - none), abs=0.001)
 
 
-@pytest.mark.parametrize("unknown", ["--unknown", "--no-unknown"])
+@pytest.mark.parametrize("unknown", ["balanced", "off"])
 def test_a_prefix_is_as_if_packed_with_it(tmp_path, chosen, unknown):
     """vocab.dim = 20 uses the scale and the threshold that --dim 20 packs."""
     (tmp_path / "v.txt").write_text("dog\ncar\n")
     vocabs = {}
     for dim in (100, 64, 20, 16, 8):
-        args = ("--vocab", "v.txt", "--model", chosen, "--dim", dim, unknown)
+        args = ("--vocab", "v.txt", "--model", chosen, "--dim", dim, "--unknown", unknown)
         assert run(*args, cwd=tmp_path).returncode == 0
         vocabs[dim] = Vocab(tmp_path / "v.tvp")
     for dim, small in vocabs.items():
         vocabs[100].dim = dim
         assert vocabs[100].logit_scale == pytest.approx(small.logit_scale)
         assert vocabs[100].threshold == pytest.approx(small.threshold, abs=0.0006)  # rounded
-    assert vocabs[64].logit_scale > vocabs[16].logit_scale
 
 
 def test_without_unknown_nothing_is_added(tmp_path, chosen):
     (tmp_path / "v.txt").write_text("dog\ncar\n")
-    done = run("--vocab", "v.txt", "--model", chosen, "--no-unknown", cwd=tmp_path)
+    done = run("--vocab", "v.txt", "--model", chosen, "--unknown", "off", cwd=tmp_path)
     made = tvp.read(tmp_path / "v.tvp")
     assert (made.background, made.threshold, done.stderr) == (0, 0, "")
 
@@ -176,7 +209,7 @@ def test_background_words_of_another_encoder_are_not_used(tmp_path, chosen):
     beside.write_text(json.dumps(found))
     (tmp_path / "v.txt").write_text("dog\ncar\n")
     done = run("--vocab", "v.txt", "--model", chosen, cwd=tmp_path)
-    assert "no background words for mine.tvlm: every frame gets a label" in done.stderr
+    assert "nothing is known about unknown for mine.tvlm: every frame gets" in done.stderr
     assert tvp.read(tmp_path / "v.tvp").background == 0
 
 
@@ -191,23 +224,30 @@ def test_a_damaged_file_of_background_words(tmp_path, chosen, text):
     assert not (tmp_path / "v.tvp").exists()
 
 
-def test_the_shipped_encoder_has_its_background_words():
-    lexicon, fingerprint = create_text_encoder("lexicon"), tvlm.load(DEFAULT_MODEL).fingerprint
-    for labels in (1, 5, 10, 1000):
-        found = background.find(DEFAULT_MODEL, fingerprint, labels)
-        assert found is not None, "choose them: python -m tinyvlm.background --data SHARDS"
-        words, rows = found.rows(lexicon, lexicon.encode("cat").vector[None])
-        assert len(words) >= 0.5 * len(found.words) and len(rows) == len(words)
-        assert all(0 < found.threshold_at(dim) < 1 for dim in (16, 64, 256))
+def test_the_shipped_encoders_know_unknown():
+    lexicon = create_text_encoder("lexicon")
+    for name in ("base", "nano", "max78000"):
+        model = model_path(name)
+        fingerprint = tvlm.load(model).fingerprint
+        for labels in (1, 5, 10, 1000):
+            limits = []
+            for unknown in KNOB:
+                found = background.find(model, fingerprint, labels, unknown)
+                assert found, f"python -m tinyvlm.background --data SHARDS --model {name}"
+                limits.append([found.threshold_at(dim) for dim in (16, 64, 256)])
+                assert all(0 < limit < 1 for limit in limits[-1])
+            assert (np.diff(limits, axis=0) < 0).all()  # cautious, balanced, eager
+            words, rows = found.rows(lexicon, lexicon.encode("cat").vector[None])
+            assert len(words) >= 0.5 * len(found.words) and len(rows) == len(words)
 
 
 def test_all_is_well_in_one_line_more(tmp_path):
     (tmp_path / "v.txt").write_text("cat\nbanana\n")
     done = run("--vocab", "v.txt", cwd=tmp_path)
     lines = done.stdout.splitlines()
-    assert len(lines) == 3
-    assert lines[2].startswith("nearest: cat and banana, cosine ")
-    assert "none likely confused; --dim 16 would do" in lines[2]
+    assert len(lines) == 4
+    assert lines[3].startswith("nearest: cat and banana, cosine ")
+    assert "none likely confused; --dim 16 would do" in lines[3]
 
 
 def test_quiet(tmp_path):
@@ -219,7 +259,7 @@ def test_quiet(tmp_path):
 
 def test_explain(tmp_path):
     (tmp_path / "v.txt").write_text("cat\nbird\neagle\nStuhl: chair, armchair\n")
-    done = run("--vocab", "v.txt", "--explain", "--dim", "32", "--no-unknown", cwd=tmp_path)
+    done = run("--vocab", "v.txt", "--explain", "--dim", "32", "--unknown", "off", cwd=tmp_path)
     lines = done.stdout.splitlines()
     assert any(line.startswith("cat    exact; near it: ") for line in lines)
     assert any(line.startswith("Stuhl  2 phrases known; near it: ") for line in lines)
@@ -227,7 +267,7 @@ def test_explain(tmp_path):
     assert heads.split()[2:] == ["16", "32*", "64", "128", "256"]
     [sizes] = [line for line in lines if line.startswith("bytes ")]
     for dim, size in zip((16, 32, 64, 128, 256), sizes.split()[1:], strict=True):
-        run("--vocab", "v.txt", "--dim", dim, "--no-unknown", cwd=tmp_path)
+        run("--vocab", "v.txt", "--dim", dim, "--unknown", "off", cwd=tmp_path)
         assert (tmp_path / "v.tvp").stat().st_size == int(size)
 
 

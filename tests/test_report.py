@@ -54,7 +54,7 @@ def test_labels_are_text_and_nothing_comes_from_elsewhere():
     assert "<script" not in page and "http" not in page and "url(" not in page
     for label in LABELS:
         assert html.escape(label) in page
-    assert "unknown if no score reaches 0.25. Background words: a&amp;b." in page
+    assert "unknown if no score reaches 0.25, or if it is nearer to one of: a&amp;b." in page
 
 
 def test_a_large_vocabulary_shows_the_labels_of_its_nearest_pairs():

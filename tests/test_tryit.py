@@ -21,7 +21,7 @@ TOP = Path(__file__).resolve().parents[1]
 def vocab(tmp_path_factory):
     words = tmp_path_factory.mktemp("vocab") / "things.txt"
     words.write_text("flower\nmotorcycle\ntemple\n")
-    assert pack.main(["--vocab", str(words), "--no-unknown", "--quiet"]) == 0
+    assert pack.main(["--vocab", str(words), "--unknown", "off", "--quiet"]) == 0
     return words.with_suffix(".tvp")
 
 

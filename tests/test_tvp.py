@@ -31,7 +31,9 @@ def sample(rows=3, dim=16, bits=8, background=0, seed=0, **more):
     )
 
 
+LEARNT = {1: (3, 8.0, 0.75), 2: (65535, 5.5, 0.5)}
 LEVELS = {"logit_scale": 16.0, "threshold": 0.375, "prefixes": [(2, 4.0, 0.625), (4, 8.0, 0.5)]}
+NONE = LEVELS | {"none": [0.75, 0.5, 0.25], "rivals": 1}
 
 
 @given(
@@ -94,7 +96,7 @@ def test_threshold_hides_and_background_takes_its_share():
 
 @pytest.mark.parametrize("read", [tvp.from_bytes, device_vocab.Vocab], ids=["host", "device"])
 def test_every_truncation_and_every_bit_flip_is_refused(read):
-    data = tvp.to_bytes(sample(2, 8, background=1, shots=[1, 0], **LEVELS))
+    data = tvp.to_bytes(sample(2, 8, background=1, learnt={0: (1, 2.0, 0.5)}, **NONE))
     for length in range(len(data)):
         with pytest.raises(ValueError):
             read(data[:length])
@@ -148,30 +150,34 @@ def test_one_scale_and_threshold_hold_for_every_prefix():
         assert (vocab.logit_scale, vocab.threshold) == (9, 0.25)
 
 
-@pytest.mark.parametrize("more", [{}, LEVELS], ids=["one", "prefixes"])
-@pytest.mark.parametrize("shots", [[], [0, 3, 65535]], ids=["words", "shots"])
-def test_both_write_the_same_bytes(tmp_path, more, shots):
+@pytest.mark.parametrize("more", ["one", "levels", "none", "none for all"])
+@pytest.mark.parametrize("learnt", [{}, LEARNT], ids=["words", "shots"])
+def test_both_write_the_same_bytes(tmp_path, more, learnt):
     """What the device learned survives the host, and the other way round."""
-    written = sample(3, 16, background=1, shots=shots, gain=0.75, **more)
+    more = {"one": {}, "levels": LEVELS, "none": NONE, "none for all": {"none": [0.5]}}[more]
+    written = sample(3, 16, background=1, learnt=learnt, **more)
     data = tvp.to_bytes(written)
     back = tvp.from_bytes(data)
-    assert back.shots == shots and back.prefixes == written.prefixes
-    assert back.gain == (0.75 if shots else 0.6)
+    assert back.learnt == learnt and back.prefixes == written.prefixes
+    assert (back.none, back.rivals) == (written.none, written.rivals)
     assert tvp.to_bytes(back) == data
     vocab = device_vocab.Vocab(data)
     assert vocab.save(str(tmp_path / "mine.tvp")) == len(data)
     assert (tmp_path / "mine.tvp").read_bytes() == data
     vocab.learn("label 1 ü", bytes(range(16)))
     vocab.save(str(tmp_path / "mine.tvp"))
-    counts = [0, 4, 65535] if shots else [0, 1, 0]
-    assert tvp.read(tmp_path / "mine.tvp").shots == counts
+    counts = {1: 4, 2: 65535} if learnt else {1: 1}
+    found = tvp.read(tmp_path / "mine.tvp").learnt
+    assert {label: row[0] for label, row in found.items()} == counts
+    assert found[1][1] == (9 if learnt else 6)  # a word counts as five frames
 
 
 @pytest.mark.parametrize("read", [tvp.from_bytes, device_vocab.Vocab], ids=["host", "device"])
 @pytest.mark.parametrize(
     ("at", "value", "message"),
     [
-        (31, 4, "made by a newer tinyvlm"),
+        (31, 16, "made by a newer tinyvlm"),
+        (31, 1, "shown things by an older tinyvlm; pack it again and show them again"),
         (-21, 99, "inconsistent prefixes"),  # more of them than the file has
         (-20, 0, "inconsistent prefixes"),
         (-20, 4, "inconsistent prefixes"),  # the second one is 4, too
@@ -186,19 +192,58 @@ def test_prefixes_that_cannot_be(read, at, value, message):
         read(bytes(data))
 
 
+@pytest.mark.parametrize("read", [tvp.from_bytes, device_vocab.Vocab], ids=["host", "device"])
+@pytest.mark.parametrize(
+    ("learnt", "at", "value", "message"),
+    [
+        ({}, -14, 2, "inconsistent background"),  # more rivals than background rows
+        ({0: (1, 2.0, 0.5)}, -14, 9, "inconsistent shots"),  # more of them than the file has
+        ({0: (1, 2.0, 0.5)}, -12, 2, "inconsistent shots"),  # of a label that is not there
+    ],
+)
+def test_what_follows_must_be_consistent(read, learnt, at, value, message):
+    data = bytearray(tvp.to_bytes(sample(2, 16, background=1, learnt=learnt, **NONE)))
+    data[at] = value
+    data[12:16] = zlib.crc32(data[16:]).to_bytes(4, "little")
+    with pytest.raises(ValueError, match=message):
+        read(bytes(data))
+
+
+def test_none_takes_its_share_at_every_prefix_and_silent_rows_none():
+    """Against numpy; the row that does not compete changes nothing."""
+    written = sample(2, 16, background=2, **NONE)
+    vocab = device_vocab.Vocab(tvp.to_bytes(written))
+    embedding = np.random.default_rng(5).integers(-127, 128, 16).astype(np.int8)
+    levels = {16: (16.0, 0.25), 4: (8.0, 0.5), 2: (4.0, 0.75)}
+    for dim, (scale, none) in levels.items():
+        vocab.dim, vocab.threshold = dim, 0
+        rows = written.vectors[:3, :dim].astype(float)
+        lengths = np.linalg.norm(rows, axis=1) * np.linalg.norm(embedding[:dim])
+        cosines = np.append(rows @ embedding[:dim] / lengths, none)
+        want = np.exp(scale * cosines) / np.exp(scale * cosines).sum()
+        scores = array("f", bytes(8))
+        vocab.match_into(embedding.tobytes(), scores)
+        assert np.allclose(scores, want[:2], atol=1e-5)
+        assert len(vocab.cosines(embedding.tobytes())) == 3  # labels, and what competes
+
+
 @pytest.mark.parametrize(
     "wrong",
     [
         {"prefixes": [(0, 1, 1)]},
         {"prefixes": [(16, 1, 1)]},
         {"prefixes": [(4, 1, 1), (2, 1, 1)]},
-        {"shots": [1]},
-        {"shots": [1, 65536]},
-        {"shots": [-1, 0]},
+        {"none": [0.5, 0.5]},
+        {"rivals": 1},
+        {"learnt": {2: (1, 1.0, 1.0)}},
+        {"learnt": {0: (65536, 1.0, 1.0)}},
+        {"learnt": {0: (0, 1.0, 1.0)}},
     ],
 )
 def test_what_does_not_fit_is_not_written(wrong):
-    with pytest.raises(ValueError, match="must ascend|must be one integer"):
+    with pytest.raises(
+        ValueError, match="must ascend|one cosine|1 rivals of 0|be of labels"
+    ):
         tvp.to_bytes(sample(2, 16, **wrong))
 
 

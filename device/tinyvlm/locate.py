@@ -3,7 +3,8 @@
 
 The encoder's dense map has an embedding for each cell of the frame's centred square. A label's
 region is the warm cells around its warmest one (native/tv_region.c); their mean embedding is
-classified as a frame would be, so the score is a probability as classify() gives it.
+classified as a frame would be, so the score is a probability as classify() gives it. What the
+whole frame is called is found, too: nothing that classify() names is missing here.
 """
 
 from array import array
@@ -129,29 +130,40 @@ def detect(frame, vocab, threshold=None):
     """What is in the frame, and where? A list of (label, score, (x, y, width, height)).
 
     Best first; boxes in pixels of the frame, inside its centred square. A label is found where it
-    wins against all others and the background, with at least `threshold` (None: the vocabulary's).
-    Returns [] if nothing is found. threshold=0: the likeliest eight labels, whether they win or
-    not. Costs one run of the encoder and a little more. Allocates the list and nothing else.
+    wins against all others and "none of them", with at least `threshold` (None: the vocabulary's),
+    or if the whole frame is called so: what classify() names is always among them, and what it
+    calls "unknown" as a whole may still have something in a part. Returns [] if nothing is found.
+    threshold=0: the likeliest eight labels, whether they win or not. Costs one run of the encoder
+    and a little more. Allocates the list and nothing else.
     """
     work = _begin(vocab)
     frame = as_frame(frame, work.encoder.size)
     work.run(frame, vocab)
     every = threshold == 0
-    if threshold is None:
-        threshold = vocab.threshold
-    ranking, scale, dim = vocab.ranking(), vocab.logit_scale, vocab.dim
-    embedding, found = work.embedding, []
-    for i in range(largest(work.peaks, len(vocab), _CANDIDATES, work.candidates)):
-        index = work.candidates[i]
+    level, ranking, dim = vocab.level(threshold), vocab.ranking(), vocab.dim
+    embedding, candidates, found, whole = work.embedding, work.candidates, [], -1
+    count = largest(work.peaks, len(vocab), _CANDIDATES, candidates)
+    if ranking.best(embedding, dim, level, 1):
+        whole, sure = ranking.index(0), ranking.score(0)
+        for i in range(count):
+            if candidates[i] == whole:
+                break
+        else:
+            candidates[count - 1] = whole
+    for i in range(count):
+        index = candidates[i]
         work.heat_of(vocab, index)
         work.region(frame)
         map_mean(work.map, work.cells, work.mask, embedding)
+        score = -1
         if every:
-            ranking.all(embedding, dim, scale, 0, work.peaks)  # the peaks have done their work
+            ranking.all(embedding, dim, level, work.peaks)  # the peaks have done their work
             score = work.peaks[index]
-        elif ranking.best(embedding, dim, scale, threshold, 1) and ranking.index(0) == index:
+        elif ranking.best(embedding, dim, level, 1) and ranking.index(0) == index:
             score = ranking.score(0)
-        else:
+        if index == whole and sure > score:
+            score = sure
+        if score < 0:
             continue
         place = len(found)
         while place and found[place - 1][1] < score:

@@ -17,21 +17,21 @@ _NUMBERED = 65536  # rows that an array('H') can list
 
 
 class Ranking:
-    """The prototypes of a vocabulary as they are now: labels first, then the background.
+    """The prototypes of a vocabulary as they are now: labels first, then its background words.
 
-    shown: indices of the labels whose cosines are multiplied by `gain`.
+    gains: of labels that were shown, {index: factor on its cosines}.
     """
 
-    def __init__(self, vectors, labels, background, stored_dim, bits, shown, gain):
+    def __init__(self, vectors, labels, background, stored_dim, bits, gains):
         self._vectors = vectors
         self._labels = labels
         self._rows = labels + background
         self._stored_dim = stored_dim
         self._bits = bits
-        self._shown = array("H", sorted(shown))
-        self._was_shown = set(shown)
-        self._gain = array("f", [gain])
-        self._how = array("f", [0, 0])  # scale, threshold
+        self._shown = array("H", sorted(gains))
+        self._was_shown = set(gains)
+        self._gains = array("f", [gains[i] for i in self._shown] or [1])  # empty: not aligned
+        self._how = array("f", [0, 0, 0])  # scale, threshold, none
         self._cosines = self._scores = self._index = None
         self._order = array("H", [0])
         self._coarse = False  # does _order count finalists, not labels?
@@ -44,14 +44,14 @@ class Ranking:
         if out is None:
             out = self._cosines = array("f", bytes(4 * rows))
         score(embedding, self._vectors, rows, self._stored_dim, self._bits, dim, out)
-        weigh(out, shown, len(shown), self._gain)
+        weigh(out, shown, len(shown), self._gains)
         return out
 
-    def best(self, embedding, dim, scale, threshold, count, coarse=None):
+    def best(self, embedding, dim, level, count, coarse=None):
         """How many of the `count` nearest labels count; index() and score() say which.
 
-        0: a background prototype is nearer, or no score reaches the threshold; score(0) is the
-        best label's all the same.
+        level: scale, threshold and none, see tvp.py. 0: a background word is nearer, or no score
+        reaches the threshold; score(0) is the best label's all the same.
         """
         labels, rows = self._labels, self._rows
         if coarse is None:
@@ -63,7 +63,7 @@ class Ranking:
             rows, cosines = labels + background, self._final
         else:
             cosines = self.compare(embedding, dim)
-        self._how[0], self._how[1] = scale, threshold
+        self._set(level)
         count = min(count, labels)
         if len(self._order) < count:
             self._order = array("H", bytes(2 * count))
@@ -80,7 +80,7 @@ class Ranking:
         """The score of the label that best() put at a rank."""
         return self._scores[self._order[rank]]
 
-    def all(self, embedding, dim, scale, threshold, scores):
+    def all(self, embedding, dim, level, scores):
         """Every label's score into `scores`. Returns the best one's index, -1 if none counts."""
         labels, order = self._labels, self._order
         if len(scores) < labels:
@@ -89,9 +89,13 @@ class Ranking:
                 "array('f') of len(vocab)" % (len(scores), labels)
             )
         cosines = self.compare(embedding, dim)
-        self._how[0], self._how[1] = scale, threshold
+        self._set(level)
         count = rank(cosines, labels, self._rows, self._how, scores, 1, order)
         return order[0] if count else -1
+
+    def _set(self, level):
+        for i in range(3):
+            self._how[i] = level[i]
 
     def _finalists(self, embedding, dim, prefix):
         # How many labels are compared at `dim`; _final has their cosines and the background's.
@@ -119,5 +123,5 @@ class Ranking:
             index[count + row - labels] = row
         every = count + rows - labels
         score_at(embedding, vectors, rows, stored_dim, bits, dim, index, every, out)
-        weigh(out, self._firsts, len(shown), self._gain)
+        weigh(out, self._firsts, len(shown), self._gains)
         return count

@@ -58,10 +58,10 @@ def score_at(embedding, vectors, rows, stored_dim, bits, dim, index, count, out)
         out[i] = one[0]
 
 
-def weigh(cosines, index, count, factor):
-    """Cosines of the rows that index lists, times factor[0]."""
+def weigh(cosines, index, count, factors):
+    """Cosines of the rows that index lists, times the factors."""
     for i in range(count):
-        cosines[index[i]] *= factor[0]
+        cosines[index[i]] *= factors[i]
 
 
 def largest(values, rows, count, index):
@@ -83,15 +83,19 @@ def largest(values, rows, count, index):
 def rank(cosines, labels, rows, how, scores, count, index):
     """The softmax and the nearest labels in order; returns how many of them count.
 
-    how: scale and threshold.
+    how: scale, threshold, and the cosine of "none of them", below -1 if that takes no part.
     """
-    scale, threshold = how
+    scale, threshold, none = how
     count = largest(cosines, labels, count, index)
     nearest = max([cosines[i] for i in range(rows)] or [0])
+    other = count and cosines[index[0]] < nearest
+    nearest = max(nearest, none)
     total = sum([exp(scale * (cosines[i] - nearest)) for i in range(rows)])
+    if none >= -1:
+        total += exp(scale * (none - nearest))
     for i in range(labels):
         scores[i] = exp(scale * (cosines[i] - nearest)) / total
-    if not count or cosines[index[0]] < nearest:
+    if not count or other:
         return 0
     sure = 0
     while sure < count and scores[index[sure]] >= threshold:

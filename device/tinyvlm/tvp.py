@@ -11,8 +11,11 @@ from .score import crc32
 
 HEADER = "<4sHHII8sHHHBBffII"
 HEADER_SIZE = 48
-SHOTS = 1  # flag: a gain and how often each label was shown are at the end
+SHOTS = 1  # flag of files that were shown things before gains were a label's own
 PREFIXES = 2  # flag: scale and threshold of smaller prefixes follow the strings
+NONE = 4  # flag: then the cosine of "none of them" for each prefix, and how many rows compete
+LEARNT = 8  # flag: at the end, what is known of the labels that were shown
+NOTHING = -2.0  # a cosine that there is not: without NONE
 LIST = 256  # so many labels are a list; more are decoded when they are asked for
 STEP = 16  # of these, the place of every 16th is kept
 
@@ -103,7 +106,11 @@ def check(data, path):
         raise ValueError("%s: damaged (CRC differs); copy it again" % path)
     fields = struct.unpack_from(HEADER, data, 0)
     labels, background, dim, bits, flags = fields[6:11]
-    if flags & ~(SHOTS | PREFIXES):
+    if flags & SHOTS:
+        raise ValueError(
+            "%s: shown things by an older tinyvlm; pack it again and show them again" % path
+        )
+    if flags & ~(PREFIXES | NONE | LEARNT):
         raise ValueError("%s: made by a newer tinyvlm (flags %d); update this one" % (path, flags))
     end = fields[13] + (labels + background) * row_size(dim, bits)
     if bits not in (4, 8) or not dim or not labels or end > size:
@@ -124,7 +131,8 @@ def strings_end(data, path, at, count, size):
 
 
 def read_levels(data, path, at, fields):
-    """([(dim, logit_scale, threshold), ...] by dim, those of the whole rows last, where they end).
+    """([(dim, logit_scale, threshold, none), ...] by dim, those of the whole rows last, how many
+    background rows compete with the labels, where all that ends).
 
     at: where the strings end.
     """
@@ -139,7 +147,31 @@ def read_levels(data, path, at, fields):
             raise ValueError("%s: inconsistent prefixes; pack it again" % path)
         at = end
     levels.append((dim, fields[11], fields[12]))
-    return levels, at
+    nones, rivals = [NOTHING] * len(levels), fields[7]
+    if fields[10] & NONE:
+        end = at + 2 + 4 * len(levels)
+        if end <= size:
+            rivals = data[at] | data[at + 1] << 8
+            nones = struct.unpack_from("<%df" % len(levels), data, at + 2)
+        if end > size or rivals > fields[7]:
+            raise ValueError("%s: inconsistent background; pack it again" % path)
+        at = end
+    return [levels[i] + (nones[i],) for i in range(len(levels))], rivals, at
+
+
+def read_learnt(data, path, at, fields):
+    """{label: [times shown, weight, gain]} of the labels that were shown. at: where it begins."""
+    learnt, size = {}, fields[3]
+    if fields[10] & LEARNT:
+        count = data[at] | data[at + 1] << 8 if at + 2 <= size else 65535
+        if at + 2 + 12 * count > size:
+            raise ValueError("%s: inconsistent shots; pack it again" % path)
+        for i in range(count):
+            label, shots, weight, gain = struct.unpack_from("<HHff", data, at + 2 + 12 * i)
+            if label >= fields[6]:
+                raise ValueError("%s: inconsistent shots; pack it again" % path)
+            learnt[label] = [shots, weight, gain]
+    return learnt
 
 
 def level_at(levels, dim):
@@ -152,7 +184,7 @@ def level_at(levels, dim):
     if dim == high[0] or low is high:  # below the first, that one
         return high
     part = log(dim / low[0]) / log(high[0] / low[0])
-    return dim, low[1] + part * (high[1] - low[1]), low[2] + part * (high[2] - low[2])
+    return (dim,) + tuple([low[i] + part * (high[i] - low[i]) for i in (1, 2, 3)])
 
 
 def write(path, header, parts):

@@ -3,14 +3,16 @@
 
 import struct
 from array import array
+from math import sqrt
 
 from . import tvp
 from .ranking import Ranking
 from .rows import nibble, row_size, signed, unit
 
-# A photo is closer to photos of the same thing than to its word. This factor on the cosines of
-# shown prototypes makes both comparable: docs/design.md says how it was measured.
-_GAIN = 0.6
+# How many frames a word counts as, and what stands in their place for a label without a word:
+# docs/design.md says how they were measured.
+_WORD = 5.0
+_NO_WORD = 1.0
 
 
 class Vocab:
@@ -34,15 +36,14 @@ class Vocab:
         path = self.path
         self._prototypes = self._ranking = None  # both are made of what follows, once
         fields = tvp.check(data, path)
-        size, self.fingerprint, labels, self.background, dim, self.bits, flags = (
-            fields[3:4] + (fields[5:11])
+        size, self.fingerprint, labels, self.background, dim, self.bits = (
+            fields[3:4] + (fields[5:10])
         )
         vectors, strings = fields[13:15]
         at = tvp.strings_end(data, path, strings, 3, size)
         end = tvp.strings_end(data, path, at, labels, size)
-        self._levels, end = tvp.read_levels(data, path, end, fields)
-        if flags & tvp.SHOTS and end + 4 + 2 * labels > size:
-            raise ValueError("%s: inconsistent shots; pack it again" % path)
+        self._levels, self._rivals, end = tvp.read_levels(data, path, end, fields)
+        self._learnt = tvp.read_learnt(data, path, end, fields)  # label index -> see there
         names, place = [], strings
         for _ in range(3):
             names.append(tvp.text(data, place))
@@ -56,13 +57,6 @@ class Vocab:
         self._vectors = memoryview(data)[vectors : vectors + rows * self._row_bytes]
         self._stored_dim = dim
         self.dim = dim  # and what goes with it
-        self._gain = struct.unpack_from("<f", data, end)[0] if flags & tvp.SHOTS else _GAIN
-        self._shots = {}  # label index -> how often it was shown
-        if flags & tvp.SHOTS:
-            for i in range(labels):
-                count = data[end + 4 + 2 * i] | data[end + 5 + 2 * i] << 8
-                if count:
-                    self._shots[i] = count
         self._sums = {}  # label index -> sum of the unit embeddings shown, array('f')
         self._changed = False
 
@@ -84,17 +78,17 @@ class Vocab:
             )
         self._dim = int(dim)
         self._prototypes = None
-        _, self._scale, self._threshold = tvp.level_at(self._levels, dim)
+        self._level = tvp.level_at(self._levels, dim)[1:]
 
     @property
     def logit_scale(self):
         """The factor on cosines that makes scores probabilities, for the dimensions in use."""
-        return self._scale
+        return self._level[0]
 
     @property
     def threshold(self):
         """The least score that counts, for the dimensions in use. What you set holds for all."""
-        return self._threshold
+        return self._level[1]
 
     @threshold.setter
     def threshold(self, threshold):
@@ -105,8 +99,8 @@ class Vocab:
         if not good:
             raise ValueError("threshold %r: a score is 0 ... 1" % (threshold,))
         threshold = float(threshold)
-        self._levels = [(dim, scale, threshold) for dim, scale, _ in self._levels]
-        self._threshold = threshold
+        self._levels = [(dim, scale, threshold, none) for dim, scale, _, none in self._levels]
+        self._level = self._level[0], threshold, self._level[2]
 
     def __len__(self):
         return len(self.labels)
@@ -136,7 +130,8 @@ class Vocab:
     def cosines(self, embedding):
         """Cosine of an embedding (int8 buffer) with every prototype, as an array('f').
 
-        Labels first, then the background. The array is reused by the next call.
+        Labels first, then the background words that compete with them. The array is reused by
+        the next call.
         """
         return self.ranking().compare(embedding, self._dim)
 
@@ -153,20 +148,19 @@ class Vocab:
             self._ranking = Ranking(
                 self._vectors,
                 len(self.labels),
-                self.background,
+                self._rivals,
                 self._stored_dim,
                 self.bits,
-                self._shots,
-                self._gain,
+                {i: self._learnt[i][2] for i in self._learnt},
             )
         return self._ranking
 
     def match(self, embedding, top=3, coarse=None):
         """The best labels for an embedding: list of (label, score), best first, at most `top`.
 
-        The score is a probability: the softmax of logit_scale * cosine over all labels and the
-        background. Labels under the threshold are left out. If that leaves none, or a background
-        prototype is nearer than every label, the answer is [("unknown", p)]: p is 1 - the best
+        The score is a probability: the softmax of logit_scale * cosine over all labels and "none
+        of them". Labels under the threshold are left out. If that leaves none, or a background
+        word is nearer than every label, the answer is [("unknown", p)]: p is 1 - the best
         label's score. Allocates the list and nothing else.
 
         coarse: with many labels all are compared at this prefix, and the 64 best once more at
@@ -175,8 +169,8 @@ class Vocab:
         found = []
         if top < 1:
             return found
-        ranking, dim, scale = self.ranking(), self._dim, self.logit_scale
-        count = ranking.best(embedding, dim, scale, self.threshold, top, coarse)
+        ranking = self.ranking()
+        count = ranking.best(embedding, self._dim, self._level, top, coarse)
         for i in range(count):
             found.append((self.labels[ranking.index(i)], ranking.score(i)))
         if not found:
@@ -189,16 +183,22 @@ class Vocab:
         Returns the index of the best label, -1 where match() would say "unknown". All labels are
         compared in all `dim` dimensions.
         """
-        ranking, dim, scale = self.ranking(), self._dim, self.logit_scale
-        return ranking.all(embedding, dim, scale, self.threshold, scores)
+        return self.ranking().all(embedding, self._dim, self._level, scores)
+
+    def level(self, threshold=None):
+        """(scale, threshold, none) for the dimensions in use, or with another threshold."""
+        if threshold is None:
+            return self._level
+        return self._level[0], threshold, self._level[2]
 
     # -- learning by showing ----------------------------------------------------------------
 
     def add(self, label, frame):
         """Show it: `vocab.add("my mug", frame)`; again with other frames, to average them.
 
-        A label that came from words keeps them: they count as one frame. Needs the encoder that
-        the vocabulary was packed for. Returns how often the label was shown.
+        A label that came from words keeps them: they count as five frames. Scores stay
+        probabilities, and the threshold holds for them. Needs the encoder that the vocabulary was
+        packed for. Returns how often the label was shown.
         """
         from .encoder import loaded
 
@@ -216,23 +216,35 @@ class Vocab:
         size = len(label.encode()) if isinstance(label, str) else 0
         if not 0 < size < 256:
             raise ValueError("a label is a str of 1 ... 255 bytes of UTF-8, not %r" % (label,))
-        shown = unit(signed(embedding, dim))
+        shown = array("f", unit(signed(embedding, dim)))
         self._make_own()
-        if label in self.labels:
-            number = self.labels.index(label)
+        number = self.labels.index(label) if label in self.labels else None
+        if number is None:
+            shots, weight = 0, _NO_WORD
         else:
+            shots, weight, gain = self._learnt.get(number, (0, _WORD, 1.0))
+            total = self._sums.get(number)
+            if total is None:  # from the file: its direction, as long as it counts
+                total = unit(self._row(number))
+                length = weight * gain ** (4 / 3)
+                for i in range(dim):
+                    shown[i] += length * total[i]
+            else:
+                for i in range(dim):
+                    shown[i] += total[i]
+        if number is None:
             number = self._insert(label)
-        total = self._sums.get(number)
-        if total is None:  # from the file: its direction, as long as it counts
-            count = self._shots.get(number, 1 if any(self._row(number)) else 0)
-            total = array("f", [count * x for x in unit(self._row(number))])
-            self._sums[number] = total
-        for i in range(dim):
-            total[i] += shown[i]
-        self._set_row(number, total)
+        # A photo is nearer to photos of its kind than to its word, the more the more there are.
+        # How long the mean of what made a prototype is undoes that, for each label by itself: a
+        # word has 1, a few photos of one thing have more than many different ones.
+        weight += 1
+        gain = (sqrt(sum([x * x for x in shown])) / weight) ** 0.75
+        shots = min(shots + 1, 65535)
+        self._set_row(number, shown)
+        self._sums[number] = shown
+        self._learnt[number] = [shots, weight, gain]
         self._ranking = None
-        self._shots[number] = min(self._shots.get(number, 0) + 1, 65535)
-        return self._shots[number]
+        return shots
 
     def remove(self, label):
         """Forget a label. ValueError if it is not there, or the last one."""
@@ -243,7 +255,7 @@ class Vocab:
         size = self._row_bytes
         self._use(self._own[: number * size] + self._own[(number + 1) * size :])
         del self.labels[number]
-        for table in (self._shots, self._sums):
+        for table in (self._learnt, self._sums):
             kept = [(i - (i > number), table[i]) for i in table if i != number]
             table.clear()
             table.update(kept)
@@ -253,7 +265,11 @@ class Vocab:
 
         path: where to, the file it came from if left out. Returns the bytes written.
         """
-        flags = (tvp.PREFIXES if len(self._levels) > 1 else 0) | (tvp.SHOTS if self._shots else 0)
+        flags = tvp.LEARNT if self._learnt else 0
+        if len(self._levels) > 1:
+            flags |= tvp.PREFIXES
+        if self._levels[-1][3] != tvp.NOTHING:
+            flags |= tvp.NONE
         header = (
             self.fingerprint,
             len(self.labels),
@@ -275,11 +291,15 @@ class Vocab:
         if len(self._levels) > 1:
             yield 1, bytes([len(self._levels) - 1])
             for level in self._levels[:-1]:
-                yield 1, struct.pack("<Hff", *level)
-        if self._shots:
-            yield 1, struct.pack("<f", self._gain)
-            for i in range(len(self.labels)):
-                yield 1, struct.pack("<H", self._shots.get(i, 0))
+                yield 1, struct.pack("<Hff", *level[:3])
+        if self._levels[-1][3] != tvp.NOTHING:
+            yield 1, struct.pack("<H", self._rivals)
+            for level in self._levels:
+                yield 1, struct.pack("<f", level[3])
+        if self._learnt:
+            yield 1, struct.pack("<H", len(self._learnt))
+            for i in sorted(self._learnt):
+                yield 1, struct.pack("<HHff", i, *self._learnt[i])
 
     def _make_own(self):
         # The first change copies prototypes and labels into RAM, out of ROMFS perhaps.

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""The command that chooses background words, threshold and scale for an encoder, on photos.
+"""The command that fits scale, "none of them" and thresholds for an encoder, on photos.
 
     python -m tinyvlm.background --data 'train/*.tar.gz' --model mine.tvlm
 
@@ -17,7 +17,7 @@ from pathlib import Path
 
 from . import __version__
 from .files import explain, write_atomic
-from .shipped import DEFAULT_MODEL
+from .shipped import DEFAULT_MODEL, model_path
 from .words.background import beside
 
 
@@ -51,14 +51,14 @@ def main(argv: list[str] | None = None) -> int:
         for line in explain(error).splitlines():
             print(f"tinyvlm.background: {line}", file=sys.stderr)
         return 2
-    print(f"{output}: background words for encoder {found['encoder']}")
+    print(f"{output}: what makes a frame unknown to encoder {found['encoder']}")
     return 0
 
 
 def _arguments() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="python -m tinyvlm.background",
-        description="Choose background words, threshold and scale for an encoder, on photos.",
+        description='Fit scale, "none of them" and thresholds for an encoder, on photos.',
     )
     parser.add_argument(
         "--data",
@@ -68,7 +68,7 @@ def _arguments() -> argparse.ArgumentParser:
         help="training shards; only photos that tinyvlm-train holds out are used",
     )
     parser.add_argument(
-        "--model", type=Path, default=DEFAULT_MODEL, metavar="FILE.tvlm", help="default: shipped"
+        "--model", type=model_path, default=DEFAULT_MODEL, metavar="MODEL", help="default: base"
     )
     parser.add_argument(
         "-o", "--output", type=Path, metavar="FILE.json", help="default: beside the encoder"

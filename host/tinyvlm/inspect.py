@@ -177,6 +177,7 @@ def prototypes_report(path: Path) -> str:
         ("text encoder", p.text_encoder),
         ("prompt", p.prompt),
         ("prototypes", f"{len(p.labels)} labels + {p.background} background"),
+        ("none", ", ".join(f"{cosine:.3g}" for cosine in p.none) or "no part of the scores"),
         ("dimensions", f"{p.dim}, {p.bits} bits each"),
         ("logit scale", f"{p.logit_scale:g}{_smaller(p, 1)}"),
         ("threshold", f"{p.threshold:g}{_smaller(p, 2)}" if p.threshold else "none chosen"),

@@ -12,6 +12,8 @@ import errno
 import sys
 from pathlib import Path
 
+import numpy as np
+
 from .files import check_folder, explain, write_atomic
 from .net import tvlm
 from .shipped import DEFAULT_MODEL, model_path
@@ -19,7 +21,7 @@ from .words import background, lint, report, tvp, vocabulary
 from .words.encoders import create_text_encoder, default_text_encoder
 from .words.lexicon import Lexicon
 from .words.prototypes import build, encode, is_known
-from .words.space import normalize
+from .words.space import TextEncoder, normalize
 
 MOST = 5  # labels without a vector of just their own that are named
 
@@ -60,16 +62,14 @@ def _run(args: argparse.Namespace) -> list[str]:
     vectors, notes = encode(entries, text, model, prompts, str(args.vocab))
     vectors = normalize(vectors[:, :most])
     labels = [entry.label for entry in entries]
-    chosen, words, rows = None, [], None
-    if args.unknown:
-        chosen = background.find(args.model, model.fingerprint, len(labels))
-        if chosen:
-            words, rows = chosen.rows(text, vectors, prompts)
-        else:
-            _remark(
-                f"no background words for {args.model.name}: every frame gets a label "
-                "(python -m tinyvlm.background chooses them; --no-unknown is silent)"
-            )
+    chosen = background.find(args.model, model.fingerprint, len(labels), args.unknown)
+    if not chosen and args.unknown != "off":
+        _remark(
+            f"nothing is known about unknown for {args.model.name}: every frame gets a label "
+            "(python -m tinyvlm.background measures it; --unknown off is silent)"
+        )
+    rows = chosen.rows(text, vectors, prompts)[1] if chosen else None
+    words, rivals, left_out = _rivals(args, text, model, prompts, labels, vectors)
 
     def made(dim: int) -> tvp.Prototypes:
         return build(
@@ -81,6 +81,7 @@ def _run(args: argparse.Namespace) -> list[str]:
             text_encoder=text.name,
             prompts=prompts,
             chosen=chosen,
+            rivals=rivals,
             rows=rows,
         )
 
@@ -90,18 +91,60 @@ def _run(args: argparse.Namespace) -> list[str]:
     sizes = {}
     if args.explain or args.report:
         sizes = {dim: len(tvp.to_bytes(made(dim))) for dim in found.dims}
-    lines = _said(args, output, prototypes, size, notes) + lint.summary(found)
+    lines = _said(args, output, prototypes, size, notes)
+    if chosen:
+        lines.append(_promise(chosen.rates_at(args.dim), args.unknown))
+    lines += lint.summary(found)
     if args.explain:
         table = text if isinstance(text, Lexicon) else create_text_encoder("lexicon")
         lines += ["", *lint.origins(entries, notes, vectors, table)]
         lines += ["", *lint.table(found, sizes)]
-        if words:
-            lines += ["", f"background: {', '.join(words)}"]
+        if args.background:
+            lines += ["", f"background: {', '.join(words) or 'none of the words'}"]
+            lines += [f"  without {word}: {why}" for word, why in left_out.items()]
     if args.report:
         facts = report.Facts(output.name, prototypes, size, notes, words, sizes)
         write_atomic(args.report, report.page(facts, vectors, found).encode())
         lines.append(f"report: {args.report}")
     return lines
+
+
+def _rivals(
+    args: argparse.Namespace,
+    text: TextEncoder,
+    model: tvlm.Encoder,
+    prompts: tuple[str, ...],
+    labels: list[str],
+    vectors: np.ndarray,
+) -> tuple[list[str], np.ndarray | None, dict[str, str]]:
+    """The words of --background, their vectors, and why others are left out."""
+    if not args.background:
+        return [], None, {}
+    if args.unknown == "off":
+        raise ValueError("--background needs unknown; leave out --unknown off")
+    entries = vocabulary.read(args.background)
+    rows, _ = encode(entries, text, model, prompts, str(args.background))
+    rows = normalize(rows[:, : vectors.shape[1]])
+    words = [entry.label for entry in entries]
+    left_out = background.left_out(labels, vectors, words, rows)
+    if left_out:
+        said = "; ".join(f"{word} ({why})" for word, why in list(left_out.items())[:MOST])
+        _remark(f"left out of the background, as they would take a label's frames: {said}")
+    keep = [i for i, word in enumerate(words) if word not in left_out]
+    return [words[i] for i in keep], rows[keep], left_out
+
+
+def _promise(rates: dict[str, float], unknown: str) -> str:
+    """What to expect, in frames of a hundred."""
+    right, missed, wrong, named = (round(rates[name]) for name in background.RATES)
+    if unknown == "off":
+        return (
+            f"of 100 frames that show one of these, about {right} are named right; none is unknown"
+        )
+    return (
+        f"of 100 frames that show one of these, about {right} are named right, {missed} unknown, "
+        f"{wrong} wrong; of 100 that show none, {named} are named"
+    )
 
 
 def _check_outputs(args: argparse.Namespace, output: Path) -> None:
@@ -133,7 +176,7 @@ def _said(
     if len(odd) > MOST and not args.explain:
         odd[MOST:] = [f"  ... and {len(odd) - MOST} more; --explain lists them"]
     labels = ", ".join(prototypes.labels[:20]) + (", ..." if len(prototypes.labels) > 20 else "")
-    if prototypes.background:
+    if prototypes.threshold:
         labels += f"; unknown if no score reaches {prototypes.threshold:.2f}"
     return ([] if args.explain else odd) + [
         f"{output}: {len(prototypes.labels)} labels x {args.dim} dimensions x {args.bits} bits, "
@@ -196,9 +239,16 @@ def _arguments() -> argparse.ArgumentParser:
     )
     parser.add_argument(
         "--unknown",
-        action=argparse.BooleanOptionalAction,
-        default=True,
-        help="add background prototypes, so that a frame may show none of the labels (default)",
+        choices=(*background.KNOB, "off"),
+        default="balanced",
+        help="when a frame shows none of the labels: cautious names few such frames, eager many "
+        "(default: balanced); off names every frame",
+    )
+    parser.add_argument(
+        "--background",
+        type=Path,
+        metavar="LIST.txt",
+        help="words for what else the camera sees; a frame nearer to one of them is unknown",
     )
     parser.add_argument(
         "--explain",

@@ -37,12 +37,26 @@ Boxes = Sequence[tuple[str, float, tuple[int, int, int, int]]]
 def look(
     image: Image.Image, vocab: tinyvlm.Vocab, top: int, threshold: float | None
 ) -> tuple[Scores, Boxes]:
-    """What tinyvlm.classify and tinyvlm.detect say about a picture, boxes in its pixels."""
+    """What a picture shows, and where, boxes in its pixels: one verdict, of whole and parts.
+
+    A label counts with the better of what tinyvlm.classify and tinyvlm.detect say; "unknown" is
+    said if neither finds one, and there is no box of a label that is not said.
+    """
     factor = _factor(image)
     frame = tinyvlm.to_frame(image.reduce(factor))
     found = tinyvlm.detect(frame, vocab, threshold)
     boxes = [(label, score, tuple(factor * v for v in box)) for label, score, box in found]
-    return tinyvlm.classify(frame, vocab, top), boxes
+    scores = tinyvlm.classify(frame, vocab, top)
+    best: dict[str, float] = {}
+    for label, score in [
+        *(scores if scores[0][0] in vocab.labels else ()),
+        *(b[:2] for b in boxes),
+    ]:
+        best[label] = max(score, best.get(label, 0))
+    if best:
+        scores = sorted(best.items(), key=lambda pair: -pair[1])[:top]
+    said = [label for label, _ in scores]
+    return scores, [box for box in boxes if box[0] in said]
 
 
 def _factor(image: Image.Image) -> int:

@@ -469,7 +469,7 @@ static PyObject *score_at(PyObject *Py_UNUSED(module), PyObject *args) {
 }
 
 static PyObject *weigh(PyObject *Py_UNUSED(module), PyObject *args) {
-    Py_buffer b[3]; // cosines, index, factor
+    Py_buffer b[3]; // cosines, index, factors
     Py_ssize_t count;
     if (!PyArg_ParseTuple(args, "w*y*ny*:weigh", &b[0], &b[1], &count, &b[2])) {
         return NULL;
@@ -477,9 +477,9 @@ static PyObject *weigh(PyObject *Py_UNUSED(module), PyObject *args) {
     bool ok = check_array("cosines", &b[0], 0, sizeof(float)) == 0
         && check_count("count", count, UINT16_MAX) == 0
         && check_index(&b[1], (size_t)count, (size_t)b[0].len / sizeof(float)) == 0
-        && check_array("factor", &b[2], 1, sizeof(float)) == 0;
+        && check_array("factors", &b[2], (size_t)count, sizeof(float)) == 0;
     if (ok) {
-        tv_weigh(b[0].buf, b[1].buf, (size_t)count, *(const float *)b[2].buf);
+        tv_weigh(b[0].buf, b[1].buf, (size_t)count, b[2].buf);
     }
     release(b, 3);
     return ok ? Py_NewRef(Py_None) : NULL;
@@ -500,7 +500,7 @@ static PyObject *largest(PyObject *Py_UNUSED(module), PyObject *args) {
 }
 
 static PyObject *rank(PyObject *Py_UNUSED(module), PyObject *args) {
-    Py_buffer b[4]; // cosines, scores, index, scale and threshold
+    Py_buffer b[4]; // cosines, scores, index, how
     Py_ssize_t labels, rows, count;
     if (!PyArg_ParseTuple(args, "y*nny*w*nw*:rank", &b[0], &labels, &rows, &b[3], &b[1], &count, &b[2])) {
         return NULL;
@@ -511,10 +511,10 @@ static PyObject *rank(PyObject *Py_UNUSED(module), PyObject *args) {
         && check_array("cosines", &b[0], (size_t)rows, sizeof(float)) == 0
         && check_array("scores", &b[1], (size_t)labels, sizeof(float)) == 0
         && check_array("index", &b[2], (size_t)count, sizeof(uint16_t)) == 0
-        && check_array("scale and threshold", &b[3], 2, sizeof(float)) == 0;
+        && check_array("scale, threshold and none", &b[3], 3, sizeof(float)) == 0;
     const float *how = b[3].buf;
-    size_t found = ok ? tv_rank(b[0].buf, (size_t)labels, (size_t)rows, how[0], how[1], b[1].buf,
-        (size_t)count, b[2].buf) : 0;
+    size_t found = ok ? tv_rank(b[0].buf, (size_t)labels, (size_t)rows, how[0], how[1], how[2],
+        b[1].buf, (size_t)count, b[2].buf) : 0;
     release(b, 4);
     return ok ? PyLong_FromSize_t(found) : NULL;
 }
@@ -627,13 +627,13 @@ static PyMethodDef module_methods[] = {
       "score_at(embedding, vectors, rows, stored_dim, bits, dim, index, count, out): cosines of the "
       "rows in an array('H')" },
     { "weigh", weigh, METH_VARARGS,
-      "weigh(cosines, index, count, factor): multiply the cosines of the rows in an array('H'); "
-      "factor: array('f') of 1" },
+      "weigh(cosines, index, count, factors): multiply the cosines of the rows in an array('H') by "
+      "those in an array('f')" },
     { "largest", largest, METH_VARARGS,
       "largest(values, rows, count, index) -> how many: the rows of the largest values in order" },
     { "rank", rank, METH_VARARGS,
       "rank(cosines, labels, rows, how, scores, count, index) -> how many labels count: how: array('f') "
-      "of scale and threshold; the softmax, into an array('f'), and the nearest labels in order, into an array('H')" },
+      "of scale, threshold and the cosine of none, below -1 without; the softmax, into an array('f'), and the nearest labels in order, into an array('H')" },
     { "map_peaks", map_peaks, METH_VARARGS,
       "map_peaks(map, cells, vectors, rows, stored_dim, bits, dim, cosines, peaks, levels): "
       "every row's highest heat in a dense map; levels is for map_heat" },

@@ -1,10 +1,11 @@
 # SPDX-License-Identifier: MIT
-"""How often is a frame named that shows none of the labels? Random vocabularies on real photos.
+"""What makes scores probabilities? Random vocabularies on real photos that no training has seen.
 
 A trial is a vocabulary of a few random classes and frames of which every second one shows none
 of them. The right answer to a frame is its label, or "unknown"; the scores are to be probabilities
-of just these answers, so scales are fitted by maximum likelihood. Choices are made on
-one half of the classes and measured on the other half.
+of just these answers: scale and the cosine of "none" are fitted by maximum likelihood. Thresholds
+are those with which a given share of the frames that show none is named. All is chosen on one half
+of the classes and measured on the other half.
 """
 
 from __future__ import annotations
@@ -16,19 +17,20 @@ import numpy as np
 
 from ..shipped import DATA
 from ..train import labels as known
+from ..words.background import KNOB
 from ..words.lexicon import Lexicon
 from ..words.lint import prefixes
 from ..words.prototypes import logit_scale
 from ..words.space import normalize
 from .held_out import SIZES, Photos
+from .metrics import calibration_error
 
-ROWS = (4, 8, 16)  # background words that are tried: 16 are 1 KB at 64 dimensions
-MARGINS = (0.3, 0.5, 0.7)
-ENOUGH = 0.005  # less right than the best by this share is as good: fewer words, lower threshold
-TRIALS, FRAMES = 200, 40
-SCALES = np.geomspace(3, 60, 40)
-LIMITS = np.linspace(0, 1, 101)  # thresholds
-BINS = 15  # of the calibration error
+WORDS, MARGIN = 8, 0.3  # what detect() sees heat against; `python tools/localize.py` measures it
+NEW = 0.25  # share of a vocabulary's labels that are words no training has seen
+FRAMES = 8000  # in all, of each size
+EACH = 40  # of a vocabulary
+SCALES, NONES = np.geomspace(2, 60, 69), np.linspace(-0.2, 0.95, 70)
+LIMITS = np.linspace(0, 1, 201)  # thresholds
 FLOOR = -8.0  # natural logarithm: no single frame decides a choice
 
 
@@ -63,122 +65,120 @@ class Trials:
     right: np.ndarray
 
 
+def unrelated(photos: Photos, order: np.ndarray, size: int) -> np.ndarray:
+    """The first classes of which none is above another. ValueError if there are not so many."""
+    found: list[int] = []
+    for i in order:
+        if not photos.ignore[i, found].any():
+            found.append(i)
+            if len(found) == size:
+                return np.array(found)
+    raise ValueError(f"{len(order)} classes are too few for vocabularies of {size} labels")
+
+
 def draw(photos: Photos, half: int, size: int, seed: int = 1) -> Trials:
     """Random vocabularies of classes of one half. A frame's class is drawn before its photo.
 
-    Half of the labels, if there are as many, are words that the encoder never saw in training.
+    A quarter of the labels, as far as there are such, are words that no training has seen.
     """
     rng = np.random.default_rng((seed, half, size))
-    mine = [i for i, name in enumerate(photos.classes) if zlib.crc32(name.encode()) % 2 == half]
-    new = [i for i in mine if known.held_out(photos.classes[i])]
-    count = min(size // 2 + 1, len(new))
+    mine = np.array(
+        [i for i, c in enumerate(photos.classes) if zlib.crc32(c.encode()) % 2 == half]
+    )
+    new = np.array([known.held_out(photos.classes[i]) for i in mine], bool)
     of = {i: np.flatnonzero(photos.label == i) for i in mine}
     trials = []
-    while len(trials) < TRIALS:
-        some = rng.choice(new, rng.integers(max(count - 1, 0), count + 1), replace=False)
-        rest = rng.choice(np.setdiff1d(mine, new), size - len(some), replace=False)
-        ids = np.append(some, rest).astype(int)
-        if photos.ignore[np.ix_(ids, ids)].any():
-            continue
-        others = [i for i in mine if i not in ids and not photos.ignore[i, ids].any()]
-        right = np.append(rng.integers(0, size, FRAMES // 2), [size] * (FRAMES // 2))
+    for _ in range(FRAMES // EACH):
+        count = min(rng.binomial(size, NEW), new.sum() // 2)
+        order = np.append(rng.permutation(mine[new])[:count], rng.permutation(mine[~new]))
+        ids = unrelated(photos, order, size)
+        others = np.setdiff1d(mine, ids)
+        others = others[~photos.ignore[np.ix_(others, ids)].any(axis=1)]
+        right = np.append(rng.integers(0, size, EACH // 2), [size] * (EACH // 2))
         shown = [ids[k] if k < size else rng.choice(others) for k in right]
         trials.append((ids, [rng.choice(of[i]) for i in shown], right))
     return Trials(*(np.array(part) for part in zip(*trials, strict=True)))
 
 
 class Scores:
-    """Cosines of all frames of some trials: with the labels, and with background words."""
+    """Cosines of all frames of some trials with their labels."""
 
-    def __init__(self, photos: Photos, trials: Trials, words: np.ndarray, margin: float, dim: int):
+    def __init__(self, photos: Photos, trials: Trials, dim: int):
         z = normalize(photos.embeddings[:, :dim].astype(np.float32))
         own = z @ normalize(photos.vectors[:, :dim]).T
         self.size = trials.classes.shape[1]
         self.right = trials.right.reshape(-1)
+        self.shows = self.right < self.size
         frames = trials.photos[:, :, None]
         self.labels = own[frames, trials.classes[:, None]].reshape(-1, self.size)
-        near = photos.vectors[trials.classes] @ words.T if len(words) else np.zeros((1, 1, 0))
-        far = near.max(axis=1) < margin  # (t, words)
-        cosines = z @ normalize(words[:, :dim]).T if len(words) else np.zeros((len(z), 0))
-        cosines = np.where(far[:, None], cosines[trials.photos], -np.inf)
-        self.background = cosines.reshape(len(self.right), cosines.shape[-1])
 
-    def probabilities(self, scale: float) -> np.ndarray:
-        """(frames, labels + 1): of each label, and of none."""
-        labels, background = np.exp(scale * self.labels), np.exp(scale * self.background)
-        both = np.concatenate([labels, background.sum(axis=1, keepdims=True)], axis=1)
-        return both / both.sum(axis=1, keepdims=True)
+    def probabilities(self, scale: float, none: float | None) -> np.ndarray:
+        """(frames, labels), or with `none` (frames, labels + 1): of each label, and of none."""
+        cosines = self.labels
+        if none is not None:
+            cosines = np.pad(cosines, ((0, 0), (0, 1)), constant_values=none)
+        shares = np.exp(scale * (cosines - cosines.max(axis=1, keepdims=True)))
+        return shares / shares.sum(axis=1, keepdims=True)
 
-    def loss(self, scale: float) -> float:
-        """Mean negative log-likelihood of the right answers."""
-        p = self.probabilities(scale)[np.arange(len(self.right)), self.right]
+    def loss(self, scale: float, none: float | None) -> float:
+        """Mean negative log-likelihood of the right answers; without none only to labels."""
+        some = self.shows | (none is not None)
+        p = self.probabilities(scale, none)[some]
+        p = p[np.arange(len(p)), self.right[some]]
         return float(-np.maximum(np.log(np.maximum(p, 1e-30)), FLOOR).mean())
 
 
+def fit(scores: Scores) -> tuple[float, float]:
+    """(scale, none) that make the right answers likeliest; one after the other until both stay."""
+    scale, none = 12.0, 0.3
+    for _ in range(20):
+        old = scale, none
+        none = min((scores.loss(scale, x), x) for x in NONES)[1]
+        scale = min((scores.loss(x, none), x) for x in SCALES)[1]
+        if (scale, none) == old:
+            break
+    return float(scale), float(none)
+
+
 def fit_scale(scores: Scores) -> float:
-    """The scale that makes the right answers likeliest."""
-    return min((scores.loss(scale), float(scale)) for scale in SCALES)[1]
+    """The scale without "none of them": of frames that show a label."""
+    return min((scores.loss(scale, None), float(scale)) for scale in SCALES)[1]
 
 
-def rates(scores: Scores, scale: float) -> dict[str, np.ndarray]:
-    """By threshold (LIMITS), shares: right answers of all frames; false_accept: named a label,
-    of frames that show none; false_reject: not named any, of frames that show one.
+def rates(scores: Scores, scale: float, none: float | None) -> dict[str, np.ndarray]:
+    """By threshold (LIMITS), shares: right, unknown and wrong of the frames that show a label,
+    named of those that show none.
     """
-    p = scores.probabilities(scale)[:, : scores.size]
-    best, top = p.argmax(axis=1), p.max(axis=1)
-    nearest = scores.labels.max(axis=1) >= scores.background.max(axis=1, initial=-np.inf)
-    named = (top[None] >= LIMITS[:, None]) & nearest  # as Vocab.match() has it
-    shows = scores.right < scores.size
-    right = np.where(shows, named & (best == scores.right), ~named)
+    p = scores.probabilities(scale, none)[:, : scores.size]
+    named, hit = p.max(axis=1) >= LIMITS[:, None], p.argmax(axis=1) == scores.right
+    shows = scores.shows
     return {
-        "right": right.mean(axis=1),
-        "false_accept": named[:, ~shows].mean(axis=1),
-        "false_reject": (~named[:, shows]).mean(axis=1),
+        "right": (named & hit)[:, shows].mean(axis=1),
+        "unknown": (~named)[:, shows].mean(axis=1),
+        "wrong": (named & ~hit)[:, shows].mean(axis=1),
+        "named": named[:, ~shows].mean(axis=1),
     }
 
 
-def calibration_error(scores: Scores, scale: float) -> float:
-    """Expected calibration error of the best label's score: mean |score - share right| in bins."""
-    p = scores.probabilities(scale)[:, : scores.size]
-    top, right = p.max(axis=1), p.argmax(axis=1) == scores.right
-    place = np.minimum((top * BINS).astype(int), BINS - 1)
-    weight = np.bincount(place, minlength=BINS) / len(top)
-    count = np.maximum(np.bincount(place, minlength=BINS), 1)
-    gap = np.bincount(place, top - right, BINS) / count
-    return float((weight * np.abs(gap)).sum())
+def error(scores: Scores, scale: float, none: float | None) -> float:
+    """Calibration error of the best label's score; without none on frames that show a label."""
+    some = scores.shows | (none is not None)
+    p = scores.probabilities(scale, none)[some, : scores.size]
+    return calibration_error(p.max(axis=1), p.argmax(axis=1) == scores.right[some])
 
 
 # -- choosing ---------------------------------------------------------------------------------
 
 
-def choose(photos: Photos, dim: int = 64) -> dict:
-    """By size of the vocabulary: words, margin, and by prefix scale and threshold, with what they
-    reach. That is the JSON. Words and margin are chosen at prefix `dim`.
-    """
-    lexicon, info = Lexicon.load(DATA / "lexicon.npz"), photos.model.graph.info
-    most = photos.vectors.shape[1]
-    dim = min(dim, most)
-    sets = []
-    for count in ROWS:
-        words = central_words(lexicon, count)
-        rows = np.array([lexicon.encode(word).vector for word in words], np.float32)
-        sets += [(words, rows, margin) for margin in MARGINS]
+def choose(photos: Photos) -> dict:
+    """By size of the vocabulary and prefix: what is fitted, and what that reaches: the JSON."""
+    info, most = photos.model.graph.info, photos.vectors.shape[1]
     sizes = {}
-    for size in SIZES:
-        fit, check = (draw(photos, half, size) for half in (0, 1))
-        tried = []
-        for _, rows, margin in sets:
-            scores = Scores(photos, fit, rows, margin, dim)
-            tried.append(float(rates(scores, fit_scale(scores))["right"].max()))
-        # the first that is good enough has the fewest words
-        words, rows, margin = sets[next(i for i, x in enumerate(tried) if x > max(tried) - ENOUGH)]
+    for size in [size for size in SIZES if 4 * size <= len(photos.classes)]:
+        halves = [draw(photos, half, size) for half in (0, 1)]
+        dims = prefixes(min(64, most), most)
         sizes[str(size)] = {
-            "words": words,
-            "margin": margin,
-            "dims": {
-                str(d): _at(photos, fit, check, rows, margin, d, logit_scale(info, d))
-                for d in prefixes(dim, most)
-            },
+            "dims": {str(d): _at(photos, *halves, d, logit_scale(info, d)) for d in dims}
         }
     return {
         "encoder": info.get("name", "unnamed"),
@@ -187,39 +187,43 @@ def choose(photos: Photos, dim: int = 64) -> dict:
             "sets": photos.sets,
             "photos": len(photos.label),
             "classes": len(photos.classes),
-            "trials": f"{TRIALS} vocabularies of each size, {FRAMES} frames each",
+            "trials": f"{FRAMES // EACH} vocabularies of each size, {EACH} frames each",
         },
+        "words": central_words(Lexicon.load(DATA / "lexicon.npz"), WORDS),
+        "margin": MARGIN,
         "sizes": sizes,
         "pairs": pairs(photos),
     }
 
 
-def _at(
-    photos: Photos,
-    fit: Trials,
-    check: Trials,
-    rows: np.ndarray,
-    margin: float,
-    dim: int,
-    trained: float,
-) -> dict:
-    """Scale and threshold for one prefix, from one half; what they reach on the other half."""
-    chosen_on, scores = (Scores(photos, trials, rows, margin, dim) for trials in (fit, check))
-    plain = Scores(photos, check, rows[:0], margin, dim)
-    scale = fit_scale(chosen_on)
-    good = rates(chosen_on, scale)["right"]
-    limit = int(np.argmax(good > good.max() - ENOUGH))  # the lowest that is good enough
-    found = rates(scores, scale)
-    steps = range(0, len(LIMITS), 5)
+def _at(photos: Photos, first: Trials, second: Trials, dim: int, trained: float) -> dict:
+    """What is fitted for one prefix on the first trials; what that reaches on the second ones."""
+    chosen_on, scores = (Scores(photos, trials, dim) for trials in (first, second))
+    scale, none = fit(chosen_on)
+    plain = fit_scale(chosen_on)
+    before, after = rates(chosen_on, scale, none), rates(scores, scale, none)
+    off, steps = rates(scores, plain, None), range(0, len(LIMITS), 10)
+    knob = {}
+    for name, most in KNOB.items():
+        i = int(np.argmax(before["named"] <= most / 100))  # the lowest with no more
+        knob[name] = {"threshold": round(float(LIMITS[i]), 3), **_reached(after, i)}
     return {
         "logit_scale": round(scale, 2),
-        "threshold": round(float(LIMITS[limit]), 2),
-        **{name: _cent(values[limit]) for name, values in found.items()},
-        "right_without": _cent(rates(plain, trained)["right"][0]),
-        "error_before": _cent(calibration_error(plain, trained)),
-        "error_after": _cent(calibration_error(scores, scale)),
-        "curve": [[_cent(values[i]) for values in found.values()] for i in steps],
+        "none": round(none, 3),
+        "error": _cent(error(scores, scale, none)),
+        "error_before": _cent(error(scores, trained, None)),
+        **knob,
+        "off": {
+            "logit_scale": round(plain, 2),
+            "error": _cent(error(scores, plain, None)),
+            **_reached(off, 0),
+        },
+        "curve": [[_cent(values[i]) for values in after.values()] for i in steps],
     }
+
+
+def _reached(found: dict[str, np.ndarray], i: int) -> dict[str, float]:
+    return {name: _cent(values[i]) for name, values in found.items()}
 
 
 def _cent(share: float) -> float:
@@ -249,22 +253,19 @@ def pairs(photos: Photos, edges: tuple[float, ...] = (-1, 0.3, 0.5, 0.6, 0.7, 0.
 
 def table(found: dict) -> str:
     """What `choose` found, as text: per cent, on the half of the classes it was not chosen on."""
-    lines = []
-    for size, at in found["sizes"].items():
-        words = ", ".join(at["words"])
-        lines.append(f"{size} labels: background (cosine below {at['margin']:g}): {words}")
-    lines.append(
-        "labels dim  scale threshold  right (without)  false accept  false reject  "
-        "calibration error before, after"
-    )
+    lines = [
+        f"heat is seen against: {', '.join(found['words'])} (cosine below {found['margin']:g})",
+        "labels dim  scale  none  error (off)  right/unknown/wrong, named at a threshold of",
+    ]
     for size, at in found["sizes"].items():
         for dim, row in at["dims"].items():
-            lines.append(
-                f"{size:>6} {dim:>3} {row['logit_scale']:6.1f} {row['threshold']:9.2f} "
-                f"{row['right']:6.1f}    {row['right_without']:6.1f} {row['false_accept']:13.1f} "
-                f"{row['false_reject']:13.1f} {row['error_before']:25.1f} "
-                f"{row['error_after']:6.1f}"
-            )
+            text = f"{size:>6} {dim:>3} {row['logit_scale']:6.1f} {row['none']:5.2f} "
+            text += f"{row['error']:6.1f} {row['off']['error']:5.1f}"
+            for name in KNOB:
+                r = row[name]
+                text += f"   {name} {r['right']:.0f}/{r['unknown']:.0f}/{r['wrong']:.0f}, "
+                text += f"{r['named']:.0f} at {r['threshold']:.2f}"
+            lines.append(f"{text}   off {row['off']['right']:.0f}")
     below = found["pairs"]["cosine below"]
     lines.append("own word before another, by the cosine of the two words below")
     lines.append("   dim" + "".join(f"{edge:7.1f}" for edge in below))

@@ -21,7 +21,8 @@ from ..words.space import UnknownPhrase
 from . import labelled
 from .embedding import embed_all
 
-SIZES = (3, 5, 10, 20)  # labels in a vocabulary of calibrate.py
+SIZES = (1, 2, 3, 5, 10, 20, 50, 100)  # labels in a vocabulary of calibrate.py
+FEWEST = 40  # classes
 
 
 @dataclass(frozen=True)
@@ -65,10 +66,10 @@ def gather(
         except UnknownPhrase:
             pass
     classes = list(vectors)
-    if len(classes) < 4 * max(SIZES):
+    if len(classes) < FEWEST:
         raise ValueError(
             f"{len(classes)} classes with photos that training holds out; at least "
-            f"{4 * max(SIZES)} are needed (photos of another set: --all)"
+            f"{FEWEST} are needed (photos of another set: --all)"
         )
     keep = [i for i, name in enumerate(names) if name in vectors]
     number = {name: i for i, name in enumerate(classes)}

@@ -6,7 +6,7 @@
     python tools/localize.py --data ../shared/data/eval/coco-mini-boxes-000.tar.gz
 
 Pictures with boxes are those of boxed.py. Prototypes are the words of the set's labels, with the
-encoder's background words, if there are any.
+words that the encoder sees heat against, if there are any.
 
 First table, for a label that is known to be there: the share of labels in which the way points
 into a box of it, mean overlap (IoU) with the nearest box, the share with an overlap of 0.5 or
@@ -64,7 +64,7 @@ class Words:
         self._made: dict[tuple[str, ...], Vocab] = {}
 
     def vocab(self, names: Sequence[str]) -> Vocab:
-        """Its threshold is 0; background words are in it if the encoder has any."""
+        """As tinyvlm-pack makes it, but for its threshold, which is 0."""
         key = tuple(names)
         if key not in self._made:
             vectors, _ = prototypes.encode(

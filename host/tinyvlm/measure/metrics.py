@@ -89,3 +89,12 @@ def _order(scores: np.ndarray) -> np.ndarray:
 def per_cent(share: float) -> float:
     """A share as per cent with two decimals."""
     return round(100 * float(share), 2)
+
+
+BINS = 15  # of the calibration error
+
+
+def calibration_error(score: np.ndarray, hit: np.ndarray) -> float:
+    """Expected calibration error: the mean over bins of |score - share that is right|."""
+    place = np.minimum((score * BINS).astype(int), BINS - 1)
+    return float(np.abs(np.bincount(place, score - hit, BINS)).sum() / len(score))

@@ -41,7 +41,7 @@ def main() -> int:
         image = make_romfs(shown)
         vocab = BUILD / "things.tvp"
         # every photo shows one of the words: three guesses each, never "unknown"
-        packing = ["--vocab", str(WORDS), "-o", str(vocab), "--no-unknown"]
+        packing = ["--vocab", str(WORDS), "-o", str(vocab), "--unknown", "off"]
         run([sys.executable, "host/tinyvlm-pack", *packing])
         with Board(romfs=image, icount=True) as board:
             mpremote = [sys.executable, "-m", "mpremote", "connect", board.port]

@@ -77,13 +77,15 @@ def build(
     text_encoder: str = "",
     prompts: tuple[str, ...] = (),
     chosen: background.Background | None = None,
+    rivals: np.ndarray | None = None,
     rows: np.ndarray | None = None,
 ) -> tvp.Prototypes:
     """Prototypes for labels: vectors (labels, any) cut to `dim` dimensions and quantized.
 
-    chosen: scale and threshold, made on photos; without it the scale is that of training, and no
-    threshold is set. Both are there for smaller prefixes, too, which the board may use. rows:
-    background vectors (any count, any).
+    chosen: scale, threshold and none, made on photos; without it the scale is that of training,
+    and no threshold is set. All are there for smaller prefixes, too, which the board may use.
+    rivals, rows: background vectors (any count, any): that compete with the labels; that heat is
+    seen against.
     """
     info = model.graph.info
 
@@ -92,9 +94,12 @@ def build(
             return chosen.scale_at(dim), chosen.threshold_at(dim)
         return logit_scale(info, dim), 0.0
 
-    known = chosen.logit_scale if chosen else map(int, info.get("logit_scale", ()))
+    known = chosen.dims if chosen else map(int, info.get("logit_scale", ()))
+    dims = [*(d for d in sorted(known) if d < dim), dim]
     scale, threshold = at(dim)
-    both = vectors if rows is None else np.concatenate([vectors, rows])
+    none = [chosen.none_at(d) for d in dims] if chosen and chosen.none_at(dim) is not None else []
+    more = [part for part in (rivals, rows) if part is not None]
+    both = np.concatenate([vectors, *more]) if more else vectors
     return tvp.Prototypes(
         labels=labels,
         vectors=tvp.quantize(both[:, :dim], bits),
@@ -106,7 +111,9 @@ def build(
         logit_scale=scale,
         threshold=threshold,
         background=len(both) - len(vectors),
-        prefixes=[(d, *at(d)) for d in sorted(known) if d < dim],
+        prefixes=[(d, *at(d)) for d in dims[:-1]],
+        none=none,
+        rivals=0 if rivals is None else len(rivals),
     )
 
 

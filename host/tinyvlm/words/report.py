@@ -209,11 +209,13 @@ def _words(facts: Facts) -> str:
         "<h2>Words</h2>\n<table><tr><th scope=col>label<th scope=col class=words>vector\n"
         f"{rows}</table>"
     )
-    if facts.words:
+    if p.threshold:
         text += (
-            f"\n<h2>None of them</h2>\n<p>A frame is unknown if no score reaches "
-            f"{p.threshold:.2f}. Background words: {escape(', '.join(facts.words))}.</p>"
+            f"\n<h2>None of them</h2>\n<p>A frame is unknown if no score reaches {p.threshold:.2f}"
         )
+        if facts.words:
+            text += f", or if it is nearer to one of: {escape(', '.join(facts.words))}"
+        text += ".</p>"
     return text
 
 

@@ -20,7 +20,8 @@ MAGIC = b"TVPR"
 VERSION = 1
 HEADER = struct.Struct("<4sHHII8sHHHBBffII")  # 48 bytes, the fields in the order of the page
 PREFIX = struct.Struct("<Hff")  # dim, logit_scale, threshold
-SHOTS, PREFIXES = 1, 2  # flags
+LEARNT = struct.Struct("<HHff")  # label, times shown, weight, gain
+SHOTS, PREFIXES, NONE, SHOWN = 1, 2, 4, 8  # flags; no file has the first any more
 MAX_DIM = 65535
 MAX_TEXT = 255  # bytes of UTF-8 per string: what a small board can afford to show
 
@@ -31,8 +32,11 @@ class Prototypes:
 
     vectors: int8 (len(labels) + background, dim), each row a direction (its length has no
     meaning); with 4 bits the values lie in -7 ... 7. logit_scale, threshold: at all `dim`;
-    prefixes: (dim, logit_scale, threshold) for fewer, by dim. shots: for each label how many
-    frames were shown of it, or empty; gain: on the cosines of those that were shown.
+    prefixes: (dim, logit_scale, threshold) for fewer, by dim. none: the cosine that stands for
+    "none of them", for each of the prefixes and then for all `dim`, or empty; rivals: how many
+    of the background's rows compete with the labels, all of them without `none`; the others are
+    what detect() sees a label's heat against. learnt: of labels that were shown, by index: how
+    often, how many frames their prototype stands for, and the factor on its cosines.
     """
 
     labels: list[str]
@@ -46,8 +50,9 @@ class Prototypes:
     threshold: float = 0.0
     background: int = 0
     prefixes: list[tuple[int, float, float]] = field(default_factory=list)
-    shots: list[int] = field(default_factory=list)
-    gain: float = 0.6
+    none: list[float] = field(default_factory=list)
+    rivals: int = 0
+    learnt: dict[int, tuple[int, float, float]] = field(default_factory=dict)
     size: int = field(default=0, compare=False)
 
     @property
@@ -94,9 +99,12 @@ def to_bytes(prototypes: Prototypes) -> bytes:
         raise ValueError("at most 65535 labels of 1 ... 65535 dimensions fit the format")
     if not _ascend(p.prefixes, dim) or len(p.prefixes) > 255:
         raise ValueError(f"prefixes must ascend from 1 to {dim - 1}, 255 at most")
-    counts = p.shots or [0] * len(p.labels)
-    if len(counts) != len(p.labels) or min(counts) < 0 or max(counts) > 65535:
-        raise ValueError("shots must be one integer, 0 ... 65535, for each label")
+    if p.none and len(p.none) != len(p.prefixes) + 1:
+        raise ValueError("none must be one cosine for each prefix, and one for all dimensions")
+    if not 0 <= p.rivals <= p.background:
+        raise ValueError(f"{p.rivals} rivals of {p.background} background rows")
+    if not all(0 <= i < len(p.labels) and 0 < p.learnt[i][0] < 65536 for i in p.learnt):
+        raise ValueError("what was learnt must be of labels that were shown 1 ... 65535 times")
     vectors = p.vectors.astype(np.int8)
     if p.bits == 4:
         vectors = _pack_nibbles(vectors)
@@ -110,9 +118,13 @@ def to_bytes(prototypes: Prototypes) -> bytes:
         flags |= PREFIXES
         tail += struct.pack("<B", len(p.prefixes))
         tail += b"".join(PREFIX.pack(*prefix) for prefix in p.prefixes)
-    if any(p.shots):
-        flags |= SHOTS
-        tail += struct.pack(f"<f{len(p.shots)}H", p.gain, *p.shots)
+    if p.none:
+        flags |= NONE
+        tail += struct.pack(f"<H{len(p.none)}f", p.rivals, *p.none)
+    if p.learnt:
+        flags |= SHOWN
+        tail += struct.pack("<H", len(p.learnt))
+        tail += b"".join(LEARNT.pack(i, *p.learnt[i]) for i in sorted(p.learnt))
     at = HEADER.size
     header = HEADER.pack(
         MAGIC,
@@ -149,7 +161,11 @@ def from_bytes(data: bytes, name: str = "vocabulary") -> Prototypes:
         raise ValueError(f"{name}: damaged (CRC differs); copy it again")
     fields = HEADER.unpack_from(data)
     fingerprint, labels, background, dim, bits, flags = fields[5:11]
-    if flags & ~(SHOTS | PREFIXES):
+    if flags & SHOTS:
+        raise ValueError(
+            f"{name}: shown things by an older tinyvlm; pack it again and show them again"
+        )
+    if flags & ~(PREFIXES | NONE | SHOWN):
         raise ValueError(f"{name}: made by a newer tinyvlm (flags {flags}); update this one")
     logit_scale, threshold, vectors_at, strings_at = fields[11:15]
     row = row_bytes(dim, bits)
@@ -166,7 +182,7 @@ def from_bytes(data: bytes, name: str = "vocabulary") -> Prototypes:
             raise ValueError(f"{name}: inconsistent strings; make it again with tinyvlm-pack")
         texts.append(data[at + 2 : at + 2 + length].decode("utf-8"))
         at += 2 + length
-    prefixes, shots, gain = _tail(data[at:size], flags, labels, dim, name)
+    prefixes, none, rivals, learnt = _tail(data[at:size], fields, name)
     return Prototypes(
         labels=texts[3:],
         vectors=raw.copy() if bits == 8 else _unpack_nibbles(raw, dim),
@@ -179,8 +195,9 @@ def from_bytes(data: bytes, name: str = "vocabulary") -> Prototypes:
         threshold=threshold,
         background=background,
         prefixes=prefixes,
-        shots=shots,
-        gain=gain,
+        none=none,
+        rivals=rivals,
+        learnt=learnt,
         size=size,
     )
 
@@ -195,21 +212,32 @@ def read(path: str | Path) -> Prototypes:
     return from_bytes(Path(path).read_bytes(), str(path))
 
 
-def _tail(data: bytes, flags: int, labels: int, dim: int, name: str) -> tuple[list, list, float]:
-    """What follows the strings: prefixes, shots and gain."""
-    prefixes, shots, gain, good = [], [], Prototypes.gain, True
+def _tail(data: bytes, fields: tuple, name: str) -> tuple[list, list, int, dict]:
+    """What follows the strings: prefixes, none, rivals and what was learnt."""
+    labels, background, dim, _, flags = fields[6:11]
+    prefixes, none, rivals, learnt, what = [], [], 0, {}, "prefixes"
     try:
         if flags & PREFIXES:
             end = 1 + data[0] * PREFIX.size
             prefixes = [PREFIX.unpack_from(data, at) for at in range(1, end, PREFIX.size)]
             data = data[end:]
-        if flags & SHOTS:
-            gain, *shots = struct.unpack_from(f"<f{labels}H", data)
+        good = _ascend(prefixes, dim)
+        if good and flags & NONE:
+            what = "background"
+            rivals, *none = struct.unpack_from(f"<H{len(prefixes) + 1}f", data)
+            data = data[2 + 4 * len(none) :]
+            good = rivals <= background
+        if good and flags & SHOWN:
+            what = "shots"
+            (count,) = struct.unpack_from("<H", data)
+            rows = (LEARNT.unpack_from(data, 2 + i * LEARNT.size) for i in range(count))
+            learnt = {label: tuple(row) for label, *row in rows}
+            good = all(label < labels for label in learnt)
     except (IndexError, struct.error):
         good = False
-    if not good or not _ascend(prefixes, dim):
-        raise ValueError(f"{name}: inconsistent prefixes; make it again with tinyvlm-pack")
-    return prefixes, shots, gain
+    if not good:
+        raise ValueError(f"{name}: inconsistent {what}; make it again with tinyvlm-pack")
+    return prefixes, none, rivals, learnt
 
 
 def _ascend(prefixes: list[tuple[int, float, float]], dim: int) -> bool:

@@ -1,0 +1,234 @@
+# SPDX-License-Identifier: MIT
+"""What a maker gets by default: vocabularies of random labels, asked about photos, by the engine.
+
+A trial is a vocabulary of a few random classes, packed as tinyvlm-pack packs it and read as a
+board reads it; every second of its photos shows none of the labels. Every photo is embedded once;
+the verdicts are those of `Vocab.match`, and photos are shown by `Vocab.learn`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from ..device.vocab import Vocab
+from ..shipped import DATA
+from ..train import labels as known
+from ..words import background, tvp
+from ..words import prototypes as pack
+from ..words.encoders import create_text_encoder
+from ..words.lexicon import Lexicon
+from ..words.space import UnknownPhrase, normalize
+from . import labelled
+from .calibrate import unrelated
+from .embedding import embed_all
+from .held_out import Photos
+from .metrics import calibration_error
+
+SHOTS = (0, 1, 2, 3, 5, 10, 20)
+ASKED = 4  # photos of each label, and as many that show none of the labels
+MOST = 60  # photos of a class that are kept
+
+
+@dataclass(frozen=True)
+class Answers:
+    """What a vocabulary said about some photos, one entry a photo.
+
+    shows: does it show one of the labels? named: was it called by a label? hit: is the best label
+    the right one, named or not? score: the best label's.
+    """
+
+    shows: np.ndarray
+    named: np.ndarray
+    hit: np.ndarray
+    score: np.ndarray
+
+    def rates(self, threshold: float | None = None) -> dict[str, float]:
+        """In per cent: right, unknown and wrong of the photos that show a label; named of those
+        that show none. threshold: instead of the vocabulary's own.
+        """
+        named = self.named if threshold is None else self.score >= threshold
+        shows = self.shows
+        return {
+            "right": _cent((named & self.hit)[shows]),
+            "unknown": _cent(~named[shows]),
+            "wrong": _cent((named & ~self.hit)[shows]),
+            "named": _cent(named[~shows]),
+        }
+
+    def error(self, every: bool) -> float:
+        """Expected calibration error in points; over photos that show a label, or `every` one."""
+        some = self.shows | every
+        return 100 * calibration_error(self.score[some], self.hit[some])
+
+
+def _cent(shares: np.ndarray) -> float:
+    return 100 * float(shares.mean()) if len(shares) else float("nan")
+
+
+def join(parts: Iterable[Answers]) -> Answers:
+    """All of them as one."""
+    parts = list(parts)
+    fields = ("shows", "named", "hit", "score")
+    return Answers(*(np.concatenate([getattr(part, name) for part in parts]) for name in fields))
+
+
+# -- photos -----------------------------------------------------------------------------------
+
+
+def gather(
+    patterns: Iterable[str], photos: Photos, model: Path, workers: int, cache: Path | None
+) -> Photos:
+    """Every named photo of some sets, as `held_out.gather` has those of training."""
+    paths = [path for found in labelled.sets(patterns).values() for path in found]
+    mark = f"{photos.model.fingerprint.hex()} {MOST} {' '.join(path.name for path in paths)}"
+    names, rows = _cached(cache, mark)
+    if not names:
+        for path in paths:
+            count: dict[str, int] = {}
+            for found in embed_all(_some(path, count), model, {}, workers):
+                if not found.problem:
+                    names.append(known.text_name(found.name))
+                    rows.append(found.embedding)
+        if not rows:
+            raise ValueError("no photos with class names there")
+        if cache:
+            cache.parent.mkdir(parents=True, exist_ok=True)
+            with cache.open("wb") as file:
+                np.savez(file, mark=np.array(mark), names=np.array(names), rows=np.stack(rows))
+    lexicon, vectors = Lexicon.load(DATA / "lexicon.npz"), {}
+    for name in sorted(set(names)):
+        try:
+            vectors[name] = lexicon.encode(name).vector
+        except UnknownPhrase:
+            pass
+    classes = list(vectors)
+    number = {name: i for i, name in enumerate(classes)}
+    keep = [i for i, name in enumerate(names) if name in vectors]
+    return Photos(
+        photos.model,
+        np.stack([rows[i] for i in keep]),
+        np.array([number[names[i]] for i in keep]),
+        classes,
+        np.stack(list(vectors.values())),
+        known.related(classes)[1],
+        sorted({labelled.set_name(path) for path in paths}),
+    )
+
+
+def _cached(cache: Path | None, mark: str) -> tuple[list[str], list[np.ndarray]]:
+    if cache and cache.exists():
+        with np.load(cache) as table:
+            if str(table["mark"]) == mark:
+                return table["names"].tolist(), list(table["rows"])
+    return [], []
+
+
+def _some(path: Path, count: dict[str, int]) -> Iterator[labelled.Sample]:
+    for sample in labelled.read(path):
+        if sample.name and not sample.captions and not sample.things:
+            count[sample.name] = count.get(sample.name, 0) + 1
+            if count[sample.name] <= MOST:
+                yield sample
+
+
+# -- vocabularies -----------------------------------------------------------------------------
+
+
+class Maker:
+    """Packs classes of a pool as tinyvlm-pack does, and opens them as a board does."""
+
+    def __init__(self, photos: Photos, model: Path, unknown: str = "balanced", dim: int = 64):
+        self.photos, self.model, self.unknown, self.dim = photos, model, unknown, dim
+        self.text = create_text_encoder("lexicon")
+
+    def vocab(self, classes: Sequence[int]) -> Vocab:
+        """A vocabulary of these classes."""
+        p, names = self.photos, [self.photos.classes[i] for i in classes]
+        vectors = normalize(p.vectors[list(classes)])
+        chosen = background.find(self.model, p.model.fingerprint, len(names), self.unknown)
+        if chosen is None:
+            raise ValueError(f"{self.model}: python -m tinyvlm.background was not run for it")
+        rows = chosen.rows(self.text, vectors)[1]
+        made = pack.build(names, vectors, p.model, dim=self.dim, chosen=chosen, rows=rows)
+        return Vocab(tvp.to_bytes(made))
+
+
+@dataclass(frozen=True)
+class Trial:
+    """Classes of a vocabulary; per class photos to show; photos to ask about, and their class
+    among these, -1: none of them."""
+
+    classes: np.ndarray
+    show: list[np.ndarray]
+    ask: np.ndarray
+    right: np.ndarray
+
+
+def draw(photos: Photos, size: int, trials: int, most: int = 0, seed: int = 1) -> list[Trial]:
+    """Random vocabularies. `most`: so many photos of each label are there to be shown."""
+    rng, counts = np.random.default_rng((seed, size)), np.bincount(photos.label)
+    pool = np.flatnonzero(counts >= (most + ASKED if most else 1))
+    of = [np.flatnonzero(photos.label == i) for i in range(len(photos.classes))]
+    found = []
+    for _ in range(trials):
+        classes = unrelated(photos, rng.permutation(pool), size)
+        others = np.setdiff1d(np.arange(len(of)), classes)
+        others = others[~photos.ignore[np.ix_(others, classes)].any(axis=1)]
+        mixed = [rng.permutation(of[i]) for i in classes]
+        ask = [own[most : most + ASKED] for own in mixed]
+        right = np.repeat(np.arange(size), [len(own) for own in ask])
+        none = [rng.choice(of[i]) for i in rng.choice(others, len(right))]
+        found.append(
+            Trial(
+                classes,
+                [own[:most] for own in mixed],
+                np.concatenate([*ask, none]),
+                np.append(right, np.full(len(none), -1)),
+            )
+        )
+    return found
+
+
+def ask(vocab: Vocab, photos: Photos, trial: Trial) -> Answers:
+    """What the vocabulary says about a trial's photos."""
+    named, hit, score = [], [], []
+    for photo, right in zip(trial.ask, trial.right, strict=True):
+        embedding = photos.embeddings[photo].tobytes()
+        [(label, sure)] = vocab.match(embedding, 1)
+        named.append(label != "unknown")
+        score.append(sure if named[-1] else 1 - sure)
+        hit.append(vocab.ranking().index(0) == right)
+    return Answers(trial.right >= 0, np.array(named), np.array(hit), np.array(score))
+
+
+def words(maker: Maker, trials: Sequence[Trial], dim: int | None = None) -> Answers:
+    """The answers of vocabularies made of words alone; dim: a shorter prefix of them."""
+    parts = []
+    for trial in trials:
+        vocab = maker.vocab(trial.classes)
+        vocab.dim = dim or vocab.dim
+        parts.append(ask(vocab, maker.photos, trial))
+    return join(parts)
+
+
+def shown(maker: Maker, trials: Sequence[Trial], words: bool = True) -> dict[int, Answers]:
+    """By number of photos shown of each label: answers. words: had the labels words before?"""
+    found: dict[int, list[Answers]] = {}
+    for trial in trials:
+        vocab = maker.vocab(trial.classes)
+        names = list(vocab.labels)
+        for n in range(max(map(len, trial.show)) + 1):
+            if n:
+                for name, photos in zip(names, trial.show, strict=True):
+                    embedding = maker.photos.embeddings[photos[n - 1]].tobytes()
+                    vocab.learn(name if words else f"shown {name}", embedding)
+            if n == 1 and not words:
+                for name in names:
+                    vocab.remove(name)
+            if n in SHOTS:
+                found.setdefault(n, []).append(ask(vocab, maker.photos, trial))
+    return {n: join(parts) for n, parts in found.items()}

@@ -1,0 +1,145 @@
+# SPDX-License-Identifier: MIT
+"""What a maker gets by default: how often a frame is named rightly, wrongly, or is unknown.
+
+    python tools/verdict.py --train ../shared/data/train --eval ../shared/data/eval
+    python tools/verdict.py ... --markdown docs/vocabulary.md      # into the page, too
+
+Vocabularies of random labels, packed with the defaults and asked by the boards' own code; every
+second photo shows none of the labels. "train": the photos that training holds out, on which
+everything was chosen; "eval": others. `right`, `unknown` and `wrong` are per cent of the photos
+that show a label, `named` of those that show none. Embeddings are kept in --cache: two minutes the
+first time, then half a minute.
+"""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from pathlib import Path
+
+import numpy as np
+
+from tinyvlm.files import explain
+from tinyvlm.measure import held_out, page, verdict
+from tinyvlm.measure.eval_table import markdown
+from tinyvlm.shipped import DEFAULT_MODEL, model_path
+from tinyvlm.words.background import KNOB, RATES
+from tinyvlm.words.lint import DIMS
+
+TRIALS = 150
+
+
+def main(argv: list[str] | None = None) -> int:
+    """Command line. Returns the exit status: 0, or 2 after a message on stderr."""
+    args = _arguments().parse_args(argv)
+    try:
+        pools = _pools(args)
+        parts = {
+            "verdicts": _verdicts(pools, args),
+            "thresholds": _thresholds(pools, args),
+            "shots": _shots(pools, args),
+            "calibration": _calibration(pools, args),
+        }
+    except (OSError, ValueError) as error:
+        print(f"verdict: {explain(error)}", file=sys.stderr)
+        return 2
+    for name, text in parts.items():
+        print(f"{name}\n\n{text}\n")
+        if args.markdown:
+            page.replace(args.markdown, f"<!-- begin: {name} -->", f"<!-- end: {name} -->", text)
+    return 0
+
+
+def _pools(args: argparse.Namespace) -> dict[str, held_out.Photos]:
+    shards = sorted(str(path) for path in args.train.glob("*.tar*"))
+    cache = args.cache / args.model.stem
+    train = held_out.gather(
+        shards, args.model, verdict.MOST, args.workers, cache.with_suffix(".train.npz"), False
+    )
+    names = [str(path) for path in sorted(args.eval.glob("*.tar*"))]
+    others = verdict.gather(names, train, args.model, args.workers, cache.with_suffix(".eval.npz"))
+    for name, photos in (("train", train), ("eval", others)):
+        print(f"{name}: {photos.describe()}")
+    print()
+    return {"train": train, "eval": others}
+
+
+def _row(rates: dict[str, float]) -> list[str]:
+    return [f"{rates[name]:.0f}" for name in RATES]
+
+
+def _verdicts(pools: dict, args: argparse.Namespace) -> str:
+    rows = [["photos", "labels", "--unknown", *RATES]]
+    for name, photos in pools.items():
+        for size in (3, 10, 20):
+            trials = verdict.draw(photos, size, args.trials)
+            for unknown in (*KNOB, "off"):
+                found = verdict.words(verdict.Maker(photos, args.model, unknown), trials)
+                rows.append([name, str(size), unknown, *_row(found.rates())])
+    return markdown(rows)
+
+
+def _thresholds(pools: dict, args: argparse.Namespace) -> str:
+    rows = [["threshold", *(f"{pool}: {rate}" for pool in pools for rate in RATES)]]
+    found = [
+        verdict.words(verdict.Maker(p, args.model), verdict.draw(p, 10, args.trials))
+        for p in pools.values()
+    ]
+    for limit in np.arange(0, 0.95, 0.1):
+        cells = [cell for answers in found for cell in _row(answers.rates(limit))]
+        rows.append([f"{limit:.1f}", *cells])
+    return markdown(rows)
+
+
+def _shots(pools: dict, args: argparse.Namespace) -> str:
+    """Of each label so many photos; all labels with a word, or without."""
+    rows = [["photos", "labels", "", *map(str, verdict.SHOTS)]]
+    for name, photos in pools.items():
+        for size in (3, 10, 20):
+            try:
+                trials = verdict.draw(photos, size, args.trials // 2, max(verdict.SHOTS))
+            except ValueError:  # train has few classes with as many photos
+                continue
+            maker = verdict.Maker(photos, args.model)
+            for words in (True, False):
+                found = verdict.shown(maker, trials, words)
+                what = "word and photos" if words else "photos alone"
+                if words:
+                    rates = {n: answers.rates() for n, answers in found.items()}
+                else:
+                    rates = {n: answers.rates() for n, answers in found.items() if n}
+                cells = ["/".join(_row(rates[n])) if n in rates else "" for n in verdict.SHOTS]
+                rows.append([name, str(size), what, *cells])
+    return markdown(rows)
+
+
+def _calibration(pools: dict, args: argparse.Namespace) -> str:
+    rows = [["photos", "labels", "--unknown", *map(str, DIMS)]]
+    for name, photos in pools.items():
+        for size in (3, 10, 20):
+            trials = verdict.draw(photos, size, args.trials)
+            for unknown in ("balanced", "off"):
+                maker = verdict.Maker(photos, args.model, unknown, max(DIMS))
+                errors = [
+                    verdict.words(maker, trials, dim).error(unknown != "off") for dim in DIMS
+                ]
+                rows.append([name, str(size), unknown, *(f"{e:.1f}" for e in errors)])
+    return markdown(rows)
+
+
+def _arguments() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
+    parser.add_argument("--train", type=Path, required=True, metavar="FOLDER", help="shards")
+    parser.add_argument("--eval", type=Path, required=True, metavar="FOLDER", help="shards")
+    parser.add_argument("--model", type=model_path, default=DEFAULT_MODEL, metavar="MODEL")
+    parser.add_argument("--trials", type=int, default=TRIALS, help=f"of each kind ({TRIALS})")
+    parser.add_argument("--workers", type=int, default=2, metavar="N", help="default: 2")
+    parser.add_argument("--cache", type=Path, default=Path("build/verdict"), metavar="FOLDER")
+    parser.add_argument(
+        "--markdown", type=Path, metavar="PAGE", help="write the tables there, too"
+    )
+    return parser
+
+
+if __name__ == "__main__":
+    sys.exit(main())
