@@ -1,19 +1,15 @@
 # SPDX-License-Identifier: MIT
-"""The measurements behind detect() and add(): where the right answer is known by construction."""
+"""The measurements behind detect(): where the right answer is known by construction."""
 
 import io
 import json
 
-import fewshot
-import numpy as np
 import pytest
 from PIL import Image
 from tars import write
 
 from tinyvlm.measure import boxed, localize
-from tinyvlm.measure.fewshot import PHOTOS, accuracy
 from tinyvlm.virtual.photos import photos
-from tinyvlm.words.space import normalize
 
 
 def shard(path, samples):
@@ -107,18 +103,6 @@ def test_a_shard_without_boxes_is_an_error(tmp_path, capsys):
     assert capsys.readouterr().err == f"tools/localize.py: {path}: no photos with boxes in it\n"
 
 
-def test_clusters_are_learnt_from_one_photo():
-    rng = np.random.default_rng(0)
-    middles = normalize(rng.normal(size=(4, 16)))
-    label = np.repeat(np.arange(4), PHOTOS)
-    near = normalize(middles[label] + 0.01 * rng.normal(size=(len(label), 16)))
-    shown, mixed = accuracy(near, label, middles, 1, (1.0, 0.01), seed=1)
-    assert shown == 1 and mixed[0] == 1
-    assert mixed[1] < 0.9  # nothing shown can win with such a gain
-
-
-@pytest.mark.parametrize("module", [localize, fewshot])
-def test_a_folder_without_shards_is_an_error(module, tmp_path, capsys):
-    option = "--composites" if module is localize else "--data"
-    assert module.main([option, str(tmp_path)]) == 2
+def test_a_folder_without_shards_is_an_error(tmp_path, capsys):
+    assert localize.main(["--composites", str(tmp_path)]) == 2
     assert "no tiny-imagenet" in capsys.readouterr().err

@@ -51,17 +51,18 @@ def main(argv: list[str] | None = None) -> int:
 
 
 def _pools(args: argparse.Namespace) -> dict[str, held_out.Photos]:
-    shards = sorted(str(path) for path in args.train.glob("*.tar*"))
-    cache = args.cache / args.model.stem
-    train = held_out.gather(
-        shards, args.model, verdict.MOST, args.workers, cache.with_suffix(".train.npz"), False
-    )
-    names = [str(path) for path in sorted(args.eval.glob("*.tar*"))]
-    others = verdict.gather(names, train, args.model, args.workers, cache.with_suffix(".eval.npz"))
-    for name, photos in (("train", train), ("eval", others)):
-        print(f"{name}: {photos.describe()}")
+    pools = {}
+    for name, folder in (("train", args.train), ("eval", args.eval)):
+        shards = sorted(str(path) for path in folder.glob("*.tar*"))
+        if not shards:
+            raise ValueError(f"{folder}: no shards in it")
+        cache = args.cache / f"{args.model.stem}.{name}.npz"
+        pools[name] = held_out.gather(
+            shards, args.model, verdict.MOST, args.workers, cache, name == "eval"
+        )
+        print(f"{name}: {pools[name].describe()}")
     print()
-    return {"train": train, "eval": others}
+    return pools
 
 
 def _row(rates: dict[str, float]) -> list[str]:

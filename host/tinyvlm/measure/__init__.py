@@ -4,6 +4,6 @@
 labelled.py    photos with names      embedding.py   many of them through the engine
 metrics.py     what is measured       pointing.py    the same for places
 eval_table.py  as text                plots.py       as plots; curves.py those of calibrate.py
-held_out.py    what training leaves   calibrate.py   background words chosen on it
-fewshot.py     how vocab.add() learns localize.py    how detect() points
+held_out.py    what training leaves   calibrate.py   none of them, fitted on it
+verdict.py     what a maker gets      localize.py    how detect() points
 """

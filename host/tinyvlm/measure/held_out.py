@@ -16,20 +16,21 @@ import numpy as np
 from ..net import tvlm
 from ..shipped import DATA
 from ..train import labels as known
-from ..words.lexicon import Lexicon
+from ..words.lexicon import KINDS, Lexicon
 from ..words.space import UnknownPhrase
 from . import labelled
 from .embedding import embed_all
 
 SIZES = (1, 2, 3, 5, 10, 20, 50, 100)  # labels in a vocabulary of calibrate.py
 FEWEST = 40  # classes
+SAME = 0.9  # cosine from which two names mean one thing
 
 
 @dataclass(frozen=True)
 class Photos:
     """int8 embeddings (photos, dim) with the index of their class; classes with unit vectors.
 
-    ignore[i, j]: class j is not wrong for a photo of i (a hypernym or a hyponym).
+    ignore[i, j]: class j is not wrong for a photo of i: a hypernym, a hyponym, another name.
     """
 
     model: tvlm.Encoder
@@ -53,7 +54,8 @@ def gather(
 ) -> Photos:
     """Embed the photos that training holds out (or `every` one), at most `most` of a class.
 
-    Classes without a vector in the lexicon are left out. ValueError if too few are left.
+    Photos whose text is not a name of the lexicon are left out: sentences are no labels.
+    ValueError if too few classes are left.
     """
     encoder, lexicon = tvlm.load(model), Lexicon.load(DATA / "lexicon.npz")
     if lexicon.space != encoder.graph.info.get("text_space"):
@@ -62,10 +64,12 @@ def gather(
     vectors = {}
     for name in sorted(set(names)):
         try:
-            vectors[name] = lexicon.encode(name).vector
+            found = lexicon.encode(name)
         except UnknownPhrase:
-            pass
-    classes = list(vectors)
+            continue
+        if found.how.split()[0] in KINDS:
+            vectors[name] = found.vector
+    classes, rows = list(vectors), np.array(list(vectors.values()))
     if len(classes) < FEWEST:
         raise ValueError(
             f"{len(classes)} classes with photos that training holds out; at least "
@@ -78,8 +82,8 @@ def gather(
         embeddings[keep],
         np.array([number[names[i]] for i in keep]),
         classes,
-        np.stack(list(vectors.values())),
-        known.hypernyms(classes)[1],
+        rows,
+        known.hypernyms(classes)[1] | (rows @ rows.T >= SAME),
         sets,
     )
 
@@ -109,6 +113,8 @@ def _embedded(
                 name = known.text_name(sample.name)
                 key = sample.where.rpartition(": ")[2]
                 if not sample.name or sample.name == known.UNLABELLED or count[name] >= most:
+                    continue
+                if sample.captions or sample.things:
                     continue
                 if every or known.held_out_image(f"{labelled.stem(path)}/{key}", sample.name):
                     count[name] += 1

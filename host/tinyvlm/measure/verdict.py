@@ -8,23 +8,18 @@ the verdicts are those of `Vocab.match`, and photos are shown by `Vocab.learn`.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 
 from ..device.vocab import Vocab
-from ..shipped import DATA
-from ..train import labels as known
 from ..words import background, tvp
 from ..words import prototypes as pack
 from ..words.encoders import create_text_encoder
-from ..words.lexicon import Lexicon
-from ..words.space import UnknownPhrase, normalize
-from . import labelled
+from ..words.space import normalize
 from .calibrate import unrelated
-from .embedding import embed_all
 from .held_out import Photos
 from .metrics import calibration_error
 
@@ -74,65 +69,6 @@ def join(parts: Iterable[Answers]) -> Answers:
     parts = list(parts)
     fields = ("shows", "named", "hit", "score")
     return Answers(*(np.concatenate([getattr(part, name) for part in parts]) for name in fields))
-
-
-# -- photos -----------------------------------------------------------------------------------
-
-
-def gather(
-    patterns: Iterable[str], photos: Photos, model: Path, workers: int, cache: Path | None
-) -> Photos:
-    """Every named photo of some sets, as `held_out.gather` has those of training."""
-    paths = [path for found in labelled.sets(patterns).values() for path in found]
-    mark = f"{photos.model.fingerprint.hex()} {MOST} {' '.join(path.name for path in paths)}"
-    names, rows = _cached(cache, mark)
-    if not names:
-        for path in paths:
-            count: dict[str, int] = {}
-            for found in embed_all(_some(path, count), model, {}, workers):
-                if not found.problem:
-                    names.append(known.text_name(found.name))
-                    rows.append(found.embedding)
-        if not rows:
-            raise ValueError("no photos with class names there")
-        if cache:
-            cache.parent.mkdir(parents=True, exist_ok=True)
-            with cache.open("wb") as file:
-                np.savez(file, mark=np.array(mark), names=np.array(names), rows=np.stack(rows))
-    lexicon, vectors = Lexicon.load(DATA / "lexicon.npz"), {}
-    for name in sorted(set(names)):
-        try:
-            vectors[name] = lexicon.encode(name).vector
-        except UnknownPhrase:
-            pass
-    classes = list(vectors)
-    number = {name: i for i, name in enumerate(classes)}
-    keep = [i for i, name in enumerate(names) if name in vectors]
-    return Photos(
-        photos.model,
-        np.stack([rows[i] for i in keep]),
-        np.array([number[names[i]] for i in keep]),
-        classes,
-        np.stack(list(vectors.values())),
-        known.related(classes)[1],
-        sorted({labelled.set_name(path) for path in paths}),
-    )
-
-
-def _cached(cache: Path | None, mark: str) -> tuple[list[str], list[np.ndarray]]:
-    if cache and cache.exists():
-        with np.load(cache) as table:
-            if str(table["mark"]) == mark:
-                return table["names"].tolist(), list(table["rows"])
-    return [], []
-
-
-def _some(path: Path, count: dict[str, int]) -> Iterator[labelled.Sample]:
-    for sample in labelled.read(path):
-        if sample.name and not sample.captions and not sample.things:
-            count[sample.name] = count.get(sample.name, 0) + 1
-            if count[sample.name] <= MOST:
-                yield sample
 
 
 # -- vocabularies -----------------------------------------------------------------------------
