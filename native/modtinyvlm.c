@@ -503,24 +503,6 @@ static mp_obj_t tinyvlm_score(size_t n_args, const mp_obj_t *args) {
 }
 static MP_DEFINE_CONST_FUN_OBJ_VAR_BETWEEN(tinyvlm_score_obj, 7, 7, tinyvlm_score);
 
-// embedding, vectors, rows, stored_dim, bits, dim, count, index, cosines -> how many
-static mp_obj_t tinyvlm_top(size_t n_args, const mp_obj_t *args) {
-    (void)n_args;
-    vectors_t v;
-    get_vectors(&v, args + 1);
-    const int8_t *embedding = modargs_buffer(args[0], MP_BUFFER_READ, "the embedding", v.dim);
-    mp_int_t count = mp_obj_get_int(args[6]);
-    if (count < 0 || v.rows > UINT16_MAX + 1u) {
-        mp_raise_msg_varg(&mp_type_ValueError, MP_ERROR_TEXT("cannot take the best %d of %u rows"),
-            (int)count, (unsigned)v.rows);
-    }
-    uint16_t *index = modargs_array(args[7], MP_BUFFER_WRITE, "index", (size_t)count, sizeof(uint16_t));
-    float *cosines = modargs_array(args[8], MP_BUFFER_WRITE, "cosines", (size_t)count, sizeof(float));
-    return MP_OBJ_NEW_SMALL_INT(tv_top(embedding, v.data, v.rows, v.stored_dim, v.bits, v.dim,
-        (size_t)count, index, cosines));
-}
-static MP_DEFINE_CONST_FUN_OBJ_VAR_BETWEEN(tinyvlm_top_obj, 9, 9, tinyvlm_top);
-
 // An array('H') of row indices.
 static const uint16_t *get_index(mp_obj_t obj, size_t count, size_t rows) {
     const uint16_t *index = modargs_array(obj, MP_BUFFER_READ, "index", count, sizeof(uint16_t));
@@ -539,20 +521,6 @@ static size_t get_count(mp_obj_t obj, mp_int_t most, const char *name) {
     }
     return (size_t)count;
 }
-
-// embedding, vectors, rows, stored_dim, bits, dim, index, count, out
-static mp_obj_t tinyvlm_score_at(size_t n_args, const mp_obj_t *args) {
-    (void)n_args;
-    vectors_t v;
-    get_vectors(&v, args + 1);
-    const int8_t *embedding = modargs_buffer(args[0], MP_BUFFER_READ, "the embedding", v.dim);
-    size_t count = get_count(args[7], UINT16_MAX, "count");
-    const uint16_t *index = get_index(args[6], count, v.rows);
-    float *out = modargs_array(args[8], MP_BUFFER_WRITE, "out", count, sizeof(float));
-    tv_score_at(embedding, v.data, v.stored_dim, v.bits, v.dim, index, count, out);
-    return mp_const_none;
-}
-static MP_DEFINE_CONST_FUN_OBJ_VAR_BETWEEN(tinyvlm_score_at_obj, 9, 9, tinyvlm_score_at);
 
 // cosines, index, count, factors: array('f') of count. (A native .mpy cannot take a
 // float as an argument: how it is passed depends on the firmware's floating point registers.)
@@ -593,6 +561,28 @@ static mp_obj_t tinyvlm_rank(size_t n_args, const mp_obj_t *args) {
         count, index));
 }
 static MP_DEFINE_CONST_FUN_OBJ_VAR_BETWEEN(tinyvlm_rank_obj, 7, 7, tinyvlm_rank);
+
+// embedding, vectors, labels, rows, stored_dim, bits, dim, shown, its count, its gains, array('f') of
+// scale, threshold and none, count, index, scores -> how many
+static mp_obj_t tinyvlm_best(size_t n_args, const mp_obj_t *args) {
+    (void)n_args;
+    const mp_obj_t vectors[5] = { args[1], args[3], args[4], args[5], args[6] };
+    vectors_t v;
+    get_vectors(&v, vectors);
+    size_t labels = get_count(args[2], v.rows < UINT16_MAX ? (mp_int_t)v.rows : UINT16_MAX, "labels");
+    size_t shown = get_count(args[8], (mp_int_t)labels, "shown"), count = get_count(args[11], UINT16_MAX, "count");
+    const int8_t *embedding = modargs_buffer(args[0], MP_BUFFER_READ, "the embedding", v.dim);
+    const float *how = modargs_array(args[10], MP_BUFFER_READ, "scale, threshold and none", 3, sizeof(float));
+    const tv_prototypes_t p = {
+        .vectors = v.data, .labels = labels, .rows = v.rows, .stored_dim = v.stored_dim, .dim = v.dim,
+        .bits = v.bits, .shown = modargs_array(args[7], MP_BUFFER_READ, "shown", shown, sizeof(uint16_t)),
+        .shown_count = shown, .gains = modargs_array(args[9], MP_BUFFER_READ, "gains", shown, sizeof(float)),
+    };
+    uint16_t *index = modargs_array(args[12], MP_BUFFER_WRITE, "index", count, sizeof(uint16_t));
+    float *scores = modargs_array(args[13], MP_BUFFER_WRITE, "scores", count, sizeof(float));
+    return MP_OBJ_NEW_SMALL_INT(tv_best(embedding, &p, how[0], how[1], how[2], count, index, scores));
+}
+static MP_DEFINE_CONST_FUN_OBJ_VAR_BETWEEN(tinyvlm_best_obj, 14, 14, tinyvlm_best);
 
 // map, cells, vectors, rows, stored_dim, bits, dim, cosines, peaks, levels
 static mp_obj_t tinyvlm_map_peaks(size_t n_args, const mp_obj_t *args) {
@@ -695,11 +685,10 @@ static const mp_rom_map_elem_t tinyvlm_globals_table[] = {
     { MP_ROM_QSTR(MP_QSTR___name__), MP_ROM_QSTR(MP_QSTR__tinyvlm) },
     { MP_ROM_QSTR(MP_QSTR_Encoder), MP_ROM_PTR(&encoder_type) },
     { MP_ROM_QSTR(MP_QSTR_score), MP_ROM_PTR(&tinyvlm_score_obj) },
-    { MP_ROM_QSTR(MP_QSTR_top), MP_ROM_PTR(&tinyvlm_top_obj) },
-    { MP_ROM_QSTR(MP_QSTR_score_at), MP_ROM_PTR(&tinyvlm_score_at_obj) },
     { MP_ROM_QSTR(MP_QSTR_weigh), MP_ROM_PTR(&tinyvlm_weigh_obj) },
     { MP_ROM_QSTR(MP_QSTR_largest), MP_ROM_PTR(&tinyvlm_largest_obj) },
     { MP_ROM_QSTR(MP_QSTR_rank), MP_ROM_PTR(&tinyvlm_rank_obj) },
+    { MP_ROM_QSTR(MP_QSTR_best), MP_ROM_PTR(&tinyvlm_best_obj) },
     { MP_ROM_QSTR(MP_QSTR_map_peaks), MP_ROM_PTR(&tinyvlm_map_peaks_obj) },
     { MP_ROM_QSTR(MP_QSTR_map_heat), MP_ROM_PTR(&tinyvlm_map_heat_obj) },
     { MP_ROM_QSTR(MP_QSTR_map_mean), MP_ROM_PTR(&tinyvlm_map_mean_obj) },

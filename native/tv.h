@@ -202,10 +202,6 @@ int tv_selftest(const tv_model_t *model, void *arena, int8_t *embedding,
 void tv_score(const int8_t *embedding, const uint8_t *vectors, size_t rows,
     size_t stored_dim, int bits, size_t dim, float *cosines);
 
-// The same for the vectors whose rows are in index[count], in that order.
-void tv_score_at(const int8_t *embedding, const uint8_t *vectors, size_t stored_dim, int bits,
-    size_t dim, const uint16_t *index, size_t count, float *cosines);
-
 // Multiplies the cosine at index[i] by factors[i], for `count` of them.
 void tv_weigh(float *cosines, const uint16_t *index, size_t count, const float *factors);
 
@@ -220,10 +216,21 @@ size_t tv_largest(const float *values, size_t rows, size_t count, uint16_t *inde
 size_t tv_rank(const float *cosines, size_t labels, size_t rows, float scale, float threshold,
     float none, float *scores, size_t count, uint16_t *index);
 
-// The `count` vectors of `rows` (at most 65536) with the highest cosines, best first, into
-// index[] and cosines[]; of equal ones the first. Returns how many: count, or rows if that is less.
-size_t tv_top(const int8_t *embedding, const uint8_t *vectors, size_t rows, size_t stored_dim,
-    int bits, size_t dim, size_t count, uint16_t *index, float *cosines);
+// A vocabulary: the vectors of its labels (at most 65536), then those that stand for none of them.
+typedef struct {
+    const uint8_t *vectors;  // as for tv_score()
+    size_t labels, rows;     // rows: the labels' and the others
+    size_t stored_dim, dim;
+    int bits;
+    const uint16_t *shown;   // shown_count labels, ascending, whose cosines are multiplied by gains[]
+    size_t shown_count;
+    const float *gains;
+} tv_prototypes_t;
+
+// The same answer as tv_score(), tv_weigh() and tv_rank() give, with no memory for all cosines and
+// scores: the `count` nearest labels are in index[], nearest first, their scores in scores[].
+size_t tv_best(const int8_t *embedding, const tv_prototypes_t *prototypes, float scale, float threshold,
+    float none, size_t count, uint16_t *index, float *scores);
 
 // Heat of a dense map's cells (tv_map.c says what that is). map: cells * map_dim bytes; dim, at
 // most map_dim, dimensions are compared. First every vector's highest heat: peaks[rows], levels[2 *

@@ -1,14 +1,15 @@
 // SPDX-License-Identifier: MIT
 //
-// From cosines to answers: which labels are the nearest, and how sure that is. The exponential is
-// made of integers, so that all machines agree to the last bit and no libm is needed; floats are
-// as in tv_score.c, nothing that could be contracted.
+// From cosines to answers: which labels are the nearest, and how sure that is. The exponential and its
+// sum are integers, so that all machines agree to the last bit and no libm is needed; floats are as
+// in tv_score.c, nothing that could be contracted.
 
 #include <stdbool.h>
 
 #include "tv.h"
 
 #define ONE (1u << 31)
+#define BLOCK (16) // rows scored at a time, so that the embedding's own length is summed rarely
 
 // 2^-x as a number of 2^-31, for x >= 0.
 static uint32_t power(float x) {
@@ -46,37 +47,99 @@ void tv_weigh(float *cosines, const uint16_t *index, size_t count, const float *
     }
 }
 
+// A softmax's sum, row by row: all powers are relative to the nearest so far, and what was summed is
+// lessened when a nearer one comes. So one pass is enough, and no cosine has to be kept.
+typedef struct {
+    float steps;    // of 2^-1 instead of e^-1, by cosine
+    float nearest;
+    uint64_t total; // of 2^-31; below 2^48
+} softmax_t;
+
+static void add(softmax_t *s, float cosine) {
+    if (s->total == 0 || cosine > s->nearest) {
+        uint32_t less = power((cosine - s->nearest) * s->steps);
+        s->total = (s->total >> 31) * less + ((s->total & (ONE - 1)) * less >> 31) + ONE;
+        s->nearest = cosine;
+    } else {
+        s->total += power((s->nearest - cosine) * s->steps);
+    }
+}
+
+// The sum of all, "none of them" being the last.
+static float whole(softmax_t *s, float none) {
+    if (none >= -1) {
+        add(s, none);
+    }
+    uint64_t total = s->total;
+    float unit = 1;
+    for (; total >> 32 != 0; total >>= 1) {
+        unit *= 2;
+    }
+    return (float)(uint32_t)total * unit;
+}
+
+static float share(const softmax_t *s, float cosine, float total) {
+    return (float)power((s->nearest - cosine) * s->steps) / total;
+}
+
 size_t tv_rank(const float *cosines, size_t labels, size_t rows, float scale, float threshold,
     float none, float *scores, size_t count, uint16_t *index) {
     size_t found = tv_largest(cosines, labels, count, index);
     if (found == 0) {
         return 0;
     }
-    float nearest = cosines[index[0]], total = 0;
-    for (size_t i = labels; i < rows; i++) {
-        nearest = cosines[i] > nearest ? cosines[i] : nearest;
-    }
-    bool other = cosines[index[0]] < nearest;
-    nearest = none > nearest ? none : nearest;
-    float steps = scale * 1.44269504f; // of 2^-1 instead of e^-1
+    softmax_t s = { scale * 1.44269504f, 0, 0 };
     for (size_t i = 0; i < rows; i++) {
-        float score = (float)power((nearest - cosines[i]) * steps);
-        total += score;
-        if (i < labels) {
-            scores[i] = score;
-        }
+        add(&s, cosines[i]);
     }
-    if (none >= -1) {
-        total += (float)power((nearest - none) * steps);
-    }
+    float nearest = s.nearest, total = whole(&s, none);
     for (size_t i = 0; i < labels; i++) {
-        scores[i] /= total;
+        scores[i] = share(&s, cosines[i], total);
     }
-    if (other) {
-        return 0;
+    if (cosines[index[0]] < nearest) {
+        return 0; // what stands for none of them is
     }
     size_t sure = 0;
     while (sure < found && scores[index[sure]] >= threshold) {
+        sure++;
+    }
+    return sure;
+}
+
+size_t tv_best(const int8_t *embedding, const tv_prototypes_t *p, float scale, float threshold,
+    float none, size_t count, uint16_t *index, float *scores) {
+    softmax_t s = { scale * 1.44269504f, 0, 0 };
+    size_t found = 0, shown = 0;
+    float block[BLOCK];
+    for (size_t first = 0; first < p->rows; first += BLOCK) {
+        size_t n = p->rows - first < BLOCK ? p->rows - first : BLOCK;
+        tv_score(embedding, p->vectors + first * tv_vector_size(p->stored_dim, p->bits), n,
+            p->stored_dim, p->bits, p->dim, block);
+        for (size_t i = 0; i < n; i++) {
+            size_t row = first + i;
+            if (shown < p->shown_count && p->shown[shown] == row) {
+                block[i] *= p->gains[shown++];
+            }
+            add(&s, block[i]);
+            if (row >= p->labels || (found == count && (count == 0 || block[i] <= scores[count - 1]))) {
+                continue; // of equal ones the first stays
+            }
+            size_t at = found < count ? found++ : count - 1;
+            for (; at > 0 && scores[at - 1] < block[i]; at--) {
+                scores[at] = scores[at - 1];
+                index[at] = index[at - 1];
+            }
+            scores[at] = block[i];
+            index[at] = (uint16_t)row;
+        }
+    }
+    bool other = found > 0 && scores[0] < s.nearest;
+    float total = whole(&s, none);
+    for (size_t i = 0; i < found; i++) {
+        scores[i] = share(&s, scores[i], total);
+    }
+    size_t sure = 0;
+    while (!other && sure < found && scores[sure] >= threshold) {
         sure++;
     }
     return sure;

@@ -45,11 +45,3 @@ void tv_score(const int8_t *embedding, const uint8_t *vectors, size_t rows,
         cosines[r] = dot == 0 ? 0.0f : (float)dot / length;
     }
 }
-
-void tv_score_at(const int8_t *embedding, const uint8_t *vectors, size_t stored_dim, int bits,
-    size_t dim, const uint16_t *index, size_t count, float *cosines) {
-    size_t step = tv_vector_size(stored_dim, bits);
-    for (size_t i = 0; i < count; i++) {
-        tv_score(embedding, vectors + index[i] * step, 1, stored_dim, bits, dim, &cosines[i]);
-    }
-}

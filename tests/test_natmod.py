@@ -78,16 +78,17 @@ def scores(out, dense, cells, dim):
     for bits, used in ((8, dim), (8, dim // 2), (4, dim)):
         _tinyvlm.score(out, vectors, rows, dim, bits, used, cosines)
         print(hexed(cosines))
-    index, best = array("H", [0] * 5), array("f", [0] * 5)
-    print(_tinyvlm.top(out, vectors, rows, dim, 8, dim, 5, index, best), list(index), hexed(best))
-    _tinyvlm.weigh(cosines, index, 5, array("f", [0.6] * 5))
+    index, best, shown = array("H", [0] * 5), array("f", [0] * 5), array("H", [2, 3, 31])
+    gains = array("f", [0.6, 0.5, 0.75])
+    _tinyvlm.weigh(cosines, shown, 3, gains)
     print(_tinyvlm.largest(cosines, rows, 5, index), list(index))
-    _tinyvlm.score_at(out, vectors, rows, dim, 8, dim, index, 5, best)
-    print(hexed(best))
     near = array("f", [0] * rows)
-    how = array("f", [31.5, 0.01])
+    how = array("f", [31.5, 0.01, 0.2])
     print(_tinyvlm.rank(cosines, rows - 3, rows, how, near, 5, index), list(index))
     print(hexed(near))
+    how, labels = array("f", [11.5, 0.01, -2]), rows - 3
+    some = out, vectors, labels, rows, dim, 8, dim, shown, 3, gains, how, 5, index, best
+    print(_tinyvlm.best(*some), list(index), hexed(best))
     _tinyvlm.map_peaks(dense, cells, vectors, rows, dim, 8, dim, cosines, peaks, levels)
     _tinyvlm.map_heat(dense, cells, vectors, 3, dim, 8, dim, levels, heat)
     print(hexed(peaks), hexed(levels), hexed(heat))

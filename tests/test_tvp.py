@@ -241,9 +241,7 @@ def test_none_takes_its_share_at_every_prefix_and_silent_rows_none():
     ],
 )
 def test_what_does_not_fit_is_not_written(wrong):
-    with pytest.raises(
-        ValueError, match="must ascend|one cosine|1 rivals of 0|be of labels"
-    ):
+    with pytest.raises(ValueError, match="must ascend|one cosine|1 rivals of 0|be of labels"):
         tvp.to_bytes(sample(2, 16, **wrong))
 
 

@@ -139,8 +139,7 @@ def classify_into(frame, vocab, scores):
     """As classify(), for loops that must not allocate: returns the best label's index, or -1.
 
     scores: array('f') of len(vocab), made once; every label's probability is written into it. -1
-    stands for "unknown". With the engine and a tinyvlm.Frame made once, nothing is allocated. All
-    labels are compared in all dimensions, however many labels there are.
+    stands for "unknown". With the engine and a tinyvlm.Frame made once, nothing is allocated.
     """
     encoder = loaded()
     encoder.check(vocab)

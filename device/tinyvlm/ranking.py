@@ -7,13 +7,8 @@ no floats, each of which would be a block of the heap.
 
 from array import array
 
-from .score import NATIVE, rank, score, score_at, weigh
-from .score import top as best_rows
-
-_MANY = 512  # labels; from here on a prefix is looked at first
-_PREFIX = 32
-_FINALISTS = 64
-_NUMBERED = 65536  # rows that an array('H') can list
+from .score import best as best_labels
+from .score import rank, score, weigh
 
 
 class Ranking:
@@ -29,17 +24,15 @@ class Ranking:
         self._stored_dim = stored_dim
         self._bits = bits
         self._shown = array("H", sorted(learnt))
-        self._was_shown = set(learnt)
         self._gains = array("f", [learnt[i][2] for i in self._shown] or [1])  # empty: not aligned
         self._how = array("f", [0, 0, 0])  # scale, threshold, none
-        self._cosines = self._scores = self._index = None
+        self._cosines = None
         self._order = array("H", [0])
-        self._coarse = False  # does _order count finalists, not labels?
+        self._scores = array("f", [0])  # of the labels in _order
 
     def compare(self, embedding, dim):
         """Cosines with every prototype, in an array that is used again."""
-        if len(embedding) < dim:
-            raise ValueError("the embedding has %d dimensions, dim is %d" % (len(embedding), dim))
+        self._check(embedding, dim)
         out, rows, shown = self._cosines, self._rows, self._shown
         if out is None:
             out = self._cosines = array("f", bytes(4 * rows))
@@ -47,38 +40,44 @@ class Ranking:
         weigh(out, shown, len(shown), self._gains)
         return out
 
-    def best(self, embedding, dim, level, count, coarse=None):
+    def best(self, embedding, dim, level, count):
         """How many of the `count` nearest labels count; index() and score() say which.
 
         level: scale, threshold and none, see tvp.py. 0: a background word is nearer, or no score
-        reaches the threshold; score(0) is the best label's all the same.
+        reaches the threshold; score(0) is the best label's all the same. However many labels
+        there are, only the nearest are kept.
         """
-        labels, rows = self._labels, self._rows
-        if coarse is None:
-            coarse = _PREFIX if NATIVE and labels >= _MANY else 0
-        self._coarse = bool(coarse) and labels > _FINALISTS and rows <= _NUMBERED
-        if self._coarse:
-            background = rows - labels
-            labels = self._finalists(embedding, dim, min(coarse, dim))
-            rows, cosines = labels + background, self._final
-        else:
-            cosines = self.compare(embedding, dim)
+        self._check(embedding, dim)
         self._set(level)
+        labels, shown = self._labels, self._shown
         count = min(count, labels)
         if len(self._order) < count:
             self._order = array("H", bytes(2 * count))
-        if self._scores is None or len(self._scores) < labels:
-            self._scores = array("f", bytes(4 * labels))
-        return rank(cosines, labels, rows, self._how, self._scores, count, self._order)
+            self._scores = array("f", bytes(4 * count))
+        return best_labels(
+            embedding,
+            self._vectors,
+            labels,
+            self._rows,
+            self._stored_dim,
+            self._bits,
+            dim,
+            shown,
+            len(shown),
+            self._gains,
+            self._how,
+            count,
+            self._order,
+            self._scores,
+        )
 
     def index(self, rank):
         """The index of the label that best() put at a rank."""
-        at = self._order[rank]
-        return self._index[at] if self._coarse else at
+        return self._order[rank]
 
     def score(self, rank):
         """The score of the label that best() put at a rank."""
-        return self._scores[self._order[rank]]
+        return self._scores[rank]
 
     def all(self, embedding, dim, level, scores):
         """Every label's score into `scores`. Returns the best one's index, -1 if none counts."""
@@ -93,35 +92,10 @@ class Ranking:
         count = rank(cosines, labels, self._rows, self._how, scores, 1, order)
         return order[0] if count else -1
 
+    def _check(self, embedding, dim):
+        if len(embedding) < dim:
+            raise ValueError("the embedding has %d dimensions, dim is %d" % (len(embedding), dim))
+
     def _set(self, level):
         for i in range(3):
             self._how[i] = level[i]
-
-    def _finalists(self, embedding, dim, prefix):
-        # How many labels are compared at `dim`; _final has their cosines and the background's.
-        shown, labels, rows = self._shown, self._labels, self._rows
-        if self._index is None:
-            room = len(shown) + _FINALISTS + rows - labels
-            self._index = array("H", bytes(2 * room))
-            self._final = array("f", bytes(4 * room))
-            self._near = array("H", bytes(2 * _FINALISTS))
-            self._firsts = array("H", range(len(shown)))
-            for i in range(len(shown)):  # what was shown is never left out
-                self._index[i] = shown[i]
-        # four at once would be a tuple, on the heap
-        index, near, out = self._index, self._near, self._final
-        vectors, stored_dim, bits = self._vectors, self._stored_dim, self._bits
-        found = best_rows(
-            embedding, vectors, labels, stored_dim, bits, prefix, _FINALISTS, near, out
-        )
-        count = len(shown)
-        for i in range(found):
-            if near[i] not in self._was_shown:
-                index[count] = near[i]
-                count += 1
-        for row in range(labels, rows):
-            index[count + row - labels] = row
-        every = count + rows - labels
-        score_at(embedding, vectors, rows, stored_dim, bits, dim, index, every, out)
-        weigh(out, self._firsts, len(shown), self._gains)
-        return count

@@ -3,12 +3,17 @@
 
 The functions have the engine's names and arguments (native/tv.h says what they mean) and give
 its answers: embeddings and maps are int8 buffers, vectors rows of 8 or 4 bits, results go into the
-arrays given.
+arrays given. Cosines and scores are equal to the last bit, except on ports with floats of 30 bits
+(CircuitPython); heat is not.
 """
 
-from math import exp, sqrt
+from array import array
+from math import sqrt
 
 from .rows import nibble, row_size, signed
+
+_ONE = 1 << 31  # the unit of powers
+_single = array("f", [0, 0, 0])  # a number that was here is one of C's floats
 
 try:
     from binascii import crc32
@@ -26,8 +31,8 @@ except ImportError:
 
 def score(embedding, vectors, rows, stored_dim, bits, dim, out):
     """Cosines of an embedding with the rows."""
-    own = signed(embedding, dim)
-    length = sum(x * x for x in own)
+    own, single = signed(embedding, dim), _single
+    length = sum([x * x for x in own])
     size = row_size(stored_dim, bits)
     for row in range(rows):
         data = vectors[row * size : (row + 1) * size]
@@ -36,26 +41,14 @@ def score(embedding, vectors, rows, stored_dim, bits, dim, out):
         for i in range(dim):
             dot += own[i] * values[i]
             square += values[i] * values[i]
-        out[row] = dot / sqrt(length * square) if length and square else 0.0
-
-
-def top(embedding, vectors, rows, stored_dim, bits, dim, count, index, cosines):
-    """The best rows, in order; returns how many."""
-    all_of_them = [0.0] * rows
-    score(embedding, vectors, rows, stored_dim, bits, dim, all_of_them)
-    found = largest(all_of_them, rows, count, index)
-    for i in range(found):
-        cosines[i] = all_of_them[index[i]]
-    return found
-
-
-def score_at(embedding, vectors, rows, stored_dim, bits, dim, index, count, out):
-    """Cosines of the rows that index lists."""
-    size, one = row_size(stored_dim, bits), [0.0]
-    for i in range(count):
-        vector = vectors[index[i] * size : (index[i] + 1) * size]
-        score(embedding, vector, 1, stored_dim, bits, dim, one)
-        out[i] = one[0]
+        if dot:
+            single[0], single[1] = length, square
+            single[0] *= single[1]
+            single[0] = sqrt(single[0])
+            single[1] = dot
+            out[row] = single[1] / single[0]
+        else:
+            out[row] = 0
 
 
 def weigh(cosines, index, count, factors):
@@ -85,22 +78,92 @@ def rank(cosines, labels, rows, how, scores, count, index):
 
     how: scale, threshold, and the cosine of "none of them", below -1 if that takes no part.
     """
-    scale, threshold, none = how
     count = largest(cosines, labels, count, index)
-    nearest = max([cosines[i] for i in range(rows)] or [0])
-    other = count and cosines[index[0]] < nearest
-    nearest = max(nearest, none)
-    total = sum([exp(scale * (cosines[i] - nearest)) for i in range(rows)])
-    if none >= -1:
-        total += exp(scale * (none - nearest))
+    if not count:
+        return 0
+    steps, nearest, high, total = _softmax(cosines, rows, how[0], how[2])
     for i in range(labels):
-        scores[i] = exp(scale * (cosines[i] - nearest)) / total
-    if not count or other:
+        scores[i] = _number(_power(high, cosines[i], steps)) / total
+    if cosines[index[0]] < nearest:
         return 0
     sure = 0
-    while sure < count and scores[index[sure]] >= threshold:
+    while sure < count and scores[index[sure]] >= how[1]:
         sure += 1
     return sure
+
+
+def best(
+    embedding,
+    vectors,
+    labels,
+    rows,
+    stored_dim,
+    bits,
+    dim,
+    shown,
+    many,
+    gains,
+    how,
+    count,
+    index,
+    scores,
+):
+    """score(), weigh() and rank() in one; scores are those of the labels in index.
+
+    shown, many, gains: rows, their number, and the factors on their cosines.
+    """
+    cosines, every = array("f", bytes(4 * rows)), array("f", bytes(4 * labels))
+    score(embedding, vectors, rows, stored_dim, bits, dim, cosines)
+    weigh(cosines, shown, many, gains)
+    sure = rank(cosines, labels, rows, how, every, count, index)
+    for i in range(min(count, labels)):
+        scores[i] = every[index[i]]
+    return sure
+
+
+def _softmax(cosines, rows, scale, none):
+    # (steps, nearest row, nearest of all, total) as native/tv_rank.c sums, in the units of _power
+    single = _single
+    single[0] = 1.44269504
+    single[0] *= scale
+    steps, total, high, nearest = single[0], 0, 0.0, 0.0
+    for i in range(rows + (none >= -1)):
+        cosine = cosines[i] if i < rows else none
+        if not total or cosine > high:
+            total = (total * _power(cosine, high, steps) >> 31) + _ONE
+            high = cosine
+        else:
+            total += _power(high, cosine, steps)
+        if i < rows:
+            nearest = high
+    unit = 1.0
+    while total >> 32:
+        total >>= 1
+        unit *= 2
+    return steps, nearest, high, _number(total) * unit
+
+
+def _power(high, low, steps):
+    # 2^-((high - low) * steps), in units of 2^-31
+    single = _single
+    single[0] = high
+    single[0] -= low
+    single[0] *= steps
+    x = single[0]
+    if not x < 31:
+        return 0
+    fixed = int(x * 67108864.0) if x > 0 else 0
+    u, total, n = ((fixed & 0x3FFFFFF) << 5) * 1488522236 >> 31, _ONE, 10
+    while n:
+        total = _ONE - (u * total >> 31) // n
+        n -= 1
+    return total >> (fixed >> 26)
+
+
+def _number(whole):
+    # an integer of 32 bits as a float of C, rounded once
+    _single[2] = (whole >> 16) * 65536.0 + (whole & 65535)
+    return _single[2]
 
 
 def map_peaks(cells_of, cells, vectors, rows, stored_dim, bits, dim, cosines, peaks, levels):

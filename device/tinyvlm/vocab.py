@@ -155,22 +155,19 @@ class Vocab:
             )
         return self._ranking
 
-    def match(self, embedding, top=3, coarse=None):
+    def match(self, embedding, top=3):
         """The best labels for an embedding: list of (label, score), best first, at most `top`.
 
         The score is a probability: the softmax of logit_scale * cosine over all labels and "none
         of them". Labels under the threshold are left out. If that leaves none, or a background
         word is nearer than every label, the answer is [("unknown", p)]: p is 1 - the best
         label's score. Allocates the list and nothing else.
-
-        coarse: with many labels all are compared at this prefix, and the 64 best once more at
-        `dim`; the softmax is over these. None: a prefix of 32 from 512 labels on. 0: never.
         """
         found = []
         if top < 1:
             return found
         ranking = self.ranking()
-        count = ranking.best(embedding, self._dim, self._level, top, coarse)
+        count = ranking.best(embedding, self._dim, self._level, top)
         for i in range(count):
             found.append((self.labels[ranking.index(i)], ranking.score(i)))
         if not found:
@@ -180,8 +177,8 @@ class Vocab:
     def match_into(self, embedding, scores):
         """Every label's score into `scores`, array('f') of len(vocab), without allocating.
 
-        Returns the index of the best label, -1 where match() would say "unknown". All labels are
-        compared in all `dim` dimensions.
+        Returns the index of the best label, -1 where match() would say "unknown". The scores are
+        match()'s.
         """
         return self.ranking().all(embedding, self._dim, self._level, scores)
 

@@ -35,28 +35,6 @@ class Encoder:
 def score(
     embedding: Any, vectors: Any, rows: int, stored_dim: int, bits: int, dim: int, out: Any
 ) -> None: ...
-def top(
-    embedding: Any,
-    vectors: Any,
-    rows: int,
-    stored_dim: int,
-    bits: int,
-    dim: int,
-    count: int,
-    index: Any,
-    cosines: Any,
-) -> int: ...
-def score_at(
-    embedding: Any,
-    vectors: Any,
-    rows: int,
-    stored_dim: int,
-    bits: int,
-    dim: int,
-    index: Any,
-    count: int,
-    out: Any,
-) -> None: ...
 def weigh(cosines: Any, index: Any, count: int, factors: Any) -> None: ...
 def largest(values: Any, rows: int, count: int, index: Any) -> int: ...
 def rank(
@@ -67,6 +45,22 @@ def rank(
     scores: Any,
     count: int,
     index: Any,
+) -> int: ...
+def best(
+    embedding: Any,
+    vectors: Any,
+    labels: int,
+    rows: int,
+    stored_dim: int,
+    bits: int,
+    dim: int,
+    shown: Any,
+    shown_count: int,
+    gains: Any,
+    how: Any,
+    count: int,
+    index: Any,
+    scores: Any,
 ) -> int: ...
 def map_peaks(
     map: Any,

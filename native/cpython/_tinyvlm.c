@@ -403,27 +403,6 @@ static PyObject *score(PyObject *Py_UNUSED(module), PyObject *args) {
     return ok ? Py_NewRef(Py_None) : NULL;
 }
 
-static PyObject *top(PyObject *Py_UNUSED(module), PyObject *args) {
-    Py_buffer b[4]; // embedding, vectors, index, cosines
-    vectors_t v;
-    Py_ssize_t count;
-    if (!PyArg_ParseTuple(args, "y*y*nnnnnw*w*:top", &b[0], &b[1], &v.rows, &v.stored_dim,
-        &v.bits, &v.dim, &count, &b[2], &b[3])) {
-        return NULL;
-    }
-    bool ok = check_vectors(&v, &b[1]) == 0 && check_size("the embedding", &b[0], (size_t)v.dim) == 0;
-    if (ok && (count < 0 || v.rows > UINT16_MAX + 1)) {
-        PyErr_Format(PyExc_ValueError, "cannot take the best %zd of %zd rows", count, v.rows);
-        ok = false;
-    }
-    ok = ok && check_array("index", &b[2], (size_t)count, sizeof(uint16_t)) == 0
-        && check_array("cosines", &b[3], (size_t)count, sizeof(float)) == 0;
-    size_t found = ok ? tv_top(b[0].buf, b[1].buf, (size_t)v.rows, (size_t)v.stored_dim, (int)v.bits,
-        (size_t)v.dim, (size_t)count, b[2].buf, b[3].buf) : 0;
-    release(b, 4);
-    return ok ? PyLong_FromSize_t(found) : NULL;
-}
-
 // An array('H') of row indices.
 static int check_index(const Py_buffer *buf, size_t count, size_t rows) {
     if (check_array("index", buf, count, sizeof(uint16_t)) < 0) {
@@ -445,27 +424,6 @@ static int check_count(const char *name, Py_ssize_t count, Py_ssize_t most) {
         return -1;
     }
     return 0;
-}
-
-static PyObject *score_at(PyObject *Py_UNUSED(module), PyObject *args) {
-    Py_buffer b[4]; // embedding, vectors, index, out
-    vectors_t v;
-    Py_ssize_t count;
-    if (!PyArg_ParseTuple(args, "y*y*nnnny*nw*:score_at", &b[0], &b[1], &v.rows, &v.stored_dim,
-        &v.bits, &v.dim, &b[2], &count, &b[3])) {
-        return NULL;
-    }
-    bool ok = check_vectors(&v, &b[1]) == 0
-        && check_size("the embedding", &b[0], (size_t)v.dim) == 0
-        && check_count("count", count, UINT16_MAX) == 0
-        && check_index(&b[2], (size_t)count, (size_t)v.rows) == 0
-        && check_array("out", &b[3], (size_t)count, sizeof(float)) == 0;
-    if (ok) {
-        tv_score_at(b[0].buf, b[1].buf, (size_t)v.stored_dim, (int)v.bits, (size_t)v.dim, b[2].buf,
-            (size_t)count, b[3].buf);
-    }
-    release(b, 4);
-    return ok ? Py_NewRef(Py_None) : NULL;
 }
 
 static PyObject *weigh(PyObject *Py_UNUSED(module), PyObject *args) {
@@ -516,6 +474,39 @@ static PyObject *rank(PyObject *Py_UNUSED(module), PyObject *args) {
     size_t found = ok ? tv_rank(b[0].buf, (size_t)labels, (size_t)rows, how[0], how[1], how[2],
         b[1].buf, (size_t)count, b[2].buf) : 0;
     release(b, 4);
+    return ok ? PyLong_FromSize_t(found) : NULL;
+}
+
+static PyObject *best(PyObject *Py_UNUSED(module), PyObject *args) {
+    Py_buffer b[7]; // embedding, vectors, index, scores, shown, gains, how
+    vectors_t v;
+    Py_ssize_t labels, count, shown;
+    if (!PyArg_ParseTuple(args, "y*y*nnnnny*ny*y*nw*w*:best", &b[0], &b[1], &labels, &v.rows, &v.stored_dim,
+        &v.bits, &v.dim, &b[4], &shown, &b[5], &b[6], &count, &b[2], &b[3])) {
+        return NULL;
+    }
+    bool ok = check_vectors(&v, &b[1]) == 0
+        && check_count("rows", v.rows, UINT16_MAX * 2) == 0
+        && check_count("labels", labels, v.rows < UINT16_MAX ? v.rows : UINT16_MAX) == 0
+        && check_count("count", count, UINT16_MAX) == 0
+        && check_count("shown", shown, labels) == 0
+        && check_size("the embedding", &b[0], (size_t)v.dim) == 0
+        && check_array("index", &b[2], (size_t)count, sizeof(uint16_t)) == 0
+        && check_array("scores", &b[3], (size_t)count, sizeof(float)) == 0
+        && check_array("shown", &b[4], (size_t)shown, sizeof(uint16_t)) == 0
+        && check_array("gains", &b[5], (size_t)shown, sizeof(float)) == 0
+        && check_array("scale, threshold and none", &b[6], 3, sizeof(float)) == 0;
+    size_t found = 0;
+    if (ok) {
+        const float *how = b[6].buf;
+        const tv_prototypes_t p = {
+            .vectors = b[1].buf, .labels = (size_t)labels, .rows = (size_t)v.rows,
+            .stored_dim = (size_t)v.stored_dim, .dim = (size_t)v.dim, .bits = (int)v.bits,
+            .shown = b[4].buf, .shown_count = (size_t)shown, .gains = b[5].buf,
+        };
+        found = tv_best(b[0].buf, &p, how[0], how[1], how[2], (size_t)count, b[2].buf, b[3].buf);
+    }
+    release(b, 7);
     return ok ? PyLong_FromSize_t(found) : NULL;
 }
 
@@ -620,12 +611,6 @@ static PyObject *crc32(PyObject *Py_UNUSED(module), PyObject *args) {
 static PyMethodDef module_methods[] = {
     { "score", score, METH_VARARGS,
       "score(embedding, vectors, rows, stored_dim, bits, dim, out): cosines into out, an array('f')" },
-    { "top", top, METH_VARARGS,
-      "top(embedding, vectors, rows, stored_dim, bits, dim, count, index, cosines) -> how many: "
-      "the best rows in order, into an array('H') and an array('f')" },
-    { "score_at", score_at, METH_VARARGS,
-      "score_at(embedding, vectors, rows, stored_dim, bits, dim, index, count, out): cosines of the "
-      "rows in an array('H')" },
     { "weigh", weigh, METH_VARARGS,
       "weigh(cosines, index, count, factors): multiply the cosines of the rows in an array('H') by "
       "those in an array('f')" },
@@ -633,7 +618,12 @@ static PyMethodDef module_methods[] = {
       "largest(values, rows, count, index) -> how many: the rows of the largest values in order" },
     { "rank", rank, METH_VARARGS,
       "rank(cosines, labels, rows, how, scores, count, index) -> how many labels count: how: array('f') "
-      "of scale, threshold and the cosine of none, below -1 without; the softmax, into an array('f'), and the nearest labels in order, into an array('H')" },
+      "of scale, threshold and the cosine of none, below -1 without; the softmax, into an array('f'), and the "
+      "nearest labels in order, into an array('H')" },
+    { "best", best, METH_VARARGS,
+      "best(embedding, vectors, labels, rows, stored_dim, bits, dim, shown, shown_count, gains, how, count, "
+      "index, scores) -> how many labels count: the nearest in order, into an array('H'), and their scores, "
+      "into an array('f'); how: as for rank; shown: array('H'), ascending; gains: array('f')" },
     { "map_peaks", map_peaks, METH_VARARGS,
       "map_peaks(map, cells, vectors, rows, stored_dim, bits, dim, cosines, peaks, levels): "
       "every row's highest heat in a dense map; levels is for map_heat" },

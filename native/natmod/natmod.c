@@ -19,8 +19,8 @@ static MP_DEFINE_CONST_DICT(encoder_locals_dict, encoder_locals_table);
 #define NUMBER(name) mp_store_global(MP_QSTR_##name, MP_OBJ_NEW_SMALL_INT(TV_##name))
 
 // Names that mpy_ld.py must find here, as it does not expand macros: MP_QSTR_embed
-// MP_QSTR_embed_map MP_QSTR_profile MP_QSTR_selftest MP_QSTR_layer MP_QSTR_score MP_QSTR_top
-// MP_QSTR_score_at MP_QSTR_weigh MP_QSTR_largest MP_QSTR_rank MP_QSTR_map_peaks MP_QSTR_map_heat
+// MP_QSTR_embed_map MP_QSTR_profile MP_QSTR_selftest MP_QSTR_layer MP_QSTR_score
+// MP_QSTR_weigh MP_QSTR_largest MP_QSTR_rank MP_QSTR_best MP_QSTR_map_peaks MP_QSTR_map_heat
 // MP_QSTR_map_mean MP_QSTR_map_region MP_QSTR_crc32 MP_QSTR_backends MP_QSTR_heap
 // MP_QSTR_GRAY8 MP_QSTR_RGB565_LE MP_QSTR_RGB565_BE MP_QSTR_RGB888 MP_QSTR_BGR888 MP_QSTR_YUYV
 mp_obj_t mpy_init(mp_obj_fun_bc_t *self, size_t n_args, size_t n_kw, mp_obj_t *args) {
@@ -42,11 +42,10 @@ mp_obj_t mpy_init(mp_obj_fun_bc_t *self, size_t n_args, size_t n_kw, mp_obj_t *a
     mp_store_global(MP_QSTR___name__, MP_OBJ_NEW_QSTR(MP_QSTR__tinyvlm));
     mp_store_global(MP_QSTR_Encoder, MP_OBJ_FROM_PTR(&encoder_type));
     FUNCTION(score);
-    FUNCTION(top);
-    FUNCTION(score_at);
     FUNCTION(weigh);
     FUNCTION(largest);
     FUNCTION(rank);
+    FUNCTION(best);
     FUNCTION(map_peaks);
     FUNCTION(map_heat);
     FUNCTION(map_mean);
