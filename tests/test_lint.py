@@ -100,6 +100,22 @@ def test_table_and_origins(words):
     assert told[2].startswith("mug  exact; near it: ") and "cup" in told[2]
 
 
+@pytest.mark.parametrize(
+    ("labels", "last"),
+    [
+        (["cat", "banana"], "*: packed; the smallest that keeps all apart: --dim 16"),
+        (
+            ["sofa", "couch", "banana"],
+            "*: packed; the smallest that keeps apart what 256 dimensions do: --dim 16; "
+            "1 pair stays likely confused",
+        ),
+    ],
+)
+def test_what_is_never_apart_is_not_called_apart(words, labels, last):
+    found = examine(words, labels)
+    assert lint.table(found, dict.fromkeys(found.dims, 1))[-1] == last
+
+
 def test_a_dimension_of_ones_own_choice_is_among_the_prefixes():
     assert lint.prefixes(48, 256) == (16, 32, 48, 64, 128, 256)
     assert lint.prefixes(8, 8) == (8,)

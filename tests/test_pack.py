@@ -15,6 +15,7 @@ from tinyvlm.shipped import DEFAULT_MODEL, model_path
 from tinyvlm.words import background, tvp
 from tinyvlm.words.background import KNOB
 from tinyvlm.words.encoders import create_text_encoder
+from tinyvlm.words.prototypes import build
 
 TOP = Path(__file__).resolve().parents[1]
 
@@ -66,7 +67,10 @@ def test_any_dim_is_a_prefix_of_a_larger_one(tmp_path):
         (b"", [], "no labels in it"),
         (b"cat\n", ["--dim", "300"], "--dim 300: "),
         (b"cat\n", ["--dim", "0"], "--dim 0: "),
-        (b"cat\n", ["--prompt", "a photo"], "needs one {}"),
+        (b"cat\n", ["--prompt", "a photo"], "needs one {} and no other brace"),
+        (b"cat\n", ["--prompt", "{{}}"], "--prompt '{{}}': needs one {} and no other brace"),
+        (b"cat\n", ["--prompt", "a {} {x}"], "needs one {} and no other brace"),
+        (b"my cat Felix\n", [], "did you mean cat, "),
         (b"cat\n", ["--text-encoder", "bert"], "use `lexicon`, `sentence` or `open_clip"),
         (b"cat\n", ["--model", "none.tvlm"], "none.tvlm: no such file"),
         (b"cat\n", ["--model", "v.txt"], "v.txt: not a tinyvlm encoder"),
@@ -84,6 +88,51 @@ def test_what_is_wrong_is_said_and_nothing_is_written(tmp_path, words, options, 
     assert done.returncode == 2
     assert message in done.stderr and "Traceback" not in done.stderr
     assert [path.name for path in tmp_path.iterdir()] == ["v.txt"]
+
+
+@pytest.mark.parametrize("given", [["v.txt"], ["--vocab", "v.txt"], ["-", "-o", "v.tvp"]])
+def test_three_ways_to_give_a_list(tmp_path, given):
+    (tmp_path / "v.txt").write_text("cat\n")
+    command = [sys.executable, TOP / "host" / "tinyvlm-pack", *given, "--text-encoder", "lexicon"]
+    with (tmp_path / "v.txt").open() as words:
+        done = subprocess.run(command, cwd=tmp_path, stdin=words, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    assert tvp.read(tmp_path / "v.tvp").labels == ["cat"]
+    assert "v.tvp: 1 label x 64 dimensions x 8 bits, " in done.stdout
+    assert repr(Vocab(tmp_path / "v.tvp")).startswith("Vocab(1 label, dim 64 of 64, 8 bits, ")
+
+
+@pytest.mark.parametrize(
+    ("given", "message"),
+    [
+        (["-"], "a list from standard input has no name; give one with -o FILE.tvp"),
+        (["-", "-o", "v.tvp"], "standard input:1: '-' has no letters"),
+        (["a.txt", "--vocab", "b.txt"], "argument --vocab: not allowed with argument LIST.txt"),
+        ([], "one of the arguments LIST.txt --vocab is required"),
+    ],
+)
+def test_no_list_or_a_bad_one(tmp_path, given, message):
+    command = [sys.executable, TOP / "host" / "tinyvlm-pack", *given, "--text-encoder", "lexicon"]
+    done = subprocess.run(command, cwd=tmp_path, input="-\n", capture_output=True, text=True)
+    assert (done.returncode, done.stdout) == (2, "")
+    assert message in done.stderr and not list(tmp_path.iterdir())
+
+
+def test_prompts_that_are_not_used_are_not_recorded(tmp_path):
+    (tmp_path / "v.txt").write_text("cat\n")
+    done = run("--vocab", "v.txt", "--prompt", "a photo of a {}", cwd=tmp_path)
+    assert done.returncode == 0 and "--prompt is not used" in done.stderr
+    assert tvp.read(tmp_path / "v.tvp").prompt == ""
+
+
+def test_as_many_prompts_as_one_likes():
+    """CLIP has 80; a file's string has 255 bytes."""
+    model = tvlm.load(DEFAULT_MODEL)
+    few, many = (tuple(f"a photo of a {{}}, number {i}" for i in range(n)) for n in (3, 80))
+    vectors = np.ones((1, 64))
+    assert build(["cat"], vectors, model, prompts=few).prompt == " | ".join(few)
+    said = [build(["cat"], vectors, model, prompts=some).prompt for some in (many, many[1:])]
+    assert said[0].startswith("80 prompts, SHA-256 ") and said[0][3:] != said[1][3:]
 
 
 def test_a_missing_list(tmp_path):

@@ -36,6 +36,12 @@ def test_exact(lexicon, phrase, how):
     assert (encoded.vector == lexicon.encode("cat").vector).all()
 
 
+@pytest.mark.parametrize("phrase", ["-", "_", "()", "", " "])
+def test_no_word_at_all(lexicon, phrase):
+    with pytest.raises(UnknownPhrase, match="is not in the lexicon"):
+        lexicon.encode(phrase)
+
+
 def test_composition_keeps_the_head_first(lexicon):
     encoded = lexicon.encode("strawberry rocket")
     assert encoded.how == "composed of strawberry + rocket"

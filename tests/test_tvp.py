@@ -192,6 +192,13 @@ def test_prefixes_that_cannot_be(read, at, value, message):
         read(bytes(data))
 
 
+def test_unknown_cannot_be_shown():
+    """It could not be told from the verdict."""
+    vocab = device_vocab.Vocab(tvp.to_bytes(sample(2, 16)))
+    with pytest.raises(ValueError, match="'unknown' is what shows none of the labels"):
+        vocab.learn("unknown", bytes(range(16)))
+
+
 @pytest.mark.parametrize("read", [tvp.from_bytes, device_vocab.Vocab], ids=["host", "device"])
 @pytest.mark.parametrize(
     ("learnt", "at", "value", "message"),

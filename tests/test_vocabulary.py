@@ -38,6 +38,17 @@ def test_byte_order_mark_and_line_ends(raw):
         (b"cat: a: b\n", ":1: two colons"),
         (b"ca\x07t\n", ":1: a control character"),
         (b"x" * 256, ":1: the label has 256 bytes, at most 255 fit"),
+        (b"unknown\n", ":1: 'unknown' is what a frame is called that shows none of the labels"),
+        (b"Unknown: cat\n", ":1: 'Unknown' is what a frame is called that shows none"),
+        (b"cat, dog ,bird\n", ":1: several labels in a line? write cat / dog / bird in 3 lines"),
+        (b"-\n", ":1: '-' has no letters; write `-: other words for it`"),
+        (b"_\n", ":1: '_' has no letters"),
+        (b"x: ()\n", ":1: '()' has no letters; write `x: other words for it`"),
+        ("\U0001f431\n".encode(), ":1: '\U0001f431' has no letters"),
+        ("caf\u00e9\ncafe\u0301\n".encode(), ":2: 'caf\u00e9' stands in line 1 already"),
+        ("cat\nca\u200bt\n".encode(), ":2: 'cat' stands in line 1 already"),
+        ("cat\nca\u200dt\n".encode(), ":2: 'ca\\u200dt' stands in line 1 already"),
+        ("cat\n\uff43\uff41\uff54\n".encode(), ":2: '\uff43\uff41\uff54' stands in line 1"),
     ],
 )
 def test_bad_lists(raw, message):
@@ -45,6 +56,18 @@ def test_bad_lists(raw, message):
         vocabulary.parse(raw, "pets.txt")
     assert message in str(error.value)
     assert str(error.value).startswith("pets.txt:")
+
+
+def test_what_is_not_seen_is_not_kept_and_letters_are_composed():
+    assert labels("\ufeffdo\u200bg: dog\nsoft\u00adball\ncafe\u0301\n") == [
+        "dog",
+        "softball",
+        "café",
+    ]
+    assert labels("\U0001f431: cat\n\U0001f468\u200d\U0001f4bb: programmer\n") == [
+        "\U0001f431",
+        "\U0001f468\u200d\U0001f4bb",
+    ]
 
 
 def test_all_bad_lines_are_told_at_once():

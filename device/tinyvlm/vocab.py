@@ -106,8 +106,9 @@ class Vocab:
         return len(self.labels)
 
     def __repr__(self):
-        return "Vocab(%d labels, dim %d of %d, %d bits, for %s)" % (
+        return "Vocab(%d label%s, dim %d of %d, %d bits, for %s)" % (
             len(self.labels),
+            "" if len(self.labels) == 1 else "s",
             self._dim,
             self._stored_dim,
             self.bits,
@@ -213,6 +214,8 @@ class Vocab:
         size = len(label.encode()) if isinstance(label, str) else 0
         if not 0 < size < 256:
             raise ValueError("a label is a str of 1 ... 255 bytes of UTF-8, not %r" % (label,))
+        if label == "unknown":
+            raise ValueError("'unknown' is what shows none of the labels; take another name")
         shown = array("f", unit(signed(embedding, dim)))
         self._make_own()
         number = self.labels.index(label) if label in self.labels else None

@@ -22,6 +22,7 @@ from .net.reference import embed, known_image
 from .net.schedule import align, operands
 from .shipped import model_path
 from .words import tvp
+from .words.vocabulary import plural
 
 MARKS = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789"
 MAP_ROWS = 24
@@ -176,7 +177,7 @@ def prototypes_report(path: Path) -> str:
         ("encoder", f"{p.encoder}, fingerprint {p.fingerprint.hex()}"),
         ("text encoder", p.text_encoder),
         ("prompt", p.prompt),
-        ("prototypes", f"{len(p.labels)} labels + {p.background} background"),
+        ("prototypes", f"{plural(len(p.labels), 'label')} + {p.background} background"),
         ("none", ", ".join(f"{cosine:.3g}" for cosine in p.none) or "no part of the scores"),
         ("dimensions", f"{p.dim}, {p.bits} bits each"),
         ("logit scale", f"{p.logit_scale:g}{_smaller(p, 1)}"),

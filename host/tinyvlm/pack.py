@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: MIT
 """tinyvlm-pack: from a word list to a prototype file for the board.
 
-tinyvlm-pack --vocab pets.txt          # writes pets.tvp beside it
+tinyvlm-pack pets.txt                  # writes pets.tvp beside it
 mpremote cp pets.tvp :
 """
 
@@ -22,13 +22,16 @@ from .words.encoders import create_text_encoder, default_text_encoder
 from .words.lexicon import Lexicon
 from .words.prototypes import build, encode, is_known
 from .words.space import TextEncoder, normalize
+from .words.vocabulary import plural
 
+STDIN = Path("-")
 MOST = 5  # labels without a vector of just their own that are named
 
 
 def main(argv: list[str] | None = None) -> int:
     """Command line. Returns the exit status: 0, or 2 after a message on stderr."""
     args = _arguments().parse_args(argv)
+    args.vocab = args.vocab or args.list
     try:
         lines = _run(args)
     except (OSError, ValueError) as error:
@@ -45,21 +48,23 @@ def main(argv: list[str] | None = None) -> int:
 
 def _run(args: argparse.Namespace) -> list[str]:
     """Writes the files; returns what there is to say."""
-    prompts = tuple(args.prompt or ())
-    for prompt in prompts:
-        if prompt.count("{}") != 1:
-            raise ValueError(f'--prompt {prompt!r}: needs one {{}}, as in "a photo of a {{}}"')
-    if prompts and not args.text_encoder.startswith("open_clip"):
-        _remark(f"the {args.text_encoder} has its prompts built in; --prompt is not used")
-    output = args.output or args.vocab.with_suffix(".tvp")
+    prompts, output = _prompts(args), args.output
+    if args.vocab == STDIN:
+        if not output:
+            raise ValueError("a list from standard input has no name; give one with -o FILE.tvp")
+        entries = vocabulary.parse(sys.stdin.buffer.read(), "standard input")
+        name = "standard input"
+    else:
+        output, name = output or args.vocab.with_suffix(".tvp"), str(args.vocab)
+        entries = vocabulary.read(args.vocab)
     _check_outputs(args, output)
-    entries, model = vocabulary.read(args.vocab), tvlm.load(args.model)
+    model = tvlm.load(args.model)
     most = model.graph.shapes()[model.graph.embedding][2]
     if not 1 <= args.dim <= most:
-        name = model.graph.info.get("name", "unnamed")
-        raise ValueError(f"--dim {args.dim}: {name} has 1 ... {most} dimensions")
+        called = model.graph.info.get("name", "unnamed")
+        raise ValueError(f"--dim {args.dim}: {called} has 1 ... {most} dimensions")
     text = create_text_encoder(args.text_encoder, args.model)
-    vectors, notes = encode(entries, text, model, prompts, str(args.vocab))
+    vectors, notes = encode(entries, text, model, prompts, name)
     vectors = normalize(vectors[:, :most])
     labels = [entry.label for entry in entries]
     chosen = background.find(args.model, model.fingerprint, len(labels), args.unknown)
@@ -107,6 +112,21 @@ def _run(args: argparse.Namespace) -> list[str]:
         write_atomic(args.report, report.page(facts, vectors, found).encode())
         lines.append(f"report: {args.report}")
     return lines
+
+
+def _prompts(args: argparse.Namespace) -> tuple[str, ...]:
+    """The templates that the text encoder uses."""
+    for prompt in args.prompt or ():
+        head, found, tail = prompt.partition("{}")
+        if not found or any(brace in head + tail for brace in "{}"):
+            raise ValueError(
+                f"--prompt {prompt!r}: needs one {{}} and no other brace, "
+                'as in "a photo of a {}"'
+            )
+    if args.prompt and not args.text_encoder.startswith("open_clip"):
+        _remark(f"the {args.text_encoder} has its prompts built in; --prompt is not used")
+        return ()
+    return tuple(args.prompt or ())
 
 
 def _rivals(
@@ -179,7 +199,8 @@ def _said(
     if prototypes.threshold:
         labels += f"; unknown if no score reaches {prototypes.threshold:.2f}"
     return ([] if args.explain else odd) + [
-        f"{output}: {len(prototypes.labels)} labels x {args.dim} dimensions x {args.bits} bits, "
+        f"{output}: {plural(len(prototypes.labels), 'label')} x {plural(args.dim, 'dimension')} x "
+        f"{args.bits} bits, "
         f"{size} bytes, for encoder {prototypes.encoder} ({prototypes.fingerprint.hex()})",
         labels,
     ]
@@ -194,13 +215,10 @@ def _arguments() -> argparse.ArgumentParser:
         prog="tinyvlm-pack",
         description="Pack a word list into a prototype file (.tvp) for the board.",
     )
-    parser.add_argument(
-        "--vocab",
-        type=Path,
-        required=True,
-        metavar="LIST.txt",
-        help="one label a line; `label: phrase, phrase` for synonyms; # comments",
-    )
+    words = parser.add_mutually_exclusive_group(required=True)
+    what = "one label a line; `label: phrase, phrase` for synonyms; # comments"
+    words.add_argument("list", nargs="?", type=Path, metavar="LIST.txt", help=f"{what}; -: stdin")
+    words.add_argument("--vocab", type=Path, metavar="LIST.txt", help="the same")
     parser.add_argument(
         "-o",
         "--output",

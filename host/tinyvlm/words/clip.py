@@ -90,7 +90,7 @@ class OpenClipText:
         import torch
 
         with torch.no_grad():
-            tokens = self.tokenizer([prompt.format(phrase) for prompt in prompts])
+            tokens = self.tokenizer([prompt.replace("{}", phrase) for prompt in prompts])
             vectors = self.model.encode_text(tokens, normalize=True)
             vector = vectors.mean(dim=0)
             return (vector / vector.norm()).float().numpy()

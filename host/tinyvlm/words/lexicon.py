@@ -177,7 +177,10 @@ class Lexicon:
         return normalize(self.vectors[self.index[name]].astype(np.float32))
 
     def _suggest(self, words: list[str], content: list[str]) -> str:
-        near = dict.fromkeys([*self.near(" ".join(words)), *self.near(content[-1])])
+        known = [name for word in content if (name := self._lookup([word])) is not None]
+        near = dict.fromkeys(known + self.near(" ".join(words)))
+        for word in content[-1:]:
+            near |= dict.fromkeys(self.near(word))
         if near:
             return f"; did you mean {', '.join(list(near)[:4])}?"
         return "; write `label: other words for it`, or use --text-encoder sentence"

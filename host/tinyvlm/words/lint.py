@@ -16,7 +16,7 @@ import numpy as np
 
 from .lexicon import Lexicon
 from .space import normalize
-from .vocabulary import Entry
+from .vocabulary import Entry, plural
 
 DIMS = (16, 32, 64, 128, 256)  # prefixes that training made good
 CLOSE = 0.7
@@ -155,7 +155,14 @@ def table(lint: Lint, sizes: dict[int, int]) -> list[str]:
     rows.append(("likely confused pairs", [str(lint.confused[d]) for d in lint.dims]))
     rows.append(("bytes", [str(sizes[d]) for d in lint.dims]))
     lines = [f"{name:{width}}" + "".join(f"{cell:>7}" for cell in cells) for name, cells in rows]
-    return [*lines, f"*: packed; the smallest that keeps all apart: --dim {lint.suggested}"]
+    last = f"*: packed; the smallest that keeps all apart: --dim {lint.suggested}"
+    if left := lint.confused[lint.suggested]:
+        pairs = f"{plural(left, 'pair')} stay{'s' * (left == 1)}"
+        last = (
+            f"*: packed; the smallest that keeps apart what {lint.dims[-1]} dimensions do: "
+            f"--dim {lint.suggested}; {pairs} likely confused"
+        )
+    return [*lines, last]
 
 
 def origins(

@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import re
 
 import numpy as np
@@ -106,7 +107,7 @@ def build(
         fingerprint=model.fingerprint,
         encoder=info.get("name", "unnamed"),
         text_encoder=text_encoder,
-        prompt=" | ".join(prompts),
+        prompt=_said(prompts),
         bits=bits,
         logit_scale=scale,
         threshold=threshold,
@@ -115,6 +116,14 @@ def build(
         none=none,
         rivals=0 if rivals is None else len(rivals),
     )
+
+
+def _said(prompts: tuple[str, ...]) -> str:
+    """The prompts as one string of a `.tvp`: if they are too long, how many and which."""
+    text = " | ".join(prompts)
+    if len(text.encode()) <= tvp.MAX_TEXT:
+        return text
+    return f"{len(prompts)} prompts, SHA-256 {hashlib.sha256(text.encode()).hexdigest()[:16]}"
 
 
 def logit_scale(info: dict, dim: int) -> float:

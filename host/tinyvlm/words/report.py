@@ -17,6 +17,7 @@ import numpy as np
 from .lint import CLOSE, Lint, Pair
 from .space import normalize
 from .tvp import Prototypes
+from .vocabulary import plural
 
 LABELS = 40  # of a larger vocabulary, those that are in the nearest pairs
 PAIRS = 30
@@ -40,8 +41,8 @@ def page(facts: Facts, vectors: np.ndarray, lint: Lint) -> str:
     p = facts.prototypes
     parts = [
         f"<h1>{escape(facts.name)}</h1>",
-        f"<p>{len(p.labels)} labels, {p.dim} dimensions of {p.bits} bits, {facts.size:,} bytes, "
-        f"for encoder {escape(p.encoder)} ({p.fingerprint.hex()}), words by "
+        f"<p>{plural(len(p.labels), 'label')}, {p.dim} dimensions of {p.bits} bits, "
+        f"{facts.size:,} bytes, for encoder {escape(p.encoder)} ({p.fingerprint.hex()}), words by "
         f"{escape(p.text_encoder)}.</p>",
         _verdict(lint),
     ]

@@ -11,10 +11,14 @@ Empty lines and everything after a `#` are ignored. Without a colon the label is
 
 from __future__ import annotations
 
+import unicodedata
 from dataclasses import dataclass
 from pathlib import Path
 
 from .tvp import MAGIC, MAX_TEXT
+
+UNKNOWN = "unknown"  # what a frame is called that shows none of the labels
+UNSEEN = dict.fromkeys(map(ord, "\u00ad\u200b\u2060\ufeff"))  # soft hyphen, spaces of no width
 
 
 @dataclass(frozen=True)
@@ -45,17 +49,18 @@ def parse(raw: bytes, name: str = "vocabulary") -> list[Entry]:
         except UnicodeDecodeError:
             problems.append(f"{name}:{number}: not UTF-8; save the list as UTF-8 text")
             continue
-        text = text.split("#", 1)[0].strip()
+        text = unicodedata.normalize("NFC", text.split("#", 1)[0].translate(UNSEEN)).strip()
         if not text:
             continue
         problem = _problem(text)
         label, phrases = _split(text)
-        if problem is None and label.casefold() in seen:
-            problem = f"{label!r} stands in line {seen[label.casefold()]} already; remove one"
+        key = _key(label)
+        if problem is None and key in seen:
+            problem = f"{label!r} stands in line {seen[key]} already; remove one"
         if problem:
             problems.append(f"{name}:{number}: {problem}")
             continue
-        seen[label.casefold()] = number
+        seen[key] = number
         entries.append(Entry(label, phrases, number))
     if not entries and not problems:
         problems.append(f"{name}: no labels in it; write one word or phrase a line")
@@ -67,6 +72,17 @@ def parse(raw: bytes, name: str = "vocabulary") -> list[Entry]:
 def read(path: str | Path) -> list[Entry]:
     """Read and parse the word list at `path`."""
     return parse(Path(path).read_bytes(), str(path))
+
+
+def plural(count: int, noun: str) -> str:
+    """ "1 label", "2 labels"."""
+    return f"{count} {noun}" if count == 1 else f"{count} {noun}s"
+
+
+def _key(label: str) -> str:
+    """Equal for labels that look equal: joiners and marks of direction are not seen either."""
+    text = unicodedata.normalize("NFKC", label).casefold()
+    return "".join(c for c in text if unicodedata.category(c) != "Cf")
 
 
 def _split(text: str) -> tuple[str, tuple[str, ...]]:
@@ -86,6 +102,15 @@ def _problem(text: str) -> str | None:
         return f"{label!r} has no phrase after the colon; write `{label}: phrase, phrase`"
     if ":" in text.partition(":")[2]:
         return "two colons; write `label: phrase, phrase`"
+    if ":" not in text and "," in text:
+        words = [word for part in text.split(",") if (word := " ".join(part.split()))]
+        lines = " / ".join(words)
+        return f"several labels in a line? write {lines} in {len(words)} lines, or `label: {text}`"
+    if _key(label) == UNKNOWN:
+        return f"{label!r} is what a frame is called that shows none of the labels; rename it"
+    for phrase in phrases:
+        if not any(c.isalnum() for c in phrase):
+            return f"{phrase!r} has no letters; write `{label}: other words for it`"
     if any(ord(c) < 32 or ord(c) == 127 for c in text):
         return "a control character; is this a text file?"
     if len(label.encode()) > MAX_TEXT:
