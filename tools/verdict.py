@@ -26,7 +26,7 @@ from tinyvlm.shipped import DEFAULT_MODEL, model_path
 from tinyvlm.words.background import KNOB, RATES
 from tinyvlm.words.lint import DIMS
 
-TRIALS = 150
+TRIALS = 60
 
 
 def main(argv: list[str] | None = None) -> int:
