@@ -22,7 +22,7 @@ def photos():
     lexicon, rng = Lexicon.load(DATA / "lexicon.npz"), np.random.default_rng(0)
     names = [name for name in lexicon.index if lexicon.kind(name) == "exact"][::40][:60]
     vectors = np.stack([lexicon.encode(name).vector for name in names])
-    middles = normalize(vectors + 0.06 * rng.normal(size=vectors.shape))
+    middles = normalize(vectors + 0.1 * rng.normal(size=vectors.shape))
     label = np.repeat(np.arange(len(names)), EACH)
     noisy = normalize(middles[label] + 0.05 * rng.normal(size=(len(label), 256)))
     return held_out.Photos(
