@@ -9,6 +9,9 @@
 
 #include "tv_dsp.h"
 
+#define TOGETHER (2)
+#define EACH for (uint32_t k = 0; k < TOGETHER; k++)
+
 // (x - zero point) * 2^21, the doubled operand, to the common scale. shift 0: no second rounding.
 static inline int32_t rescale(int32_t x, int32_t zero, int32_t mult, int32_t half, uint32_t shift) {
     int32_t sum = (int32_t)((uint32_t)x << (TV_ADD_LEFT_SHIFT + 1)) - zero;
@@ -39,14 +42,24 @@ static void add_line(const tv_layer_t *l, int8_t *arena, uint32_t y, uint32_t n)
         shift1 = 0;
     }
     if (shift1 == 0 && shift2 > 0) { // it is rounded once only, and SMMLAR adds it to the other
-        for (const int8_t *end = to + n; to < end;) {
-            int32_t sum = (int32_t)((uint32_t)*b++ << (TV_ADD_LEFT_SHIFT + 1)) - zero2;
+        uint32_t i = 0;
+        for (; i + TOGETHER <= n; i += TOGETHER) { // steps of several between those of one
+            int32_t sum[TOGETHER], first[TOGETHER];
+            EACH sum[k] = (int32_t)((uint32_t)b[i + k] << (TV_ADD_LEFT_SHIFT + 1)) - zero2;
+            EACH sum[k] = tv_smmlar(sum[k], mult2, half2 + (sum[k] >> 31)) >> shift2;
+            EACH first[k] = (int32_t)((uint32_t)a[i + k] << (TV_ADD_LEFT_SHIFT + 1)) - zero1;
+            EACH sum[k] = tv_smmlar(first[k], mult1, sum[k]);
+            EACH sum[k] = tv_smmlar(2 * sum[k], requant.mult, requant.round + (sum[k] >> 31));
+            EACH sum[k] = tv_ssat8(sum[k] >> requant.shift);
+            EACH to[i + k] = (int8_t)sum[k];
+        }
+        for (; i < n; i++) {
+            int32_t sum = (int32_t)((uint32_t)b[i] << (TV_ADD_LEFT_SHIFT + 1)) - zero2;
             sum = tv_smmlar(sum, mult2, half2 + (sum >> 31)) >> shift2;
-            int32_t first = (int32_t)((uint32_t)*a++ << (TV_ADD_LEFT_SHIFT + 1)) - zero1;
+            int32_t first = (int32_t)((uint32_t)a[i] << (TV_ADD_LEFT_SHIFT + 1)) - zero1;
             sum = tv_smmlar(first, mult1, sum);
             sum = tv_smmlar(2 * sum, requant.mult, requant.round + (sum >> 31)) >> requant.shift;
-            __asm ("ssat %0, #8, %1" : "=r" (sum) : "r" (sum));
-            *to++ = (int8_t)sum;
+            to[i] = (int8_t)tv_ssat8(sum);
         }
     } else {
         for (uint32_t i = 0; i < n; i++) {

@@ -6,7 +6,10 @@
 
 static const tv_backend_t backends[] = {
     #if TV_HAVE_DSP
-    { "dsp", tv_conv_dsp, tv_depthwise_dsp, tv_add_dsp, tv_avgpool, tv_space_to_depth, NULL },
+    { "dsp", tv_conv_dsp, tv_depthwise_dsp, tv_add_dsp, tv_avgpool_dsp, tv_space_to_depth, NULL },
+    #if defined(TV_BOTH_DSP)
+    { "dsp-m4", tv_conv_m4, tv_depthwise_m4, tv_add_dsp, tv_avgpool_dsp, tv_space_to_depth, NULL },
+    #endif
     #endif
     { "portable", tv_conv, tv_depthwise, tv_add, tv_avgpool, tv_space_to_depth, NULL },
     #if defined(TINYVLM_CMSIS_NN)

@@ -5,7 +5,7 @@
 //
 // Inputs are gathered into columns of doubled int16, three pixels to a tile, and stay in
 // scratch while all channels pass over them. For a block of two channels the weights are
-// widened once, then multiplied with every tile: 16 instructions for 24 products. Where a word
+// widened once, then multiplied with every tile: tv_conv_m4.h and tv_conv_m7.h. Where a word
 // of four bytes b0 b1 b2 b3 is widened, SXTB16 gives the pair (b0, b2), and with a rotation
 // (b1, b3); both sides are in that order, so nothing has to be sorted.
 //
@@ -40,112 +40,18 @@ typedef struct {
     uint32_t line_columns;       // 68: bytes of columns in a line
     uint32_t line_step;          // 72: bytes from the end of a line to the next one in the output
     const uint32_t *columns;     // 76: tile after tile, (pixel 0: 02, 13), (pixel 1: ...), ...
+    uint32_t skip_weights;       // 80: bytes that the entry leaves out; tv_conv_m7.h alone
+    uint32_t skip_columns;       // 84
 } tiles_t;
 
 typedef void multiply_t(tiles_t *t);
 
-// The first four inputs of three pixels and two channels: 24 products. r2 and r5 hold the biases.
-#define MULTIPLY_FIRST \
-    "ldm r0!, {r8-r11}          \n" \
-    "ldrd r12, lr, [r1, #8]     \n" \
-    "smlad r3, r8, r12, r2      \n" \
-    "smlad r6, r10, r12, r5     \n" \
-    "smlad r3, r9, lr, r3       \n" \
-    "smlad r6, r11, lr, r6      \n" \
-    "ldrd r12, lr, [r1, #16]    \n" \
-    "smlad r4, r8, r12, r2      \n" \
-    "smlad r7, r10, r12, r5     \n" \
-    "smlad r4, r9, lr, r4       \n" \
-    "smlad r7, r11, lr, r7      \n" \
-    "ldrd r12, lr, [r1], #24    \n" \
-    "smlad r2, r8, r12, r2      \n" \
-    "smlad r5, r10, r12, r5     \n" \
-    "smlad r2, r9, lr, r2       \n" \
-    "smlad r5, r11, lr, r5      \n"
-
-// The next four: 64 bytes of code.
-#define STEP_BYTES (64)
-#define UNROLLED (8)
-#define MULTIPLY_4 \
-    "ldm r0!, {r8-r11}          \n" \
-    "ldrd r12, lr, [r1], #8     \n" \
-    "smlad r2, r8, r12, r2      \n" \
-    "smlad r5, r10, r12, r5     \n" \
-    "smlad r2, r9, lr, r2       \n" \
-    "smlad r5, r11, lr, r5      \n" \
-    "ldrd r12, lr, [r1], #8     \n" \
-    "smlad r3, r8, r12, r3      \n" \
-    "smlad r6, r10, r12, r6     \n" \
-    "smlad r3, r9, lr, r3       \n" \
-    "smlad r6, r11, lr, r6      \n" \
-    "ldrd r12, lr, [r1], #8     \n" \
-    "smlad r4, r8, r12, r4      \n" \
-    "smlad r7, r10, r12, r7     \n" \
-    "smlad r4, r9, lr, r4       \n" \
-    "smlad r7, r11, lr, r7      \n"
-
-// r0 weights, r1 columns, r2-r4 sums of channel o, r5-r7 of o + 1, r8-r11 weights, r12 and lr
-// inputs. On the stack: the end of the weights, the entry's address, the struct's.
-#define MULTIPLY_TILES(name, requant, store) \
-    __attribute__((naked, noinline)) static void name(__attribute__((unused)) tiles_t *t) { \
-        __asm volatile ( \
-            "push {r4-r11, lr}          \n" \
-            "ldrd r2, r3, [r0, #56]     \n" /* weights_end, entry */ \
-            "ldr r1, [r0, #76]          \n" \
-            "adr.w r4, 2f               \n" \
-            "add r3, r4                 \n" \
-            "orr r3, #1                 \n" /* Thumb */ \
-            "push {r0}                  \n" \
-            "adds r0, #44               \n" \
-            "push {r2, r3}              \n" \
-            "1: ldm r0, {r0, r2, r5}    \n" /* weights, bias */ \
-            MULTIPLY_FIRST \
-            "ldr pc, [sp, #4]           \n" \
-            ".balign 4                  \n" \
-            "2:                         \n" \
-            MULTIPLY_4 MULTIPLY_4 MULTIPLY_4 MULTIPLY_4 \
-            MULTIPLY_4 MULTIPLY_4 MULTIPLY_4 MULTIPLY_4 \
-            "ldr r12, [sp]              \n" \
-            "cmp r0, r12                \n" \
-            "bne 2b                     \n" \
-            "ldr r0, [sp, #8]           \n" \
-            "ldm r0!, {r8-r12}          \n" /* mult, round, shift, out, dx */ \
-            requant("r2", "r8", "r9", "r10", "lr") \
-            requant("r3", "r8", "r9", "r10", "lr") \
-            requant("r4", "r8", "r9", "r10", "lr") \
-            store " r2, [r11]             \n" \
-            store " r3, [r11, r12]        \n" \
-            store " r4, [r11, r12, lsl #1]\n" \
-            "ldm r0!, {r2-r4, r8-r10}   \n" /* dc, step, line_end, mult, round, shift */ \
-            requant("r5", "r8", "r9", "r10", "lr") \
-            requant("r6", "r8", "r9", "r10", "lr") \
-            requant("r7", "r8", "r9", "r10", "lr") \
-            "add r11, r2                \n" \
-            store " r5, [r11]             \n" \
-            store " r6, [r11, r12]        \n" \
-            store " r7, [r11, r12, lsl #1]\n" \
-            "add r11, r3                \n" \
-            "cmp r1, r4                 \n" \
-            "str r11, [r0, #-32]        \n" /* out */ \
-            "bne 1b                     \n" \
-            "ldrd r2, r3, [r0, #20]     \n" /* lines, line_columns */ \
-            "ldr r5, [r0, #28]          \n" /* line_step */ \
-            "subs r2, #1                \n" \
-            "add r4, r3                 \n" \
-            "add r11, r5                \n" \
-            "str r2, [r0, #20]          \n" \
-            "str r4, [r0, #-16]         \n" \
-            "str r11, [r0, #-32]        \n" \
-            "bne.w 1b                   \n" \
-            "add sp, #12                \n" \
-            "pop {r4-r11, pc}           \n" \
-            ); \
-    }
-
-MULTIPLY_TILES(multiply_relu_bytes, TV_REQUANT_RELU, "strb")
-MULTIPLY_TILES(multiply_relu_halves, TV_REQUANT_RELU, "strh")
-MULTIPLY_TILES(multiply_linear_bytes, TV_REQUANT_LINEAR, "strb")
-MULTIPLY_TILES(multiply_linear_halves, TV_REQUANT_LINEAR, "strh")
+#define UNROLLED (8) // steps of four inputs
+#if TV_DUAL_ISSUE
+#include "tv_conv_m7.h"
+#else
+#include "tv_conv_m4.h"
+#endif
 
 // k4 bytes into every third pair of words of a tile.
 static inline void widen_column(uint32_t *to, const int8_t *from, uint32_t k4) {
@@ -264,6 +170,42 @@ static void gather_window(const tv_layer_t *l, int8_t *arena, uint32_t y, uint32
     }
 }
 
+// Four bytes into a column.
+static inline uint32_t *widen_word(uint32_t *to, uint32_t word) {
+    uint32_t even = tv_sxtb16(word), odd = tv_sxtb16_ror8(word);
+    to[0] = tv_sadd16(even, even);
+    to[1] = tv_sadd16(odd, odd);
+    return to + 6;
+}
+
+// Columns of pixels x ... end - 1 of row y where kernel and image are those of a first layer, three
+// by three pixels of three channels: nine bytes of each of three rows are put together in registers.
+// Returns where it ends: before a window that leaves the image, or at a cut tile.
+static uint32_t widen_windows(const tv_layer_t *l, int8_t *arena, uint32_t y, uint32_t x, uint32_t end,
+    uint32_t *columns) {
+    uint32_t top = y * l->stride - l->pad_top, step = 3 * l->stride; // top wraps above the image
+    if (x * l->stride < l->pad_left || top >= l->in_h || top + 3 > l->in_h) {
+        return x;
+    }
+    uint32_t left = x * l->stride - l->pad_left;
+    const uint8_t *a = (const uint8_t *)tv_row(arena, &l->in, top) + 3 * left;
+    const uint8_t *b = (const uint8_t *)tv_row(arena, &l->in, top + 1) + 3 * left;
+    const uint8_t *c = (const uint8_t *)tv_row(arena, &l->in, top + 2) + 3 * left;
+    for (; x + COLUMNS <= end && left + 2 * l->stride + 3 <= l->in_w; x += COLUMNS, columns += 6 * 7) {
+        for (uint32_t *to = columns; to < columns + 6; to += 2, a += step, b += step, c += step) {
+            uint32_t *next = widen_word(to, tv_u32(a));
+            next = widen_word(next, tv_u32(a + 4));
+            next = widen_word(next, tv_u32(b) << 8 | a[8]);
+            next = widen_word(next, tv_u32(b + 3));
+            next = widen_word(next, tv_u32(c) << 16 | tv_u16(b + 7));
+            next = widen_word(next, tv_u32(c + 2));
+            widen_word(next, tv_u32(c + 5) >> 8);
+        }
+        left += COLUMNS * l->stride;
+    }
+    return x;
+}
+
 // Columns of `width` output pixels of row y, starting at x; past the end, repeat the last pixel.
 // `bytes` has room for k4 bytes.
 static void gather_line(const tv_layer_t *l, int8_t *arena, uint32_t y, uint32_t x, uint32_t width,
@@ -278,6 +220,14 @@ static void gather_line(const tv_layer_t *l, int8_t *arena, uint32_t y, uint32_t
         }
     }
     for (; done < width; columns += next_tile) {
+        if (l->kernel == 3 && c == 3) {
+            uint32_t whole = widen_windows(l, arena, y, x + done, x + width, columns) - x - done;
+            done += whole;
+            columns += whole / COLUMNS * (6 * k4 / 4);
+            if (done == width) {
+                return;
+            }
+        }
         for (uint32_t p = 0; p < COLUMNS; p++, columns += 2, done++) {
             uint32_t at = x + (done < width ? done : width - 1);
             if (l->kernel == 1) {
@@ -390,7 +340,10 @@ static void multiply_chunk(const tv_layer_t *l, int8_t *arena, const chunk_t *ch
     job.step = COLUMNS * out.dx - out.dc;
     job.weights = weights;
     job.weights_end = weights + k4;
-    job.entry = steps == 0 ? UNROLLED * STEP_BYTES : (0 - steps) % UNROLLED * STEP_BYTES;
+    uint32_t skip = (0 - steps) % UNROLLED;
+    job.entry = steps == 0 ? UNROLLED * STEP_BYTES + LOOP_END_BYTES : skip * STEP_BYTES;
+    job.skip_weights = 16 * skip;
+    job.skip_columns = 24 * skip;
     job.line_columns = tiles * 6 * k4;
     job.line_step = l->out.row_bytes - whole * COLUMNS * out.dx;
     job.columns = columns;

@@ -33,49 +33,11 @@ typedef void channel_kernel_t(channel_t *c);
 
 // r0-r3 sums, which begin as `s0` ... `s3`, r4-r6 inputs, r7 and r8 taps, r9 the struct, r10-r12
 // input rows, lr the output.
-#define FOUR_1(row, taps, s0, s1, s2) \
-    "ldrd r7, r8, [r9, #" taps "] \n" \
-    "ldrd r4, r5, [" row "], #8   \n" \
-    "ldr r6, [" row "]            \n" \
-    "smlad r0, r4, r7, " s0 "     \n" \
-    "smlatb r1, r4, r7, " s1 "    \n" \
-    "smlad r2, r5, r7, " s2 "     \n" \
-    "smlatb r3, r5, r7, r3        \n" \
-    "smlabt r0, r5, r8, r0        \n" \
-    "smlad r1, r5, r8, r1         \n" \
-    "smlabt r2, r6, r8, r2        \n" \
-    "smlad r3, r6, r8, r3         \n"
-
-#define FOUR_2(row, taps, s0, s1, s2) \
-    "ldrd r7, r8, [r9, #" taps "] \n" \
-    "ldrd r4, r5, [" row "], #8   \n" \
-    "smlad r0, r4, r7, " s0 "     \n" \
-    "smlad r1, r5, r7, " s1 "     \n" \
-    "smlabt r0, r5, r8, r0        \n" \
-    "ldrd r4, r5, [" row "], #8   \n" \
-    "ldrh r6, [" row "]           \n" \
-    "smlad r2, r4, r7, " s2 "     \n" \
-    "smlabt r1, r4, r8, r1        \n" \
-    "smlad r3, r5, r7, r3         \n" \
-    "smlabt r2, r5, r8, r2        \n" \
-    "smlabt r3, r6, r8, r3        \n"
-
-#define TWO_1(row, taps, s0) \
-    "ldrd r7, r8, [r9, #" taps "] \n" \
-    "ldrd r4, r5, [" row "], #4   \n" \
-    "smlad r0, r4, r7, " s0 "     \n" \
-    "smlatb r1, r4, r7, r1        \n" \
-    "smlabt r0, r5, r8, r0        \n" \
-    "smlad r1, r5, r8, r1         \n"
-
-#define TWO_2(row, taps, s0) \
-    "ldrd r7, r8, [r9, #" taps "] \n" \
-    "ldrd r4, r5, [" row "], #8   \n" \
-    "ldrh r6, [" row "]           \n" \
-    "smlad r0, r4, r7, " s0 "     \n" \
-    "smlad r1, r5, r7, r1         \n" \
-    "smlabt r0, r5, r8, r0        \n" \
-    "smlabt r1, r6, r8, r1        \n"
+#if TV_DUAL_ISSUE
+#include "tv_depthwise_m7.h"
+#else
+#include "tv_depthwise_m4.h"
+#endif
 
 #define ONE(row, taps) \
     "ldrd r7, r8, [r9, #" taps "] \n" \
@@ -83,9 +45,8 @@ typedef void channel_kernel_t(channel_t *c);
     "smlad r0, r4, r7, r0         \n" \
     "smlabt r0, r5, r8, r0        \n"
 
-// LDM fetches mult, round, shift, dx and dx3 into r4-r8; linear requantization needs r8, so it
-// fetches dx3 once more.
-#define CHANNEL_KERNEL(name, four, two, requant, dx3) \
+// twos goes to 5 if there is no third output, else on.
+#define CHANNEL_KERNEL(name, fours, twos, requant) \
     __attribute__((naked, noinline)) static void name(__attribute__((unused)) channel_t *c) { \
         __asm volatile ( \
             "push {r3-r11, lr}            \n" /* r3: room for the end of the fours */ \
@@ -103,42 +64,13 @@ typedef void channel_kernel_t(channel_t *c);
             "beq 2f                       \n" \
             "add r4, r10                  \n" \
             "str r4, [sp]                 \n" \
-            "1: ldr r3, [r9, #44]         \n" \
-            four("r10", "20", "r3", "r3", "r3") \
-            four("r11", "28", "r0", "r1", "r2") \
-            four("r12", "36", "r0", "r1", "r2") \
-            "ldm r9, {r4-r8}              \n" \
-            requant("r0", "r4", "r5", "r6", "r8") \
-            requant("r1", "r4", "r5", "r6", "r8") \
-            requant("r2", "r4", "r5", "r6", "r8") \
-            requant("r3", "r4", "r5", "r6", "r8") \
-            "ldr r4, [sp]                 \n" \
-            dx3 \
-            "strb r0, [lr]                \n" \
-            "strb r1, [lr, r7]            \n" \
-            "strb r2, [lr, r7, lsl #1]    \n" \
-            "strb r3, [lr, r8]            \n" \
-            "cmp r10, r4                  \n" \
-            "add lr, lr, r7, lsl #2       \n" \
-            "bne 1b                       \n" \
+            fours \
             "2: ldr r4, [r9, #64]         \n" /* rest */ \
             "cmp r4, #0                   \n" \
             "beq 5f                       \n" \
             "cmp r4, #1                   \n" \
             "beq 4f                       \n" \
-            "ldr r1, [r9, #44]            \n" \
-            two("r10", "20", "r1") \
-            two("r11", "28", "r0") \
-            two("r12", "36", "r0") \
-            "ldm r9, {r4-r7}              \n" \
-            requant("r0", "r4", "r5", "r6", "r8") \
-            requant("r1", "r4", "r5", "r6", "r8") \
-            "ldr r4, [r9, #64]            \n" \
-            "strb r0, [lr]                \n" \
-            "strb r1, [lr, r7]            \n" \
-            "cmp r4, #2                   \n" \
-            "add lr, lr, r7, lsl #1       \n" \
-            "beq 5f                       \n" \
+            twos \
             "4: ldr r0, [r9, #44]         \n" \
             ONE("r10", "20") \
             ONE("r11", "28") \
@@ -157,10 +89,10 @@ typedef void channel_kernel_t(channel_t *c);
             ); \
     }
 
-CHANNEL_KERNEL(channel_1_relu, FOUR_1, TWO_1, TV_REQUANT_RELU, "")
-CHANNEL_KERNEL(channel_1_linear, FOUR_1, TWO_1, TV_REQUANT_LINEAR, "ldr r8, [r9, #16]\n")
-CHANNEL_KERNEL(channel_2_relu, FOUR_2, TWO_2, TV_REQUANT_RELU, "")
-CHANNEL_KERNEL(channel_2_linear, FOUR_2, TWO_2, TV_REQUANT_LINEAR, "ldr r8, [r9, #16]\n")
+CHANNEL_KERNEL(channel_1_relu, FOURS_1_RELU, TWOS_1_RELU, TV_REQUANT_RELU)
+CHANNEL_KERNEL(channel_1_linear, FOURS_1_LINEAR, TWOS_1_LINEAR, TV_REQUANT_LINEAR)
+CHANNEL_KERNEL(channel_2_relu, FOURS_2_RELU, TWOS_2_RELU, TV_REQUANT_RELU)
+CHANNEL_KERNEL(channel_2_linear, FOURS_2_LINEAR, TWOS_2_LINEAR, TV_REQUANT_LINEAR)
 
 // Three taps b0 b1 b2 as doubled pairs.
 static inline void widen_taps(uint32_t to[2], const uint8_t *packed) {

@@ -8,6 +8,16 @@
 
 #include <stdint.h>
 
+// Is this a Cortex-M7, which issues a load beside a multiplication? Of the cores with Armv7E-M it
+// alone has floats of double precision. A build for an M7 without them may say so itself.
+#ifndef TV_DUAL_ISSUE
+#if defined(__ARM_ARCH_7EM__) && (__ARM_FP & 8)
+#define TV_DUAL_ISSUE (1)
+#else
+#define TV_DUAL_ISSUE (0)
+#endif
+#endif
+
 // (sign extended byte 0, byte 2) in the lower and upper half
 static inline uint32_t tv_sxtb16(uint32_t x) {
     uint32_t r;
@@ -42,6 +52,12 @@ static inline int32_t tv_smmlar(int32_t a, int32_t b, int32_t sum) {
     return r;
 }
 
+static inline int32_t tv_ssat8(int32_t x) {
+    int32_t r;
+    __asm ("ssat %0, #8, %1" : "=r" (r) : "r" (x));
+    return r;
+}
+
 // low half of a, high half of b
 static inline uint32_t tv_pkhbt(uint32_t a, uint32_t b) {
     uint32_t r;
@@ -67,9 +83,7 @@ static inline tv_requant_t tv_requant(int32_t mult, uint32_t shift, int32_t zero
 }
 
 static inline int32_t tv_requant_linear(int32_t sum, const tv_requant_t *r) {
-    int32_t q = tv_smmlar(sum, r->mult, r->round + (sum >> 31)) >> r->shift;
-    __asm ("ssat %0, #8, %1" : "=r" (q) : "r" (q));
-    return q;
+    return tv_ssat8(tv_smmlar(sum, r->mult, r->round + (sum >> 31)) >> r->shift);
 }
 
 // For assembly: `sum` becomes the result, `t` is destroyed.

@@ -179,6 +179,32 @@ typedef struct {
     uint32_t rb, g; // red, blue << 16; green
 } packed_t;
 
+// floor(2^(32 + l) / d) + 1 where 2^l is the greatest power of two below d: with it a multiplication
+// and a shift divide. Exact for what is below 256 * d while d < 2^22: the error, at most d of
+// 2^(32 + l), times that stays below 2^(32 + l).
+typedef struct {
+    uint32_t factor, shift;
+} divisor_t;
+
+static divisor_t divisor(uint32_t d) {
+    divisor_t r = { 0, 0 };
+    while (2u << r.shift < d) {
+        r.shift++;
+    }
+    uint32_t rest = 1u << r.shift;
+    for (int i = 0; i < 32; i++) {
+        rest *= 2;
+        r.factor = 2 * r.factor + (rest >= d);
+        rest -= rest >= d ? d : 0;
+    }
+    r.factor++;
+    return r;
+}
+
+static inline int8_t divide(uint32_t sum, divisor_t d) {
+    return (int8_t)((int32_t)((uint32_t)((uint64_t)sum * d.factor >> 32) >> d.shift) - 128);
+}
+
 static inline void add_565(packed_t *sum, uint32_t v, uint32_t weight) {
     uint32_t rb = v >> 11 | (v & 31) << 16, g = v >> 5 & 63;
     sum->rb += weight * (rb << 3 | (rb >> 2 & 0x70007));
@@ -213,7 +239,8 @@ static void add_columns(tv_frame_t *f, uint32_t x, uint32_t y, uint32_t n, uint3
 // Output row y of a square of S ... MAX_PACKED pixels.
 static void shrink_packed(const square_t *q, uint32_t y, int8_t *out) {
     packed_t sums[CHUNK] = { { 0, 0 } };
-    uint32_t s = q->s, image = q->image, area = s * s, half = area / 2;
+    uint32_t s = q->s, image = q->image, half = s * s / 2;
+    divisor_t area = divisor(s * s);
     uint32_t r = half, g = half, b = half;
     uint32_t room = s; // what is left of the output at hand
     uint32_t top = y * s, bottom = top + s;
@@ -236,9 +263,9 @@ static void shrink_packed(const square_t *q, uint32_t y, int8_t *out) {
                 room -= image;
             } else {
                 uint32_t rest = image - room; // goes to the next output
-                *out++ = (int8_t)((int32_t)((r + room * red) / area) - 128);
-                *out++ = (int8_t)((int32_t)((g + room * green) / area) - 128);
-                *out++ = (int8_t)((int32_t)((b + room * blue) / area) - 128);
+                *out++ = divide(r + room * red, area);
+                *out++ = divide(g + room * green, area);
+                *out++ = divide(b + room * blue, area);
                 r = half + rest * red;
                 g = half + rest * green;
                 b = half + rest * blue;

@@ -46,7 +46,10 @@ extern const tv_library_t tv_cmsis_nn; // only with TINYVLM_CMSIS_NN
 
 // plain C: complete, and the reference for all others
 tv_kernel_t tv_conv, tv_depthwise, tv_add, tv_avgpool, tv_space_to_depth;
-tv_kernel_t tv_conv_dsp, tv_depthwise_dsp, tv_add_dsp;  // Cortex-M4, M7, M33
+tv_kernel_t tv_conv_dsp, tv_depthwise_dsp, tv_add_dsp, tv_avgpool_dsp; // Cortex-M4, M7, M33
+#if defined(TV_BOTH_DSP) // the virtual board: those of the other cores, too
+tv_kernel_t tv_conv_m4, tv_depthwise_m4;
+#endif
 tv_kernel_t tv_depthwise_wide_dsp; // what tv_depthwise_dsp() calls for 5x5 and 7x7
 
 // Row iy of the input of a TV_OP_SPACE_TO_DEPTH goes into the output row that it belongs to.

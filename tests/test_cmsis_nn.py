@@ -17,7 +17,7 @@ from tinyvlm.net import tvlm
 from tinyvlm.net.plan import plan
 
 TOP = Path(__file__).resolve().parents[1]
-BACKENDS = ["dsp", "portable", "cmsis-nn"]
+BACKENDS = ["dsp", "dsp-m4", "portable", "cmsis-nn"]
 FLAGS = (
     "-std=c99 -O1 -g -Wall -Wextra -Werror -Wconversion -Wdouble-promotion "
     "-fsanitize=address,undefined -fno-sanitize-recover=all -DTINYVLM_CMSIS_NN"

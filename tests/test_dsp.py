@@ -43,7 +43,7 @@ def compare(names, load, offset=0):
         frame = bytes((i * i * 7 + i // 5) & 255 for i in range(side * side * 3))
         want = answer(e, "portable", frame, side)
         flat += len(set(want)) < 2
-        for backend in ("dsp",):
+        for backend in ("dsp", "dsp-m4"):
             got = answer(e, backend, frame, side)
             wrong = sum(a != b for a, b in zip(got, want))
             if wrong:

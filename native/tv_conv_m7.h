@@ -1,0 +1,193 @@
+// SPDX-License-Identifier: MIT
+//
+// The inner loop of tv_conv_dsp.c for the Cortex-M7, which issues two instructions a cycle, but one
+// multiplication: 12 cycles for 24 products, the limit of SMLAD.
+
+#ifndef TV_CONV_M7_H
+#define TV_CONV_M7_H
+
+// Four inputs of three pixels and two channels: 24 products in 12 cycles of a Cortex-M7. It issues
+// two instructions a cycle, but only one multiplication, and LDRD and LDM go alone; so every LDR
+// stands beside a SMLAD. What is loaded is wanted two cycles later at the earliest. `w` and `c` are
+// the assembler's: where this step's weights and columns begin.
+//
+// r0 weights, r1 columns; r2, r3 weights (o: 02), (o + 1: 02), r4, r5 (13); r6, r7 inputs; r8-r10 sums
+// of channel o, r11, r12, lr of o + 1. At the begin r2, r3 and r6 are there.
+#define HALF_1 \
+    "smlad r8, r2, r6, r8       \n" \
+    "ldr.w r7, [r1, #c + 8]     \n" \
+    "smlad r11, r3, r6, r11     \n" \
+    "ldr.w r4, [r0, #w + 4]     \n" \
+    "smlad r9, r2, r7, r9       \n" \
+    "ldr.w r6, [r1, #c + 16]    \n" \
+    "smlad r12, r3, r7, r12     \n" \
+    "ldr.w r5, [r0, #w + 12]    \n" \
+    "smlad r10, r2, r6, r10     \n" \
+    "ldr.w r7, [r1, #c + 4]     \n" \
+    "smlad lr, r3, r6, lr       \n"
+
+// 88 bytes of code.
+#define STEP_BYTES (88)
+#define LOOP_END_BYTES (8) // the two additions that a jump past all steps leaves out
+#define MULTIPLY_4 \
+    HALF_1 \
+    "smlad r8, r4, r7, r8       \n" \
+    "ldr.w r6, [r1, #c + 12]    \n" \
+    "smlad r11, r5, r7, r11     \n" \
+    "ldr.w r2, [r0, #w + 16]    \n" \
+    "smlad r9, r4, r6, r9       \n" \
+    "ldr.w r7, [r1, #c + 20]    \n" \
+    "smlad r12, r5, r6, r12     \n" \
+    "ldr.w r3, [r0, #w + 24]    \n" \
+    "smlad r10, r4, r7, r10     \n" \
+    "ldr.w r6, [r1, #c + 24]    \n" \
+    "smlad lr, r5, r7, lr       \n" \
+    ".set c, c + 24             \n" \
+    ".set w, w + 16             \n"
+
+// The last four: the struct to r0, mult, round and shift of channel o to r2, r3 and r6.
+#define MULTIPLY_LAST \
+    ".set c, 0                  \n" \
+    ".set w, 0                  \n" \
+    HALF_1 \
+    "ldr r0, [sp, #8]           \n" \
+    "smlad r8, r4, r7, r8       \n" \
+    "ldr r6, [r1, #12]          \n" \
+    "smlad r11, r5, r7, r11     \n" \
+    "ldr.w r2, [r0, #0]         \n" \
+    "smlad r9, r4, r6, r9       \n" \
+    "ldr r7, [r1, #20]          \n" \
+    "smlad r12, r5, r6, r12     \n" \
+    "ldr r3, [r0, #4]           \n" \
+    "smlad r10, r4, r7, r10     \n" \
+    "ldr r6, [r0, #8]           \n" \
+    "smlad lr, r5, r7, lr       \n"
+
+// Ends with shift of o + 1 in r6, out in r7, dx in r2; sums of o are done, those of o + 1 have to be
+// shifted.
+#define FINISH_RELU \
+    "ldr r4, [r0, #32]          \n" \
+    "smmlar r8, r8, r2, r3      \n" \
+    "ldr r5, [r0, #36]          \n" \
+    "smmlar r9, r9, r2, r3      \n" \
+    "ldr r7, [r0, #12]          \n" \
+    "smmlar r10, r10, r2, r3    \n" \
+    "asr r8, r8, r6             \n" \
+    "smmlar r11, r11, r4, r5    \n" \
+    "asr r9, r9, r6             \n" \
+    "smmlar r12, r12, r4, r5    \n" \
+    "ssat r8, #8, r8            \n" \
+    "smmlar lr, lr, r4, r5      \n" \
+    "asr r10, r10, r6           \n" \
+    "ldr r6, [r0, #40]          \n" \
+    "ssat r9, #8, r9            \n" \
+    "ldr r2, [r0, #16]          \n" \
+    "ssat r10, #8, r10          \n"
+
+#define FINISH_LINEAR \
+    "add r4, r3, r8, asr #31    \n" \
+    "ldr r7, [r0, #36]          \n" \
+    "smmlar r8, r8, r2, r4      \n" \
+    "add r5, r3, r9, asr #31    \n" \
+    "add r4, r3, r10, asr #31   \n" \
+    "smmlar r9, r9, r2, r5      \n" \
+    "asr r8, r8, r6             \n" \
+    "smmlar r10, r10, r2, r4    \n" \
+    "ldr r2, [r0, #32]          \n" \
+    "add r3, r7, r11, asr #31   \n" \
+    "asr r9, r9, r6             \n" \
+    "smmlar r11, r11, r2, r3    \n" \
+    "add r5, r7, r12, asr #31   \n" \
+    "ssat r8, #8, r8            \n" \
+    "smmlar r12, r12, r2, r5    \n" \
+    "add r4, r7, lr, asr #31    \n" \
+    "asr r10, r10, r6           \n" \
+    "smmlar lr, lr, r2, r4      \n" \
+    "ldr r6, [r0, #40]          \n" \
+    "ssat r9, #8, r9            \n" \
+    "ldr r7, [r0, #12]          \n" \
+    "ssat r10, #8, r10          \n" \
+    "ldr r2, [r0, #16]          \n"
+
+// On the stack: the last four weights, the entry's address, the struct's.
+#define MULTIPLY_TILES(name, finish, store) \
+    __attribute__((naked, noinline)) static void name(__attribute__((unused)) tiles_t *t) { \
+        __asm volatile ( \
+            "push {r4-r11, lr}          \n" \
+            "ldrd r2, r3, [r0, #56]     \n" /* weights_end, entry */ \
+            "ldr r1, [r0, #76]          \n" \
+            "adr.w r4, 2f               \n" \
+            "add r3, r4                 \n" \
+            "orr r3, #1                 \n" /* Thumb */ \
+            "subs r2, #16               \n" \
+            "push {r0}                  \n" \
+            "push {r2, r3}              \n" \
+            "1: ldr r4, [r0, #44]       \n" /* weights */ \
+            "ldr r10, [r0, #48]         \n" /* bias */ \
+            "ldr lr, [r0, #52]          \n" \
+            "ldr r5, [r0, #80]          \n" /* skipped weights */ \
+            "ldr r7, [r0, #84]          \n" /* skipped columns */ \
+            "ldr r6, [r1]               \n" \
+            "mov r8, r10                \n" \
+            "ldr r2, [r4]               \n" \
+            "mov r9, r10                \n" \
+            "sub.w r1, r1, r7           \n" \
+            "ldr r3, [r4, #8]           \n" \
+            "sub.w r0, r4, r5           \n" \
+            "mov r11, lr                \n" \
+            "mov r12, lr                \n" \
+            "ldr pc, [sp, #4]           \n" \
+            ".balign 4                  \n" \
+            "2:                         \n" \
+            ".set c, 0                  \n" \
+            ".set w, 0                  \n" \
+            MULTIPLY_4 MULTIPLY_4 MULTIPLY_4 MULTIPLY_4 \
+            MULTIPLY_4 MULTIPLY_4 MULTIPLY_4 MULTIPLY_4 \
+            "add.w r0, r0, #w           \n" \
+            "add.w r1, r1, #c           \n" \
+            "3: ldr r4, [sp]            \n" \
+            "cmp r0, r4                 \n" \
+            "bne 2b                     \n" \
+            MULTIPLY_LAST \
+            finish \
+            "asr r11, r11, r6           \n" \
+            store ".w r8, [r7]          \n" \
+            "asr r12, r12, r6           \n" \
+            store ".w r9, [r7, r2]      \n" \
+            "ssat r11, #8, r11          \n" \
+            "asr lr, lr, r6             \n" \
+            "ldr r3, [r0, #20]          \n" /* dc */ \
+            "ssat r12, #8, r12          \n" \
+            store " r10, [r7, r2, lsl #1]\n" \
+            "ldr r4, [r0, #28]          \n" /* line_end */ \
+            "ssat lr, #8, lr            \n" \
+            "add r3, r7                 \n" \
+            "add r7, r7, r2, lsl #1     \n" \
+            store ".w r11, [r3]         \n" \
+            "add.w r1, r1, #24          \n" \
+            store " r12, [r3, r2]       \n" \
+            "add.w r7, r7, r2           \n" \
+            store " lr, [r3, r2, lsl #1]\n" \
+            "cmp r1, r4                 \n" \
+            "str r7, [r0, #12]          \n" /* out */ \
+            "bne.w 1b                   \n" \
+            "ldrd r2, r3, [r0, #64]     \n" /* lines, line_columns */ \
+            "ldr r5, [r0, #72]          \n" /* line_step */ \
+            "subs r2, #1                \n" \
+            "add r4, r3                 \n" \
+            "add r7, r5                 \n" \
+            "str r2, [r0, #64]          \n" \
+            "str r4, [r0, #28]          \n" \
+            "str r7, [r0, #12]          \n" \
+            "bne.w 1b                   \n" \
+            "add sp, #12                \n" \
+            "pop {r4-r11, pc}           \n" \
+            ); \
+    }
+
+MULTIPLY_TILES(multiply_relu_bytes, FINISH_RELU, "strb")
+MULTIPLY_TILES(multiply_relu_halves, FINISH_RELU, "strh")
+MULTIPLY_TILES(multiply_linear_bytes, FINISH_LINEAR, "strb")
+MULTIPLY_TILES(multiply_linear_halves, FINISH_LINEAR, "strh")
+
+#endif
