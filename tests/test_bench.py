@@ -59,7 +59,7 @@ def test_table(firmware, small):
     assert max(map(len, text.splitlines())) <= 100
     assert "dsp = portable: 0 of " in text
     if shutil.which("llvm-mca") and shutil.which("llvm-objdump"):
-        assert "cycles, estimated" in text
+        assert "M MAC" in text and ", cycles" in text and "cycles by llvm-mca" in text
     else:
         assert "no estimate of cycles: llvm-" in text
 
@@ -85,15 +85,17 @@ def test_cycles_of_blocks():
 
 
 def test_cost_model(firmware):
-    """Within 5 % on nets that it was not fitted on."""
+    """Within 6 % on nets that it was not fitted on."""
+    if not shutil.which("llvm-objdump"):
+        pytest.skip("llvm-objdump is not installed")
     nets = {f"n{seed}": samples.varied(seed, 64) for seed in range(100, 104)}
     nets |= {f"n{seed}": samples.varied(seed) for seed in range(104, 106)}
     nets |= {f"n{seed}": samples.varied(seed, 72, kernels=(5, 3, 7)) for seed in range(106, 109)}
     encoders = {name: tvlm.to_bytes(graph) for name, graph in nets.items()}
-    for result in count.run(encoders, with_cycles=False)["models"]:
+    for result in count.run(encoders, portable=False)["models"]:
         encoder = tvlm.load(encoders[result["name"]])
-        measured = result["backends"]["dsp"]["sum"]
-        predicted = cost.instructions(encoder.graph, encoder.plan)
+        measured = result["backends"]["dsp"]["cycles"]
+        predicted = cost.cycles(encoder.graph, encoder.plan)
         print(f"{result['name']}: {measured} measured, {predicted / measured - 1:+.1%} predicted")
-        assert predicted == pytest.approx(measured, rel=0.05)
+        assert predicted == pytest.approx(measured, rel=0.06)
         assert cost.arena(encoder.graph, encoder.plan) == result["arena"]

@@ -6,9 +6,10 @@
     $ tinyvlm-bench --json                # everything that was measured
     $ tinyvlm-bench --fit                 # measure many nets, fit the cost model (net/cost.py)
 
-Instructions are counted exactly by QEMU, for every set of kernels in the firmware, and their
-answers are compared. Bytes of RAM are seen by painting the arena before a frame. Cycles and
-frames/s are estimates (virtual/cycles.py).
+The columns are cycles of a Cortex-M7, estimated from every instruction that ran (virtual/cycles.py),
+for every set of kernels in the firmware; without llvm-objdump (Debian: llvm), instructions, which
+QEMU counts exactly. The kernels' answers are compared. Bytes of RAM are seen by painting the arena
+before a frame.
 """
 
 from __future__ import annotations
@@ -40,11 +41,12 @@ def _number(count: int | None) -> str:
 def show(report: dict) -> str:
     """The report as text, at most 100 columns."""
     lines = []
+    kind = "instructions" if report["no_cycles"] else "cycles"
     for result in report["models"]:
         backends = list(result["backends"])
         lines += [
             "",
-            f"{result['name']}: {result['macs'] / 1e6:.2f} M MAC, file {result['file']} B",
+            f"{result['name']}: {result['macs'] / 1e6:.2f} M MAC, file {result['file']} B, {kind}",
         ]
         head = f"{'layer':17}{'op':10}{'output':>10}{'MAC':>10}"
         head += "".join(f"{b:>11}{'/MAC':>6}" for b in backends)
@@ -53,14 +55,13 @@ def show(report: dict) -> str:
             height, width, channels = row["out"]
             name = row["name"][:16] + "*" * row["dense"]
             line = f"{name:17}{row['op'][:9]:10}{f'{height}x{width}x{channels}':>10}"
-            counts = [row["instructions"][b] for b in backends]
+            counts = [row[kind].get(b) for b in backends]
             lines.append(f"{line}{_number(row['macs']):>10}{_columns(counts, row['macs'])}")
         lines.append("-" * len(head))
         if any(row["dense"] for row in result["layers"]):
             lines.append("* the dense map, which is not in the sums")
-        lines.append(
-            _sum("layers", result, [entry["sum"] for entry in result["backends"].values()])
-        )
+        of = "sum" if report["no_cycles"] else "cycles"
+        lines.append(_sum("layers", result, [e[of] for e in result["backends"].values()]))
         for title, _, _, _ in FRAMES:
             lines += _frame_lines(title, result)
         used = max(entry["arena_used"] for entry in result["backends"].values())
@@ -78,14 +79,15 @@ def show(report: dict) -> str:
 
 def _frame_lines(title: str, result: dict) -> list[str]:
     costs = [entry["frames"][title] for entry in result["backends"].values()]
-    lines = [
-        _sum(f"intake of {title}", result, [cost["intake"] for cost in costs]),
-        _sum("  whole frame, to labels and scores", result, [cost["frame"] for cost in costs]),
-    ]
-    if all("cycles" in cost for cost in costs):
-        lines.append(_sum("  cycles, estimated", result, [cost["cycles"] for cost in costs]))
-        rates = "".join(f"{cost['fps']:11.1f}{'':6}" for cost in costs)
-        lines.append(f"{f'  frames/s at {MHZ} MHz, estimated':47}{rates}".rstrip())
+    whole = f"{title} to labels and scores"
+    if not all("cycles" in cost for cost in costs):
+        return [_sum(whole, result, [cost["frame"] for cost in costs])]
+    lines = [_sum(whole, result, [cost["cycles"] for cost in costs])]
+    rates = "".join(f"{cost['fps']:11.1f}{'':6}" for cost in costs)
+    lines.append(f"{f'  frames/s at {MHZ} MHz, estimated':47}{rates}".rstrip())
+    lines.append(_sum("  instructions, counted", result, [cost["frame"] for cost in costs]))
+    if all(cost["mca"] for cost in costs):
+        lines.append(_sum("  cycles by llvm-mca", result, [cost["mca"] for cost in costs]))
     return lines
 
 

@@ -128,7 +128,7 @@ def memory_map(encoder: tvlm.Encoder) -> list[str]:
 
 
 def profile(encoder: tvlm.Encoder) -> list[str]:
-    """Instructions of every layer as the cost model predicts them, as the board prints them.
+    """Cycles of every layer as the cost model predicts them, as the board prints them.
 
     `-`: a kernel that the model does not know. Intake and scoring are not in it; `more`: the dense
     map, which only detect() and heatmap() run, is not in the sum.
@@ -137,7 +137,7 @@ def profile(encoder: tvlm.Encoder) -> list[str]:
     counts = [_predicted(encoder, index) for index in range(len(graph.layers))]
     dense = [getattr(layer, "dense", False) for layer in graph.layers]
     total = sum(count or 0 for count, more in zip(counts, dense, strict=True) if not more)
-    rows = [("layer", "output", "k instr.", "%", "per MAC")]
+    rows = [("layer", "output", "k cycles", "%", "per MAC")]
     for layer, count, more in zip(graph.layers, counts, dense, strict=True):
         h, w, c = shapes[layer.name]
         cells = ("-", "-", "-")
@@ -165,7 +165,7 @@ def encoder_report(path: Path) -> str:
     lines += layer_table(encoder)
     lines += ["", "Arena over segments (letters: layers above, *: image, #: scratch, .: free)"]
     lines += memory_map(encoder)
-    lines += ["", "Predicted on a Cortex-M7 (instructions by tinyvlm.net.cost; not cycles)"]
+    lines += ["", "Predicted on a Cortex-M7 (cycles, estimated by tinyvlm.net.cost)"]
     lines += profile(encoder)
     return "\n".join(lines)
 

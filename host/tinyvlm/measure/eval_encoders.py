@@ -30,16 +30,16 @@ def facts(file: Path, encoder: tvlm.Encoder) -> dict:
         "arena": encoder.plan.arena_size,
         "weights": sum(distinct.values()),
         "macs": encoder.macs,
-        "instructions": _instructions(encoder),
+        "cycles": _cycles(encoder),
         "cycles": _cycles(encoder),
         "card": _card(file.with_suffix(".json")),
     }
 
 
-def _instructions(encoder: tvlm.Encoder) -> int | None:
+def _cycles(encoder: tvlm.Encoder) -> int | None:
     """Of the layers on a Cortex-M7, by the fitted cost model; None for layers it does not know."""
     try:
-        return round(cost.instructions(encoder.graph, encoder.plan))
+        return round(cost.cycles(encoder.graph, encoder.plan))
     except KeyError:
         return None
 

@@ -182,8 +182,8 @@ def encoders(results: dict) -> str:
         ("file", lambda e: f"{e['bytes']:,} B"),
         ("arena in RAM", lambda e: f"{e['arena']:,} B"),
         (
-            "instructions of the layers, Cortex-M7 (estimated)",
-            lambda e: f"{e['instructions'] / 1e6:.1f} M" if e["instructions"] else "",
+            "cycles of the layers, Cortex-M7 (estimated)",
+            lambda e: f"{e['cycles'] / 1e6:.1f} M" if e["cycles"] else "",
         ),
         (
             "cycles of the MAX78000's accelerator (estimated)",

@@ -5,6 +5,6 @@ graph.py      layers and shapes      reference.py  the integers that every engin
 intake.py     from frame to image    limits.py     what the engine cannot do
 schedule.py   rows and segments      plan.py       where each tensor lies in RAM
 packing.py    weights as bytes       tvlm.py       the .tvlm file
-tflite.py     the .tflite file       cost.py       instructions before there is a file
+tflite.py     the .tflite file       cost.py       cycles before there is a file
 samples.py    nets of random weights
 """

@@ -1,13 +1,13 @@
 # SPDX-License-Identifier: MIT
-"""What a net will cost on a Cortex-M7, before it is trained: instructions by a fitted formula.
+"""What a net will cost on a Cortex-M7, before it is trained: cycles by a fitted formula.
 
-    cost.instructions(graph)        # of one frame from the image to the embedding
+    cost.cycles(graph)              # of one frame from the image to the embedding
     cost.layers(graph)              # layer by layer
     cost.arena(graph)               # bytes of RAM
 
 The work of a kernel is a sum of things that it does so and so often: gather a pixel, widen a
-weight, finish a tile. `terms` counts them; `tinyvlm-bench --fit` measures nets on the virtual
-board and writes what each one takes to data/cost.json. Shapes count, weights do not, so a graph
+weight, finish a tile. `terms` counts them; `tinyvlm-bench --fit` runs nets on the virtual board,
+estimates the cycles of their layers (virtual/m7.py) and writes what each one takes to data/cost.json. Shapes count, weights do not, so a graph
 with random weights (samples.Builder) will do. The kernels are those of the DSP extension.
 """
 
@@ -25,7 +25,7 @@ from .plan import Plan
 from .plan import plan as make_plan
 
 TABLE = DATA / "cost.json"
-COLUMNS = 3  # pixels of a tile (native/tv_conv_dsp.c)
+COLUMNS, UNROLLED = 3, 8  # pixels of a tile, steps of the loop (native/tv_conv_dsp.c)
 ROWS = 8  # rows that the depthwise kernel takes at a time
 
 
@@ -78,21 +78,24 @@ def terms(graph: Graph, plan: Plan, index: int) -> tuple[str, dict[str, float]]:
     lone = lines * tiles * (channels % 2)
     tiles *= lines * pairs
     steps = taps // 4 - 1
+    first_layer = kernel == in_c == 3  # has a way of its own: widen_windows()
     return "conv", {
         "tiles": tiles,
         "linear": 0 if free else tiles,
         "clamped": clamped,
         "steps": tiles * steps,
-        "loops": tiles * max(1, -(-steps // 8)),
+        "loops": tiles * -(-steps // UNROLLED),
+        "entered": tiles if steps % UNROLLED else 0,  # the loop in its middle
         "cut": cut,
         "lone": lone,
         "pairs": calls * pairs,
         "weights": calls * pairs * 2 * taps,
         "points": pixels if kernel == 1 else 0,
         "copied": pixels * in_c if kernel == 1 and in_c % 4 else 0,
-        "windows": pixels * kernel if kernel > 1 else 0,
-        "window bytes": pixels * kernel * kernel * in_c if kernel > 1 else 0,
-        "columns": pixels * taps,
+        "first windows": pixels if first_layer else 0,
+        "windows": pixels * kernel if kernel > 1 and not first_layer else 0,
+        "window bytes": pixels * kernel * kernel * in_c if kernel > 1 and not first_layer else 0,
+        "columns": 0 if first_layer else pixels * taps,
         "margins": min(height, ref.rows) * channels if ref.pitch else 0,
         "calls": calls,
     }
@@ -100,12 +103,12 @@ def terms(graph: Graph, plan: Plan, index: int) -> tuple[str, dict[str, float]]:
 
 @functools.cache
 def table() -> dict[str, dict[str, float]]:
-    """Instructions for each term of each kind of layer, as fitted."""
+    """Cycles for each term of each kind of layer, as fitted."""
     return json.loads(TABLE.read_text())
 
 
 def layers(graph: Graph, plan: Plan | None = None) -> list[float]:
-    """Instructions of every layer. KeyError for a kernel that has never been measured."""
+    """Cycles of every layer. KeyError for a kernel that has never been measured."""
     plan, result = plan or make_plan(graph), []
     for index in range(len(graph.layers)):
         kind, counts = terms(graph, plan, index)
@@ -113,8 +116,8 @@ def layers(graph: Graph, plan: Plan | None = None) -> list[float]:
     return result
 
 
-def instructions(graph: Graph, plan: Plan | None = None) -> float:
-    """Instructions of one frame, intake, dense map and scoring not counted."""
+def cycles(graph: Graph, plan: Plan | None = None) -> float:
+    """Cycles of one frame, intake, dense map and scoring not counted."""
     costs = zip(graph.layers, layers(graph, plan), strict=True)
     return sum(count for layer, count in costs if not getattr(layer, "dense", False))
 
@@ -126,7 +129,7 @@ def arena(graph: Graph, plan: Plan | None = None) -> int:
 
 def fit(measured: list[tuple[Graph, Plan, list[int]]]) -> dict[str, dict[str, float]]:
     """The table that explains measured nets best: least squares of relative errors, no term
-    below zero. measured: (graph, plan, instructions of every layer).
+    below zero. measured: (graph, plan, cycles of every layer).
     """
     rows: dict[str, list[tuple[dict[str, float], int]]] = {}
     for graph, plan, counts in measured:

@@ -217,15 +217,15 @@ def needs(net: graph.Graph, size: int) -> dict:
     """What the file will take of a device."""
     plan = make_plan(net)
     try:
-        instructions = round(cost.instructions(net, plan))
+        cycles = round(cost.cycles(net, plan))
     except KeyError:  # a layer that the cost model has not measured
-        instructions = None
+        cycles = None
     return {
         "file_bytes": size,
         "arena_bytes": plan.arena_size,
         "weights": sum(x.weights.size for x in net.layers if _counts(x)),
         "macs": sum(net.macs().values()),
-        "instructions": instructions,
+        "cycles": cycles,
     }
 
 

@@ -1,18 +1,20 @@
 # SPDX-License-Identifier: MIT
-"""An estimate of Cortex-M7 cycles, from what QEMU executed and what LLVM knows of the core.
+"""An estimate of Cortex-M7 cycles, from what QEMU executed and what is known of the core.
 
 A plugin counts how often every instruction runs (boards/VIRT_CORTEX_M7/blocks.c). The code is
-cut into basic blocks, llvm-mca (-mcpu=cortex-m7: in order, two instructions a cycle) says how
-many cycles a block takes when it runs again and again, and
+cut into basic blocks, m7.py says how many cycles a block takes (again and again, where it jumps to
+its own start; else once), and
 
     cycles = sum over blocks of executions * cycles of the block
 
-Added by hand, because LLVM 14 counts every load or store of several registers as one access: an
-LDM, STM, PUSH or POP of n registers takes ceil(n / 2) cycles, the width of the port.
+Beside it stands LLVM's opinion, as far as llvm-mca (-mcpu=cortex-m7) is installed: what this
+estimate was until its rules were measured. Added to that by hand: LLVM 14 counts every load or
+store of several registers as one access, but an LDM, STM, PUSH or POP of n registers takes
+ceil(n / 2) cycles.
 
 Not modelled: flash wait states and cache misses (a Cortex-M7 runs from caches or tightly coupled
-memory), mispredicted branches, bank conflicts, and that a block that follows another may find the
-pipeline in another state than a copy of itself leaves it.
+memory), unaligned loads, mispredicted branches, bank conflicts of stores, and that a block that
+follows another may find the pipeline in another state.
 """
 
 from __future__ import annotations
@@ -26,9 +28,12 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from ..shipped import CHECKOUT
+from . import m7
 
 PLUGIN = CHECKOUT / "boards" / "VIRT_CORTEX_M7" / "blocks.c"
 MARK = "virt_instructions"  # calling virt.instructions() on the board ends a count
+HOOK = "tinyvlm_hook"  # adds what a layer took to times[layer + 1], the intake to times[0]
+NOT_A_LAYERS = (HOOK, "mp_hal_ticks_cpu", "clock_instructions", "ticks")
 ITERATIONS = 100
 _TARGET = ["--triple=thumbv7em-none-eabihf", "--mcpu=cortex-m7"]
 _LINE = re.compile(r"\s*([0-9a-f]+):\s+(\S+)(?:\s+([^@]*))?")
@@ -43,18 +48,22 @@ class NoEstimate(RuntimeError):
 
 @dataclass
 class Estimate:
-    """instructions and cycles of one count, in sum and by function; guessed: instructions in
-    blocks that llvm-mca refused, taken as one cycle each."""
+    """instructions and cycles of one count, in sum and by function.
+
+    mca      cycles by llvm-mca, None without it
+    guessed  instructions in blocks that it refused, taken as one cycle each there
+    """
 
     instructions: int = 0
     cycles: float = 0.0
+    mca: float | None = None
     guessed: int = 0
     functions: dict[str, list[float]] = field(default_factory=dict)
 
 
 def build_plugin(folder: Path) -> Path:
     """The plugin, compiled. NoEstimate where that does not work."""
-    for tool in ("cc", "llvm-mca", "llvm-objdump"):
+    for tool in ("cc", "llvm-objdump"):
         if shutil.which(tool) is None:
             raise NoEstimate(f"{tool} is not installed (Debian: apt-get install llvm gcc)")
     plugin = folder / "blocks.so"
@@ -65,16 +74,32 @@ def build_plugin(folder: Path) -> Path:
     return plugin
 
 
-def read_counts(path: Path) -> list[dict[int, int]]:
-    """What the plugin wrote: executions by address, for every mark."""
-    counts = [{}]
+@dataclass
+class Counts:
+    """Executions by address between two marks, all of them, and those of a layer by itself.
+
+    parts: by where the engine's hook added the layer's time; other places of its are in there, too.
+    """
+
+    every: dict[int, int] = field(default_factory=dict)
+    parts: dict[int, dict[int, int]] = field(default_factory=dict)
+
+
+def read_counts(path: Path) -> list[Counts]:
+    """What the plugin wrote, for every mark."""
+    result, part = [Counts()], {}
     for line in path.read_text().splitlines():
         if line == "mark":
-            counts.append({})
+            result.append(Counts())
+            part = {}
+        elif line.startswith("part "):
+            part = result[-1].parts[int(line[5:], 16)] = {}
         else:
-            address, number = line.split()
-            counts[-1][int(address, 16)] = int(number)
-    return counts[:-1]
+            address, number = (int(word, base) for word, base in zip(line.split(), (16, 10)))
+            part[address] = number
+            every = result[-1].every
+            every[address] = every.get(address, 0) + number
+    return result[:-1]
 
 
 class Program:
@@ -104,14 +129,25 @@ class Program:
         named = [(a, n) for a, n in named if not n.startswith("$")]
         self.starts, self.names = [a for a, _ in named], [n for _, n in named]
         self.mark = dict(zip(self.names, self.starts, strict=True))[MARK]
+        self.cuts = [
+            address
+            for address in self.order
+            if self.code[address][0] in ("str", "str.w") and self.function(address) == HOOK
+        ]
         self._cycles: dict[tuple[str, ...], float | None] = {}
 
     def function(self, address: int) -> str:
         return self.names[max(0, bisect.bisect_right(self.starts, address) - 1)]
 
-    def blocks(self, counts: dict[int, int]) -> list[tuple[int, tuple[str, ...], int]]:
-        """(address, instructions, executions) of every basic block that ran."""
+    def blocks(self, counts: dict[int, int]) -> list[tuple[int, tuple[str, ...], int, bool]]:
+        """(address, instructions, executions, does it jump to its start) of the blocks that ran."""
         found, lines, start, before = [], [], 0, None
+
+        def close() -> None:
+            target = _target(self.code[before][1])
+            loops = target is not None and int(target[1], 16) == start
+            found.append((start, tuple(lines), counts[start], loops))
+
         for address in sorted(counts):
             if address not in self.code:
                 continue
@@ -119,7 +155,7 @@ class Program:
             follows = before is not None and self.next.get(before) == address
             same = follows and counts[before] == counts[address]
             if lines and (not same or address in self.targets):
-                found.append((start, tuple(lines), counts[start]))
+                close()
                 lines = []
             if not lines:
                 start = address
@@ -128,26 +164,37 @@ class Program:
             if _BRANCH.match(name) or re.search(
                 r"\bpc\b", arguments.split(",")[0] + arguments[-4:]
             ):
-                found.append((start, tuple(lines), counts[start]))
+                close()
                 lines = []
         if lines:
-            found.append((start, tuple(lines), counts[start]))
+            close()
         return found
+
+    def layer(self, counts: dict[int, int]) -> float:
+        """Cycles of what a layer took, see Counts.parts; without the clock that was looked at."""
+        return sum(
+            times * m7.cycles(lines, loops)
+            for address, lines, times, loops in self.blocks(counts)
+            if self.function(address) not in NOT_A_LAYERS
+        )
 
     def estimate(self, counts: dict[int, int]) -> Estimate:
         """Cycles of one count."""
         blocks, result = self.blocks(counts), Estimate()
-        self._schedule({lines for _, lines, _ in blocks})
-        for address, lines, times in blocks:
-            cycles = self._cycles[lines]
-            if cycles is None:
-                cycles = float(len(lines))
-                result.guessed += times * len(lines)
+        if shutil.which("llvm-mca"):
+            self._schedule({lines for _, lines, _, _ in blocks})
+            result.mca = 0.0
+        for address, lines, times, loops in blocks:
+            cycles = m7.cycles(lines, loops)
             result.instructions += times * len(lines)
             result.cycles += times * cycles
             row = result.functions.setdefault(self.function(address), [0, 0.0])
             row[0] += times * len(lines)
             row[1] += times * cycles
+            if result.mca is not None:
+                by_mca = self._cycles[lines]
+                result.mca += times * (len(lines) if by_mca is None else by_mca)
+                result.guessed += times * len(lines) * (by_mca is None)
         return result
 
     def _schedule(self, wanted: set[tuple[str, ...]]) -> None:
