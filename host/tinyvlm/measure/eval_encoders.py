@@ -30,14 +30,14 @@ def facts(file: Path, encoder: tvlm.Encoder) -> dict:
         "arena": encoder.plan.arena_size,
         "weights": sum(distinct.values()),
         "macs": encoder.macs,
-        "cycles": _cycles(encoder),
+        "cortex_m7_cycles": _cortex_m7(encoder),
         "cycles": _cycles(encoder),
         "card": _card(file.with_suffix(".json")),
     }
 
 
-def _cycles(encoder: tvlm.Encoder) -> int | None:
-    """Of the layers on a Cortex-M7, by the fitted cost model; None for layers it does not know."""
+def _cortex_m7(encoder: tvlm.Encoder) -> int | None:
+    """Cycles of the layers on a Cortex-M7, by the fitted cost model; None for layers it does not know."""
     try:
         return round(cost.cycles(encoder.graph, encoder.plan))
     except KeyError:

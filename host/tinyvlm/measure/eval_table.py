@@ -183,7 +183,7 @@ def encoders(results: dict) -> str:
         ("arena in RAM", lambda e: f"{e['arena']:,} B"),
         (
             "cycles of the layers, Cortex-M7 (estimated)",
-            lambda e: f"{e['cycles'] / 1e6:.1f} M" if e["cycles"] else "",
+            lambda e: f"{e['cortex_m7_cycles'] / 1e6:.1f} M" if e["cortex_m7_cycles"] else "",
         ),
         (
             "cycles of the MAX78000's accelerator (estimated)",
