@@ -78,7 +78,7 @@ def bytes_of(format, width, height):
 @pytest.mark.parametrize("format", [RGB565, GRAY, YUV], ids=["rgb565", "gray", "yuv"])
 @pytest.mark.parametrize("size", [(160, 120), (96, 96), (240, 176), (320, 240), (4, 4)])
 def test_frames(lib, sensor, format, size):
-    """What the sensor sends is what arrives, through registers that both sides read their own way."""
+    """What the sensor sends arrives, by registers that both sides read their own way."""
     played = Played(lib, sensor)
     err = played.open(format, *size)
     assert lib.name().decode() == NAMES[sensor]

@@ -94,8 +94,7 @@ static int await(tv_camera_t *cam) {
     return err;
 }
 
-int tv_camera_open(tv_camera_t *cam, tv_camera_format_t format, uint32_t width, uint32_t height,
-    uint8_t *one, uint8_t *two) {
+int tv_camera_check(const tv_camera_t *cam, tv_camera_format_t format, uint32_t width, uint32_t height) {
     const tv_camera_sensor_t *s = cam->sensor;
     if (width == 0 || height == 0 || width % 4 || height % 4) {
         return TV_CAMERA_ERR_SIZE;
@@ -103,8 +102,15 @@ int tv_camera_open(tv_camera_t *cam, tv_camera_format_t format, uint32_t width, 
     if (width > s->width || height > s->height || tv_camera_bytes(format, width, height) > MOST_BYTES) {
         return TV_CAMERA_ERR_LARGE;
     }
-    if (s->mono && format != TV_CAMERA_GRAY8) {
-        return TV_CAMERA_ERR_FORMAT;
+    return s->mono && format != TV_CAMERA_GRAY8 ? TV_CAMERA_ERR_FORMAT : TV_CAMERA_OK;
+}
+
+int tv_camera_open(tv_camera_t *cam, tv_camera_format_t format, uint32_t width, uint32_t height,
+    uint8_t *one, uint8_t *two) {
+    const tv_camera_sensor_t *s = cam->sensor;
+    int err = tv_camera_check(cam, format, width, height);
+    if (err) {
+        return err;
     }
     cam->format = format;
     cam->width = (uint16_t)width;
@@ -120,7 +126,7 @@ int tv_camera_open(tv_camera_t *cam, tv_camera_format_t format, uint32_t width, 
     put(cam, TV_DCMI_IER, 0);
     stop(cam);
     uint32_t sent_w = width, sent_h = height;
-    int err = s->start(&cam->bus, format, &sent_w, &sent_h);
+    err = s->start(&cam->bus, format, &sent_w, &sent_h);
     if (err) {
         tv_camera_close(cam);
         return err;

@@ -86,8 +86,11 @@ int tv_camera_detect(tv_camera_t *cam);
 #define TV_CAMERA_ALIGN (32)
 uint32_t tv_camera_bytes(tv_camera_format_t format, uint32_t width, uint32_t height);
 
+// Can this sensor do that? Width and height are multiples of 4, the frame has at most 262,140 bytes.
+int tv_camera_check(const tv_camera_t *cam, tv_camera_format_t format, uint32_t width, uint32_t height);
+
 // Sets up sensor, DCMI and DMA; the middle of the picture is taken where the sensor cannot scale to the
-// size exactly. Width and height are multiples of 4, the frame has at most 262,140 bytes.
+// size exactly.
 int tv_camera_open(tv_camera_t *cam, tv_camera_format_t format, uint32_t width, uint32_t height,
     uint8_t *one, uint8_t *two);
 
