@@ -9,7 +9,7 @@
 //     cam.deinit()
 //
 // The board's frozen module `_camera_board` has begin() -> a machine.I2C or SoftI2C, with power, pins and
-// clock of the sensor set up, and perhaps ready(), which is called when the sensor runs. With
+// clock of the sensor set up, and perhaps ready(address), which is called when the sensor runs. With
 // TINYVLM_CAMERA=sim the chip is played (tv_camera_sim.h): begin() -> a list of pictures, each a tuple
 // (buffer of RGB888, width, height), which the camera sees one after the other, or None for a Ctrl-C.
 
@@ -263,11 +263,11 @@ static frame_t *new_frame(tv_camera_format_t format, uint32_t width, uint32_t he
     return frame;
 }
 
-static mp_obj_t board_call(qstr name) {
+static mp_obj_t board_function(qstr name) {
+    mp_obj_t function[2];
     mp_obj_t board = mp_import_name(MP_QSTR__camera_board, mp_const_none, MP_OBJ_NEW_SMALL_INT(0));
-    mp_obj_t method[2];
-    mp_load_method_maybe(board, name, method);
-    return method[0] == MP_OBJ_NULL ? mp_const_none : mp_call_function_0(method[0]);
+    mp_load_method_maybe(board, name, function);
+    return function[0];
 }
 
 // Sensor, buffers, first frame. What raises leaves a Camera that is closed.
@@ -275,7 +275,7 @@ static void open(camera_t *self, tv_camera_format_t format, uint32_t width, uint
     if (owner != NULL) {
         close(owner);
     }
-    self->board = board_call(MP_QSTR_begin);
+    self->board = mp_call_function_0(board_function(MP_QSTR_begin));
     connect(self);
     self->open = true;
     owner = self;
@@ -295,7 +295,10 @@ static void open(camera_t *self, tv_camera_format_t format, uint32_t width, uint
     if (err) {
         raise(&self->cam, err);
     }
-    board_call(MP_QSTR_ready);
+    mp_obj_t ready = board_function(MP_QSTR_ready);
+    if (ready != MP_OBJ_NULL) {
+        mp_call_function_1(ready, MP_OBJ_NEW_SMALL_INT(self->cam.sensor->address));
+    }
     nlr_pop();
 }
 

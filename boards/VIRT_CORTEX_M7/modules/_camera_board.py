@@ -1,4 +1,4 @@
-# What the virtual board's camera looks at: the photos (*.ppm) in /rom/photos, one after the other, and
+# What the virtual board's camera looks at: the photos (*.ppm) in /rom/photos, one after the other;
 # then somebody presses Ctrl-C. Without photos no sensor is connected.
 import os
 
