@@ -24,7 +24,7 @@
 #define TV_DCMI_OVERRUN (1u << 1)
 #define TV_DCMI_FLAGS (0x1fu)
 
-// The last stream of DMA2: MicroPython gives out the others first.
+// The last stream of DMA2, which MicroPython uses for nothing on an STM32H7.
 #define TV_DMA_STREAM (7)
 #define TV_DMA_HISR (0x40020404u)
 #define TV_DMA_HIFCR (0x4002040cu)
