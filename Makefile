@@ -41,7 +41,7 @@ board: $(FIRMWARE) ## Build the virtual board's firmware (MPY_DIR=... for a Micr
 build/micropython.path: FORCE | packages
 	@MPY_DIR=$(MPY_DIR) boards/micropython.sh $@
 
-FIRMWARE_SOURCES := $(shell find $(BOARD_DIR) boards/qemu native/*.* native/max78000 device -type f)
+FIRMWARE_SOURCES := $(shell find $(BOARD_DIR) boards/qemu native/*.* native/camera native/max78000 device -type f)
 
 MAX78000_BUILD := build/max78000
 

@@ -19,6 +19,18 @@ CFLAGS_USERMOD += -DTINYVLM_MAX78000_SIM=1
 endif
 endif
 
+# The module `camera`: an STM32H7's DCMI (1), or a played one (sim).
+ifneq ($(TINYVLM_CAMERA),)
+TINYVLM_CAMERA_SIM_C := $(wildcard $(TINYVLM_DIR)/camera/tv_camera_sim*.c)
+SRC_USERMOD_C += $(TINYVLM_DIR)/camera/modcamera.c
+SRC_USERMOD_LIB_C += $(filter-out $(TINYVLM_CAMERA_SIM_C), $(wildcard $(TINYVLM_DIR)/camera/tv_*.c))
+CFLAGS_USERMOD += -I$(TINYVLM_DIR)/camera
+ifeq ($(TINYVLM_CAMERA),sim)
+SRC_USERMOD_LIB_C += $(TINYVLM_CAMERA_SIM_C)
+CFLAGS_USERMOD += -DTINYVLM_CAMERA_SIM=1
+endif
+endif
+
 # Ports compile with -Os for the sake of flash. The kernels are a few kilobytes and all of the
 # time, and -Os costs them 15 to 45 %. The last -O on a command line counts. Without errno a square
 # root is the FPU's instruction alone; else sqrtf() stands by, which a port of doubles has not.

@@ -126,6 +126,18 @@ static int load(const encoder_t *self, const tv_max78000_plan_t *plan) {
     return err;
 }
 
+// The plan, and the weights of the other one where it shares them.
+static int load_all(const encoder_t *self, const tv_max78000_plan_t *plan) {
+    int err = load(self, plan);
+    if (err == TV_MAX78000_ERR_LOADED) {
+        err = load(self, &self->file.embedding);
+        err = err ? err : load(self, plan);
+    }
+    return err;
+}
+
+static int selftest(const encoder_t *self, const tv_max78000_plan_t *plan);
+
 // Power, clock, weights and registers, as far as they are missing.
 static int prepare(const encoder_t *self, const tv_max78000_plan_t *plan) {
     check_busy();
@@ -135,13 +147,16 @@ static int prepare(const encoder_t *self, const tv_max78000_plan_t *plan) {
     }
     int err = 0;
     if (plan->quadrants & ~chip.quadrants || !chip.loaded) { // or off, or kept weights only
+        tv_max78000_board_guard(true);
         err = tv_max78000_on(&chip, plan);
+        tv_max78000_board_guard(false);
     }
     if (!err && !(chip.loaded && chip.plan_crc == plan->crc)) {
-        err = load(self, plan);
-        if (err == TV_MAX78000_ERR_LOADED) { // it shares the other plan's weights
-            err = load(self, &self->file.embedding);
-            err = err ? err : load(self, plan);
+        bool kept = chip.kept;
+        err = load_all(self, plan);
+        if (!err && kept) { // did the weights survive off(True)?
+            err = selftest(self, plan);
+            err = err == TV_MAX78000_ERR_TEST ? load_all(self, plan) : err;
         }
     }
     return err;
@@ -169,6 +184,15 @@ static int in_time(int err, const patience_t *patience) {
         tv_max78000_off(&chip, false);
     }
     return err;
+}
+
+// The known answer of a plan that is loaded.
+static int selftest(const encoder_t *self, const tv_max78000_plan_t *plan) {
+    patience_t patience = { 0, false, false };
+    tv_max78000_board_guard(true);
+    int err = tv_max78000_selftest(&chip, plan, self->rows, 0, wait, &patience);
+    tv_max78000_board_guard(false);
+    return in_time(err, &patience);
 }
 
 static uint32_t lap(uint32_t *times, unsigned index, uint32_t begin) {
@@ -209,7 +233,10 @@ static void run(size_t n_args, const mp_obj_t *args, const tv_max78000_plan_t *p
     }
     begin = lap(times, 0, begin);
     patience_t patience = { 0, false, false };
-    check(in_time(tv_max78000_run(&chip, plan, 0, wait, &patience), &patience));
+    tv_max78000_board_guard(true);
+    int err = tv_max78000_run(&chip, plan, 0, wait, &patience);
+    tv_max78000_board_guard(false);
+    check(in_time(err, &patience));
     begin = lap(times, 1, begin);
     check(tv_max78000_results(&chip, plan, out));
     lap(times, 2, begin);
@@ -267,8 +294,7 @@ static mp_obj_t encoder_selftest(mp_obj_t self_in) {
     for (int i = 0; i < 2; i++) {
         if (plans[i]->out_h) {
             check(prepare(self, plans[i]));
-            patience_t patience = { 0, false, false };
-            check(in_time(tv_max78000_selftest(&chip, plans[i], self->rows, 0, wait, &patience), &patience));
+            check(selftest(self, plans[i]));
         }
     }
     return mp_const_true;
@@ -370,7 +396,8 @@ static mp_obj_t max78000_has_plan(mp_obj_t obj) {
 }
 static MP_DEFINE_CONST_FUN_OBJ_1(max78000_has_plan_obj, max78000_has_plan);
 
-// off(keep=False): no power for the accelerator, until the next frame. keep: weights stay.
+// off(keep=False): no power for the accelerator, until the next frame. keep: weights stay; the next
+// frame begins with the known-answer test, and loads them again if it fails.
 static mp_obj_t max78000_off(size_t n_args, const mp_obj_t *args) {
     check_busy();
     if (begun) {
@@ -393,6 +420,10 @@ void *tv_max78000_board_begin(void) {
 }
 
 void tv_max78000_board_pause(void) {
+}
+
+void tv_max78000_board_guard(bool on) {
+    (void)on;
 }
 
 // jam(what): break the simulated chip (TV_M78_JAM_...). -> the first misuse of it, or None

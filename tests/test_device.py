@@ -11,7 +11,7 @@ import pytest
 
 import tinyvlm
 from tinyvlm.shipped import DATA
-from tinyvlm.virtual.demo import parse
+from tinyvlm.virtual.demo import named, parse
 from tinyvlm.virtual.photos import photos, save_ppm
 
 TOP = Path(__file__).resolve().parents[1]
@@ -87,9 +87,10 @@ def test_another_vocabulary_is_a_copy_away(start_board, rom, tmp_path):
     board = start_board(romfs=rom)
     for name, words in (("pets", ["cat", "dog", "bird"]), ("kitchen", ["cup", "fork", "bottle"])):
         board.mpremote("cp", pack(tmp_path, name, words), ":")
-        # the photos' names come from ROMFS, the words from the newest file
+        # the camera sees the photos in ROMFS, the words come from the newest file
         output = board.mpremote("run", DETECT, timeout=100)
-        answers = parse([line.replace(" ms", " M instructions") for line in output.splitlines()])
+        lines = [line.replace(" ms", " M instructions") for line in output.splitlines()]
+        answers = parse(named(lines, photos()))
         assert set(answers) == {photo.name for photo in photos()}, output
         assert {label for found in answers.values() for label, _ in found} <= set(words)
         time.sleep(1)  # file times have seconds

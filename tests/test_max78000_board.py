@@ -30,7 +30,7 @@ from tinyvlm.virtual.photos import photos
 from tinyvlm.words import tvp
 
 TOP = Path(__file__).resolve().parents[1]
-JAM_DONE, JAM_POWER, JAM_STUCK = 1, 2, 8
+JAM_DONE, JAM_POWER, JAM_STUCK, JAM_FORGET = 1, 2, 8, 16
 SIZE = (40, 30, 3)  # RGB888
 
 
@@ -214,7 +214,9 @@ def test_the_shipped_encoder_names_photos(start, tmp_path):
     with start(romfs(tmp_path, files)) as board:
         # in one command: QEMU's FTHR has its files in RAM, a soft reset between would lose them
         detect = TOP / "device" / "examples" / "detect.py"
-        said = board.mpremote("cp", words, ":", "+", "run", detect, timeout=LIMIT)
+        photos_only = ["exec", "import sys; sys.modules['camera'] = None"]
+        command = ["cp", words, ":", "+", *photos_only, "+", "run", detect]
+        said = board.mpremote(*command, timeout=LIMIT)
         assert "Vocab(4 labels" in said
         board.exec("import tinyvlm")
         assert board.eval("tinyvlm.load()._engine.backend") == "max78000"
@@ -435,7 +437,8 @@ def test_off_keeps_weights(board):
     board.exec("import _tinyvlm_max78000 as chip")
     frame_on(board)
     want = board.eval("bytes(tinyvlm.embed(f))")
-    for keep in (True, False):
+    for keep, jam in ((True, 0), (False, 0), (True, JAM_FORGET)):
+        board.jam(jam)
         board.exec(f"chip.off({keep})")
         assert board.eval("bytes(tinyvlm.embed(f))") == want
     assert board.fault() is None

@@ -2,7 +2,9 @@
 """The MAX78000FTHR's camera module with a PMIC, an OV7692 and pins that are played here: what it
 tells them, in which order, and what it says when one of them does not play along."""
 
+import ctypes
 import importlib.util
+import subprocess
 import sys
 from pathlib import Path
 from types import ModuleType, SimpleNamespace
@@ -34,6 +36,11 @@ class Stage:
         self.log, self.absent, self.supply, self.resets = [], set(), 0x42, 3
         self.registers = {PMIC: {}, SENSOR: {}}
         self.memory = Memory()
+        self.fast_enough = 0  # prescaler from which on the CPU keeps up
+
+    def capture(self, buffer):
+        buffer[:2] = b"\x12\x34"
+        return self.registers[SENSOR][0x11] >= self.fast_enough
 
     def bus(self, scl, sda, freq):
         return Bus(self, (scl.name, sda.name))
@@ -90,7 +97,7 @@ def camera(stage, monkeypatch):
 
     monkeypatch.setattr(Pin, "used", {})
     module("machine", Pin=Pin, SoftI2C=stage.bus, mem32=stage.memory)
-    module("board", capture=lambda buffer: buffer.__setitem__(slice(0, 2), b"\x12\x34"))
+    module("board", capture=stage.capture)
     module("tinyvlm", RGB565_BE=7, Frame=lambda *fields: SimpleNamespace(fields=fields))
     module("time", sleep_ms=lambda ms: stage.log.append(("wait", ms, None)))
     spec = importlib.util.spec_from_file_location("fthr_camera", MODULE)
@@ -109,6 +116,11 @@ def test_start_up(camera, stage):
     assert stage.memory[0x4003C020] == 1 << 27 | 3 and stage.memory[0x4003C000] & 1
     sensor = stage.registers[SENSOR]
     assert sensor[0x12] == 0x06 and sensor[0x0E] == 0  # RGB565, runs
+    assert sensor[0x0C] == 0xD6 and sensor[0x82] == 0x03  # upright, and what leads to RGB565
+    told = [(register, value) for chip, register, value in stage.log if chip == SENSOR]
+    mipi = told.index((0xFF, 0x01))
+    assert told[mipi : mipi + 3] == [(0xFF, 0x01), (0xB5, 0x30), (0xFF, 0x00)]  # MIPI is off
+    assert sensor[0x11] == 0  # 10 frames a second
     window = [sensor[r] << 8 | sensor[r + 1] for r in (0xC8, 0xCA, 0xCC, 0xCE)]
     assert window == [480, 480, 64, 65]  # sensor; picture, one line more if it is small
     data = [f"P0.{pin}" for pin in range(20, 28)] + ["P0.15"]
@@ -141,3 +153,64 @@ def test_what_does_not_play_along(camera, stage, what):
 def test_sides(camera, side):
     with pytest.raises(ValueError, match="1 to 480 pixels"):
         camera.Camera(side)
+
+
+def test_a_cpu_that_is_too_slow(camera, stage):
+    """The sensor's clock is divided until the FIFO does not run over; it stays so."""
+    cam = camera.Camera(64)
+    stage.fast_enough = 2
+    told = len(stage.log)
+    assert cam.capture().fields[0][:2] == b"\x12\x34"
+    assert stage.log[told:] == [(SENSOR, 0x11, 1), (SENSOR, 0x11, 2)]
+    cam.capture()
+    assert len(stage.log) == told + 2
+    stage.fast_enough = 99
+    with pytest.raises(OSError, match="too fast for the CPU even with its clock divided by 8"):
+        cam.capture()
+
+
+@pytest.fixture(scope="module")
+def pcif(tmp_path_factory):
+    """boards/MAX78000FTHR/pcif.c with a played interface behind its registers."""
+    library = tmp_path_factory.mktemp("pcif") / "pcif.so"
+    top, folder = MODULE.parents[3], MODULE.parents[1]
+    flags = "-std=gnu99 -O2 -Wall -Wextra -Werror -shared -fPIC".split()
+    flags += ["-DREG(a)=(*played(a))", "-I", top / "boards/qemu", "-include", "stdint.h"]
+    (library.parent / "played.h").write_text("volatile uint32_t *played(uint32_t address);\n")
+    flags += ["-include", library.parent / "played.h"]
+    subprocess.run(
+        ["gcc", *flags, folder / "pcif.c", top / "tests/c/test_pcif.c", "-o", library], check=True
+    )
+    return ctypes.CDLL(str(library))
+
+
+def captured(pcif, size, **played):
+    """(what pcif_capture() says, bytes that came, the buffer)."""
+    played = {"period": 4, "words": 1 << 20, "stall_at": 1 << 31, "stall": 0} | played
+    pcif.play(*played.values())
+    buffer, got = (ctypes.c_uint8 * size)(), ctypes.c_size_t()
+    said = pcif.pcif_capture(buffer, ctypes.c_size_t(size), ctypes.byref(got))
+    pcif.played(0)
+    assert pcif.last_ctrl() == 0  # it is switched off whatever happened
+    return said, got.value, bytes(buffer)
+
+
+OK, OVERRUN, TIMEOUT = range(3)
+
+
+@pytest.mark.parametrize("size", [4, 18432, 99])
+def test_all_words_in_order(pcif, size):
+    want = b"".join(bytes((i & 31) + j for j in (1, 2, 3, 4)) for i in range(size // 4 + 1))
+    assert captured(pcif, size) == (OK, size, want[:size])
+    # an interrupt that is shorter than the FIFO is long
+    assert captured(pcif, size, stall_at=9, stall=20) == (OK, size, want[:size])
+
+
+def test_an_overrun_is_no_picture(pcif):
+    assert captured(pcif, 18432, period=2)[0] == OVERRUN
+    assert captured(pcif, 18432, stall_at=1000, stall=64)[0] == OVERRUN
+
+
+def test_no_sensor_or_a_short_frame(pcif):
+    assert captured(pcif, 8, words=0)[:2] == (TIMEOUT, 0)
+    assert captured(pcif, 8000, words=1000)[:2] == (TIMEOUT, 4000)

@@ -9,7 +9,15 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from _tinyvlm_max78000 import JAM_DONE, JAM_LATE, JAM_POWER, JAM_STUCK, Device, Simulator
+from _tinyvlm_max78000 import (
+    JAM_DONE,
+    JAM_FORGET,
+    JAM_LATE,
+    JAM_POWER,
+    JAM_STUCK,
+    Device,
+    Simulator,
+)
 from max78000_nets import golden, network, random_graph, some_rescale
 
 from tinyvlm.max78000 import mapper, plan, weights
@@ -229,6 +237,21 @@ def test_weights_survive_off(graph, plans):
     with pytest.raises(RuntimeError, match="not loaded"):
         device.load()
     assert sim.fault is None
+
+
+def test_weights_that_did_not_survive(plans):
+    """The known-answer test says so, and what failed it does not count as loaded."""
+    device, sim = started(plans[0])
+    sim.jam = JAM_FORGET
+    device.off(True)
+    device.on()
+    device.load()
+    with pytest.raises(RuntimeError, match="results of the test image differ"):
+        device.selftest()
+    with pytest.raises(RuntimeError, match="not loaded"):
+        device.run()
+    device.load()
+    device.selftest()
 
 
 def test_plan_of_another_encoder(plans):

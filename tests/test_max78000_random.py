@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from max78000_nets import some_rescale
 
 from tinyvlm.max78000 import cycles, plan, reference, rules, weights
-from tinyvlm.max78000.layers import Layer, Network, spread
+from tinyvlm.max78000.layers import Layer, Network, first_bit, spread
 
 
 def processors(draw, channels, aligned=False):
@@ -54,7 +54,8 @@ def networks(draw):
         if layer.convolves:
             layer.shift = draw(st.integers(-8, 3))
             layer.activation = draw(st.sampled_from(["none", "relu", "abs"]))
-            layer.out_processors = out_mask or processors(draw, layer.out_c)
+            aligned = layer.bits < 8 or layer.flatten
+            layer.out_processors = out_mask or processors(draw, layer.out_c, aligned)
             if draw(st.booleans()):
                 layer.bias = rng.integers(-128, 128, layer.out_c)
         layer.in_offset = layers[-1].out_offset if layers else 0
@@ -81,8 +82,10 @@ def networks(draw):
             append("pass" if kind == "pass" else "conv", **pooling())
     if draw(st.integers(0, 3)) == 0:
         append("flatten")
-    if layers[-1].convolves and draw(st.booleans()):
-        layers[-1].wide, layers[-1].activation = True, "none"
+    if layers[-1].convolves and first_bit(layers[-1].out_processors) % 4 == 0:
+        layers[-1].wide = draw(st.booleans())
+    if layers[-1].wide:
+        layers[-1].activation = "none"
     return Network(layers, draw(st.booleans()))
 
 

@@ -72,6 +72,14 @@ void pin_function(uint32_t port, uint32_t pin, uint32_t function);
 // What C code below MicroPython's last stack check may need: littlefs, printing, interrupts.
 #define STACK_MARGIN (3072)
 
+// bus.c, bus_qemu.c: the first seconds after a reset
+void board_debugger_window(void);
+
+// watchdog.c
+void watchdog_start(void);
+void watchdog_stop(void);
+bool watchdog_has_bitten(void);
+
 // ../qemu/main.c
 int board_main(void);
 

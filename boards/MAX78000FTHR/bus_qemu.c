@@ -70,5 +70,12 @@ void *tv_max78000_board_begin(void) {
 void tv_max78000_board_pause(void) {
 }
 
+void tv_max78000_board_guard(bool on) {
+    (void)on;
+}
+
+void board_debugger_window(void) {
+}
+
 void CNN_Handler(void) {
 }

@@ -6,40 +6,22 @@
 
 #include "board.h"
 #include "flash.h"
-
-#define PCIF_CTRL   REG(0x4000e008)
-#define PCIF_INT_FL REG(0x4000e010)
-#define PCIF_FIFO   REG(0x4000e030)
-
-#define CAPTURE_MS  (500)
+#include "pcif.h"
 
 extern const mp_obj_type_t flash_type;
 
 // board.capture(buffer): the next frame of the camera interface, bytes as the sensor sends them.
-// OSError if the buffer is not full after half a second. Not tried on a chip yet.
+// -> True, or False if the sensor was too fast for the CPU. OSError if the buffer is not full after two
+// seconds. Not tried on a chip yet.
 static mp_obj_t board_capture(mp_obj_t buffer) {
     mp_buffer_info_t buf;
     mp_get_buffer_raise(buffer, &buf, MP_BUFFER_WRITE);
-    uint8_t *to = buf.buf;
-    size_t at = 0;
-    PCIF_CTRL = 0;
-    PCIF_INT_FL = 15;
-    PCIF_CTRL = 1u << 31 | 1u << 5 | 1; // one image, 8 bits wide, threshold 1
-    uint32_t begin = clock_ms();
-    while (at < buf.len && clock_ms() - begin < CAPTURE_MS) {
-        if (PCIF_INT_FL & 1u << 3) { // not empty
-            uint32_t word = PCIF_FIFO;
-            for (int i = 0; i < 4 && at < buf.len; i++, word >>= 8) {
-                to[at++] = (uint8_t)word;
-            }
-            PCIF_INT_FL = 1u << 3;
-        }
+    size_t got;
+    int err = pcif_capture(buf.buf, buf.len, &got);
+    if (err == PCIF_TIMEOUT) {
+        mp_raise_msg_varg(&mp_type_OSError, MP_ERROR_TEXT("the camera sent %u of %u bytes"), (unsigned)got, (unsigned)buf.len);
     }
-    PCIF_CTRL = 0;
-    if (at < buf.len) {
-        mp_raise_msg_varg(&mp_type_OSError, MP_ERROR_TEXT("the camera sent %u of %u bytes"), (unsigned)at, (unsigned)buf.len);
-    }
-    return mp_const_none;
+    return mp_obj_new_bool(err == PCIF_OK);
 }
 static MP_DEFINE_CONST_FUN_OBJ_1(board_capture_obj, board_capture);
 

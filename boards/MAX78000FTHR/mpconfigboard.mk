@@ -16,9 +16,10 @@ CFLAGS += -I$(BOARD_ABS) -I$(BOARD_ABS)/../../native
 LDSCRIPT = $(BOARD_ABS)/max78000fthr.ld
 
 BOARD_SRC_C := $(addprefix $(BOARD_ABS)/, \
-	startup.c clock.c console.c flash.c pin.c modboard.c bus.c)
+	startup.c clock.c console.c flash.c pin.c pcif.c watchdog.c modboard.c bus.c)
 
 include $(BOARD_ABS)/../qemu/board.mk
+$(BUILD)/$(BOARD_ABS)/pcif.o: CFLAGS += -O2
 
 # The same objects with another bus, for QEMU.
 $(BUILD)/qemu.elf: $(BUILD)/firmware.elf $(BOARD_ABS)/bus_qemu.c

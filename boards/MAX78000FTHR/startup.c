@@ -50,17 +50,32 @@ static void clocks_init(void) {
     LPGCR_PCLKDIS &= ~1u; // GPIO2
 }
 
-void Reset_Handler(void) {
+__attribute__((used, noreturn)) static void start(void) {
     // The FPU comes first: the compiler may use its registers anywhere from here on.
     SCB_CPACR |= 0xfu << 20;
     __asm volatile ("dsb\n isb" ::: "memory");
     memcpy(_sdata, _sidata, (size_t)(_edata - _sdata));
     memset(_sbss, 0, (size_t)(_ebss - _sbss));
     SCB_VTOR = (uint32_t)isr_vector;
+    __asm volatile ("cpsie i" ::: "memory");
     clocks_init();
     clock_init();
     console_init();
+    board_debugger_window();
     exit(board_main());
+}
+
+// The chip's boot ROM jumps here; what it leaves in the stack pointers is its own affair.
+__attribute__((naked)) void Reset_Handler(void) {
+    __asm volatile (
+        "cpsid i\n"
+        "movs r0, #0\n"
+        "msr control, r0\n" // the main stack
+        "ldr r0, =_estack\n"
+        "msr msp, r0\n"
+        "isb\n"
+        "b start\n"
+        );
 }
 
 // There is nothing to return to: red light (if LEDs are active low, see
@@ -69,8 +84,7 @@ MP_NORETURN void exit(int status) {
     (void)status;
     REG(0x40080410) = 1;   // P2.0 is an output,
     REG(0x40080420) = 1;   // and low
-    for (;;) {
-        __asm volatile ("wfi");
+    for (;;) { // without wfi: a debugger can get in
     }
 }
 

@@ -6,6 +6,7 @@ QEMU_ARCH = arm
 QEMU_MACHINE = mps2-an500
 
 BOARD_ABS := $(abspath $(BOARD_DIR))
+TINYVLM_CAMERA = sim
 
 CFLAGS += -mthumb -mcpu=cortex-m7 -mfpu=fpv5-d16 -mfloat-abi=hard
 CFLAGS += -DQEMU_SOC_MPS2

@@ -33,6 +33,8 @@ MICROPY_PY_OPENAMP = 0
 MICROPY_PY_OPENAMP_REMOTEPROC = 0
 
 FROZEN_MANIFEST = $(TINYVLM_STM32)/manifest.py
+export TINYVLM_BOARD
+TINYVLM_CAMERA = 1
 # MicroPython insists on a folder of micropython-lib, although nothing is taken from it.
 ifeq ($(wildcard $(MPY_LIB_DIR)/README.md),)
 MPY_LIB_DIR = $(TOP)

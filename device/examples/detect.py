@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""Name what the camera sees, over and over. Start it with: mpremote run detect.py
+"""Name what the camera sees, until Ctrl-C. Start it with: mpremote run detect.py
 
 Without a camera it goes once through the photos (*.ppm) on the board, in /rom/photos or photos.
 The words come from a .tvp file: tinyvlm-pack --vocab pets.txt; mpremote cp pets.tvp :
@@ -58,14 +58,19 @@ def read_ppm(data):
 def camera():
     """(name, frame) from the camera, for ever; nothing if this board has none."""
     try:
-        from camera import Camera, FrameSize, PixelFormat  # ESP32 and friends
+        from camera import Camera, FrameSize, PixelFormat
     except ImportError:
         return
-    cam = Camera(pixel_format=PixelFormat.RGB565, frame_size=FrameSize.QQVGA)
+    try:
+        cam = Camera(pixel_format=PixelFormat.RGB565, frame_size=FrameSize.QQVGA)
+    except OSError as error:
+        print("camera: %s" % error)
+        return
     while True:
-        buffer = cam.capture()
-        width, height = cam.pixel_width, cam.pixel_height
-        yield "camera", tinyvlm.Frame(buffer, width, height, tinyvlm.RGB565_BE)
+        frame = cam.capture()
+        if not hasattr(frame, "format"):  # pixels alone: ESP32 and friends
+            frame = tinyvlm.Frame(frame, cam.pixel_width, cam.pixel_height, tinyvlm.RGB565_BE)
+        yield "camera", frame
 
 
 def main():
@@ -74,17 +79,20 @@ def main():
     vocab = tinyvlm.Vocab(path)
     print("%s: %s" % (path, vocab))
     smooth = tinyvlm.Smoother() if SMOOTH else None
-    for source in (camera(), photos()):
-        for name, frame in source:
-            us, cpu = time.ticks_us(), time.ticks_cpu()
-            found = tinyvlm.classify(frame, vocab, TOP)
-            if smooth:
-                found = smooth(found)
-            cpu = time.ticks_diff(time.ticks_cpu(), cpu)
-            us = time.ticks_diff(time.ticks_us(), us)
-            words = ", ".join("%s %.2f" % pair for pair in found)
-            cost = "%.1f M instructions" % (cpu / 1e6) if counting else "%.1f ms" % (us / 1e3)
-            print("%-11s %-47s %s" % (name, words, cost))
+    try:
+        for source in (camera(), photos()):
+            for name, frame in source:
+                us, cpu = time.ticks_us(), time.ticks_cpu()
+                found = tinyvlm.classify(frame, vocab, TOP)
+                if smooth:
+                    found = smooth(found)
+                cpu = time.ticks_diff(time.ticks_cpu(), cpu)
+                us = time.ticks_diff(time.ticks_us(), us)
+                words = ", ".join("%s %.2f" % pair for pair in found)
+                cost = "%.1f M instructions" % (cpu / 1e6) if counting else "%.1f ms" % (us / 1e3)
+                print("%-11s %-47s %s" % (name, words, cost))
+    except KeyboardInterrupt:  # Ctrl-C ends it
+        pass
     used, free = gc.mem_alloc(), gc.mem_free()
     print("heap in use %d of %d KB" % (used // 1024, (used + free) // 1024))
 

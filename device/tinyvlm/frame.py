@@ -53,12 +53,12 @@ class Frame:
 def as_frame(thing, side):
     """A Frame from what cameras hand out; `side` is the encoder's input size.
 
-    A Frame is returned as it is; an image.Image of OpenMV knows its size and format. A bare buffer
-    is accepted only when its length fits exactly one reading: side x side pixels of RGB888 or
-    GRAY8. RGB565 has two byte orders, so it must be said:
+    A Frame is returned as it is, one of our firmware's `camera`, too; an image.Image of OpenMV
+    knows its size and format. A bare buffer is accepted only when its length fits exactly one
+    reading: side x side pixels of RGB888 or GRAY8. RGB565 has two byte orders, so it must be said:
     `Frame(buffer, width, height, tinyvlm.RGB565_BE)`.
     """
-    if isinstance(thing, Frame):
+    if isinstance(thing, Frame) or hasattr(thing, "stride"):
         return thing
     if hasattr(thing, "width") and hasattr(thing, "height"):
         return frame_of(thing)

@@ -121,7 +121,7 @@ static PyGetSetDef simulator_attributes[] = {
     { "runs", (getter)simulator_get, NULL, "finished runs", "r" },
     { "fault", (getter)simulator_get, NULL, "what was done wrong first, or None", "f" },
     { "faults", (getter)simulator_get, NULL, "how often something was done wrong", "n" },
-    { "jam", (getter)simulator_get, (setter)simulator_set_jam, "what is broken: JAM_DONE | JAM_POWER | JAM_LATE | JAM_STUCK", "j" },
+    { "jam", (getter)simulator_get, (setter)simulator_set_jam, "what is broken: JAM_DONE | JAM_POWER | JAM_LATE | JAM_STUCK | JAM_FORGET", "j" },
     { NULL, NULL, NULL, NULL, NULL },
 };
 
@@ -367,7 +367,8 @@ PyMODINIT_FUNC PyInit__tinyvlm_max78000(void) {
         || PyModule_AddIntConstant(module, "JAM_DONE", TV_M78_JAM_DONE) < 0
         || PyModule_AddIntConstant(module, "JAM_POWER", TV_M78_JAM_POWER) < 0
         || PyModule_AddIntConstant(module, "JAM_LATE", TV_M78_JAM_LATE) < 0
-        || PyModule_AddIntConstant(module, "JAM_STUCK", TV_M78_JAM_STUCK) < 0) {
+        || PyModule_AddIntConstant(module, "JAM_STUCK", TV_M78_JAM_STUCK) < 0
+        || PyModule_AddIntConstant(module, "JAM_FORGET", TV_M78_JAM_FORGET) < 0) {
         Py_XDECREF(module);
         Py_XDECREF(simulator);
         Py_XDECREF(device);

@@ -171,5 +171,9 @@ int tv_max78000_selftest(tv_max78000_t *dev, const tv_max78000_plan_t *plan, int
     }
     int err = tv_max78000_run(dev, plan, polls, wait, ctx);
     err = err ? err : results(dev, plan, NULL, NULL, &crc);
-    return err ? err : crc == plan->test_crc ? TV_MAX78000_OK : TV_MAX78000_ERR_TEST;
+    if (!err && crc != plan->test_crc) {
+        dev->loaded = false; // whatever is in there, it is not this plan
+        err = TV_MAX78000_ERR_TEST;
+    }
+    return err;
 }

@@ -91,7 +91,7 @@ static void set_power(tv_max78000_sim_t *s, uint32_t index, uint32_t value) {
     s->power[index] = value & 0xf;
     for (uint32_t i = 0; i < TV_M78_QUADRANTS; i++) {
         if (index < 2 && fell >> i & 1) {
-            forget(s, &s->quadrant[i], index == 1);
+            forget(s, &s->quadrant[i], index == 1 || s->jam & TV_M78_JAM_FORGET);
         }
         if (index == 3 && rose >> i & 1) {
             reset(&s->quadrant[i]);

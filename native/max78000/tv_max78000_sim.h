@@ -43,6 +43,7 @@ enum {
     TV_M78_JAM_POWER = 2,   // the power switches do nothing
     TV_M78_JAM_LATE = 4,    // the done flag comes after 1,000 polls
     TV_M78_JAM_STUCK = 8,   // the done flag cannot be cleared
+    TV_M78_JAM_FORGET = 16, // weights do not survive without power, though their memories have some
 };
 
 typedef struct {

@@ -61,10 +61,12 @@ def _channels(layer: Layer) -> list[tuple[bool, str]]:
             (bool(holes), f"the map of processors {what} has holes"),
             (passes > 1 and first_bit(mask) % 4 > 0, f"channels {what} begin inside a word"),
         ]
-    h, w = layer.size
-    rules.append((not 1 <= h <= MOST_PIXELS or not 1 <= w <= MOST_PIXELS,
-                  f"a map of {h}x{w}; {MOST_PIXELS} rows and columns are the most"))  # fmt: skip
-    return rules
+    (h, w), pad = layer.size, 2 * layer.pad
+    most, padded = f"; {MOST_PIXELS} rows and columns are the most", max(h, w) + pad
+    return rules + [
+        (not 1 <= h <= MOST_PIXELS or not 1 <= w <= MOST_PIXELS, f"a map of {h}x{w}{most}"),
+        (padded > MOST_PIXELS, f"a map of {h + pad}x{w + pad} with its padding{most}"),
+    ]
 
 
 def _convolution(layer: Layer) -> list[tuple[bool, str]]:
@@ -79,6 +81,8 @@ def _convolution(layer: Layer) -> list[tuple[bool, str]]:
         else (layer.out_c, layer.in_c, k, k)
     )
     shift = 8 - layer.bits + layer.shift
+    inside = first_bit(layer.out_processors)
+    plain = layer.bits == 8 and not layer.flatten and not layer.wide
     biased = layer.bias is not None
     return [
         (k not in (1, 3), f"a kernel of {k}x{k}; only 1x1 and 3x3 convolve"),
@@ -87,6 +91,9 @@ def _convolution(layer: Layer) -> list[tuple[bool, str]]:
          f"weights outside {low} ... {high}"),
         (not 0 <= layer.pad < k or layer.pad > 2, f"padding {layer.pad} for a {k}x{k} kernel"),
         (abs(shift) > MOST_SHIFT, f"a shift of {shift}; {MOST_SHIFT} either way is the most"),
+        (inside % 4 > 0 and not plain,
+         f"results begin inside a word, at processor {inside}: only 8-bit convolutions may, "
+         "with 8-bit results and not flattened"),
         (bool(partial) and layer.bits < 8, "narrow weights with a last pass that is not full"),
         (layer.operands > 1 and layer.in_passes > 1, "adds maps of more than 64 channels"),
         (layer.wide and layer.activation != "none", "32-bit output has no activation"),
@@ -126,6 +133,8 @@ def _pooling(layer: Layer) -> list[tuple[bool, str]]:
         (min(layer.out_size) < 1, "nothing is left of the map"),
         (layer.operands not in range(1, 17) or layer.function not in FUNCTIONS,
          f"combines {layer.operands} maps by {layer.function!r}"),
+        (layer.operands > 2 and layer.pools and not layer.pool_first,
+         f"combines {layer.operands} maps before it pools; 2 are the most"),
     ]  # fmt: skip
 
 

@@ -46,7 +46,7 @@ def main() -> int:
         with Board(romfs=image, icount=True) as board:
             mpremote = [sys.executable, "-m", "mpremote", "connect", board.port]
             run([*mpremote, "cp", str(vocab), ":"])
-            lines = run([*mpremote, "run", str(DETECT)])
+            lines = named(run([*mpremote, "run", str(DETECT)]), shown)
     except (VirtualBoardError, ImportError, subprocess.CalledProcessError) as error:
         print(f"demo: {error}", file=sys.stderr)
         return 1
@@ -71,6 +71,19 @@ def make_romfs(shown: list[Photo]) -> Path:
     image = BUILD / "rom.romfs"
     run([sys.executable, "-m", "mpremote", "romfs", "-o", str(image), "build", str(folder)])
     return image
+
+
+def named(lines: list[str], shown: list[Photo]) -> list[str]:
+    """What the board said, with the name of the photo that its camera saw for "camera". It sees
+    all of them once, in the order of their names, before Ctrl-C is pressed."""
+    names = iter(sorted(photo.name for photo in shown))
+    prefix = f"{'camera':<11} "
+    return [
+        f"{next(names, 'camera'):<11} {line.removeprefix(prefix)}"
+        if line.startswith(prefix)
+        else line
+        for line in lines
+    ]
 
 
 def run(command: list[str]) -> list[str]:
