@@ -61,7 +61,7 @@ typedef struct {
 // The last value that the sensor's register was given, or -1.
 int tv_camera_sim_register(const tv_camera_sim_t *s, uint32_t at);
 
-// What the sensor sends, by its registers: as the data sheet of each has it.
+// What the sensor sends, by its registers, as tv_camera_*.c understand them.
 typedef struct {
     uint32_t width, height;
     tv_camera_format_t format;
