@@ -80,7 +80,7 @@ def scores(out, dense, cells, dim):
         print(hexed(cosines))
     index, best = array("H", [0] * 5), array("f", [0] * 5)
     print(_tinyvlm.top(out, vectors, rows, dim, 8, dim, 5, index, best), list(index), hexed(best))
-    _tinyvlm.weigh(cosines, index, 5, array("f", [0.6]))
+    _tinyvlm.weigh(cosines, index, 5, array("f", [0.6] * 5))
     print(_tinyvlm.largest(cosines, rows, 5, index), list(index))
     _tinyvlm.score_at(out, vectors, rows, dim, 8, dim, index, 5, best)
     print(hexed(best))

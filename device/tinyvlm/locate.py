@@ -134,14 +134,15 @@ def detect(frame, vocab, threshold=None):
     or if the whole frame is called so: what classify() names is always among them, and what it
     calls "unknown" as a whole may still have something in a part. Returns [] if nothing is found.
     threshold=0: the likeliest eight labels, whether they win or not. Costs one run of the encoder
-    and a little more. Allocates the list and nothing else.
+    and a little more. Allocates the list and a float, nothing else.
     """
     work = _begin(vocab)
     frame = as_frame(frame, work.encoder.size)
     work.run(frame, vocab)
     every = threshold == 0
     level, ranking, dim = vocab.level(threshold), vocab.ranking(), vocab.dim
-    embedding, candidates, found, whole = work.embedding, work.candidates, [], -1
+    embedding, candidates = work.embedding, work.candidates  # four at once would be a tuple
+    found, whole = [], -1
     count = largest(work.peaks, len(vocab), _CANDIDATES, candidates)
     if ranking.best(embedding, dim, level, 1):
         whole, sure = ranking.index(0), ranking.score(0)

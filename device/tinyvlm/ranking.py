@@ -19,18 +19,18 @@ _NUMBERED = 65536  # rows that an array('H') can list
 class Ranking:
     """The prototypes of a vocabulary as they are now: labels first, then its background words.
 
-    gains: of labels that were shown, {index: factor on its cosines}.
+    learnt: of labels that were shown, {index: (..., ..., factor on its cosines)}.
     """
 
-    def __init__(self, vectors, labels, background, stored_dim, bits, gains):
+    def __init__(self, vectors, labels, background, stored_dim, bits, learnt):
         self._vectors = vectors
         self._labels = labels
         self._rows = labels + background
         self._stored_dim = stored_dim
         self._bits = bits
-        self._shown = array("H", sorted(gains))
-        self._was_shown = set(gains)
-        self._gains = array("f", [gains[i] for i in self._shown] or [1])  # empty: not aligned
+        self._shown = array("H", sorted(learnt))
+        self._was_shown = set(learnt)
+        self._gains = array("f", [learnt[i][2] for i in self._shown] or [1])  # empty: not aligned
         self._how = array("f", [0, 0, 0])  # scale, threshold, none
         self._cosines = self._scores = self._index = None
         self._order = array("H", [0])

@@ -151,7 +151,7 @@ class Vocab:
                 self._rivals,
                 self._stored_dim,
                 self.bits,
-                {i: self._learnt[i][2] for i in self._learnt},
+                self._learnt,
             )
         return self._ranking
 
