@@ -24,7 +24,7 @@ MAY_IMPORT = {
     "net": {"files", "shipped"},
     "net.tvlm": {"files", "shipped", "max78000"},
     "words": {"files", "shipped", "net.tvlm"},
-    "measure": {"api", "device", "files", "shipped", "net", "words", "train.labels"},
+    "measure": {"api", "device", "files", "picture", "shipped", "net", "words", "train.labels"},
     "measure.eval_encoders": {"net", "max78000"},  # what the accelerator takes
     "boards": {"files", "shipped", "net.tvlm", "words.tvp"},
     "virtual": {"files", "shipped", "net", "words"},

@@ -102,7 +102,7 @@ const shown = () => [...document.querySelectorAll('.pick .scroll')]
   .filter(e => e.offsetHeight).map(e => e.className.split(' ')[1]);
 addEventListener('load', () => {
   const tables = [];
-  document.querySelectorAll('input[name=dim]').forEach(radio => {
+  document.querySelectorAll('input[type=radio]').forEach(radio => {
     radio.click(); tables.push(shown().join('+')); check() });
   const reached = [...document.querySelectorAll('input:checked, [tabindex="0"]')]
     .filter(e => e.offsetHeight || e.type === 'radio').length;
