@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: MIT
 """tinyvlm-tune as it is typed, on folders of made-up pictures and a small random encoder."""
 
+import os
 import re
 
 import numpy as np
@@ -11,6 +12,7 @@ from test_report import LIGHT, browse  # noqa: F401
 from tuning_photos import save_folders
 
 import tinyvlm
+from tinyvlm import eval as evaluation
 from tinyvlm import tune
 from tinyvlm.device import Vocab
 from tinyvlm.measure import sorted_photos, tune_page
@@ -224,6 +226,27 @@ def test_a_photo_is_seen_upright(tmp_path, model):
     found, _ = sorted_photos.find(tmp_path, ["a"], "v")
     photos, remarks = sorted_photos.embed(found, ["a"], model, 1)
     assert len(photos.paths) == 1 and "the same picture" in remarks[0]
+
+
+# -- tinyvlm-eval -----------------------------------------------------------------------------
+
+
+def test_eval_takes_a_packed_vocabulary(vocab, photos, model, run, tmp_path, capsys):
+    file = tmp_path / "out.json"
+    argv = ["--data", f"mine={photos}", "--vocab", str(vocab), "--model", str(model)]
+    assert evaluation.main([*argv, "--json", str(file)]) == 0
+    out = capsys.readouterr().out
+    assert "pets.tvp, 2 labels at 48 dimensions, encoder small" in out
+    assert re.search(r"\| mine +\| 12 +\| +0\.0 \| +100\.0 \| +0\.0 \| +6 \| +0\.0 \|", out)
+    assert "called unknown (6 of 6)" in out
+    assert evaluation.main(["--from", str(file)]) == 0
+    assert capsys.readouterr().out == out
+    assert evaluation.main([*argv[:-2]]) == 2
+    assert "packed for encoder small" in capsys.readouterr().err
+    os.rename(photos / "Grün", photos / "blue")
+    os.rename(photos / "red <1>", photos / "green")
+    assert evaluation.main(argv) == 2
+    assert "no class of it is a label of pets.tvp" in capsys.readouterr().err
 
 
 # -- the page ---------------------------------------------------------------------------------
