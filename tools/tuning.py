@@ -13,12 +13,10 @@ from __future__ import annotations
 import argparse
 import os
 import sys
-import tempfile
 from pathlib import Path
 
 import numpy as np
 
-from tinyvlm import pack
 from tinyvlm.files import explain
 from tinyvlm.measure import held_out, page
 from tinyvlm.measure.answers import Rates, ask, rates
@@ -26,19 +24,18 @@ from tinyvlm.measure.eval_table import markdown
 from tinyvlm.measure.sorted_photos import Sorted
 from tinyvlm.measure.tune_folds import tune
 from tinyvlm.shipped import DEFAULT_MODEL
-from tinyvlm.words import tvp
+from tinyvlm.words import tvp, vocabulary
+from tinyvlm.words.packing import prepare
 
 ASKED = 10  # photos of each label that are asked for, and ten times as many of none
 COUNTS = (2, 5, 10, 20)
 SIZES = (3, 10)
 
 
-def packed(labels: list[str], folder: Path) -> tvp.Prototypes:
+def packed(labels: list[str]) -> tvp.Prototypes:
     """What tinyvlm-pack makes of these words."""
-    (folder / "list.txt").write_text("\n".join(labels) + "\n")
-    if pack.main(["--vocab", str(folder / "list.txt"), "--quiet"]):
-        raise ValueError("tinyvlm-pack failed")
-    return tvp.read(folder / "list.tvp")
+    entries = vocabulary.lines(labels, "classes")
+    return prepare(entries, DEFAULT_MODEL, dim=64, text_encoder="lexicon").prototypes(64)
 
 
 def trial(photos: held_out.Photos, size: int, count: int, seed: int, how: dict) -> np.ndarray:
@@ -68,8 +65,7 @@ def trial(photos: held_out.Photos, size: int, count: int, seed: int, how: dict) 
         learn += others[10 * ASKED : 10 * ASKED + 2 * count].tolist()
         taught += [size] * 2 * count
     labels = [photos.classes[i] for i in ids]
-    with tempfile.TemporaryDirectory() as folder:
-        p = packed(labels, Path(folder))
+    p = packed(labels)
     own = Sorted(labels, [Path()] * len(learn), photos.embeddings[learn], np.array(taught))
     *_, outcome = tune(p, own, how["unknown"], how["shots"])
     made = outcome.tuned.prototypes if outcome.better else p

@@ -11,6 +11,7 @@ Empty lines and everything after a `#` are ignored. Without a colon the label is
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -67,6 +68,16 @@ def parse(raw: bytes, name: str = "vocabulary") -> list[Entry]:
 def read(path: str | Path) -> list[Entry]:
     """Read and parse the word list at `path`."""
     return parse(Path(path).read_bytes(), str(path))
+
+
+def lines(words: Sequence[str], name: str) -> list[Entry]:
+    """The same from Python: each word is what would stand in a line of the list."""
+    if isinstance(words, (str, bytes)):
+        raise VocabularyError(f'{name}: give a list, such as ["cat", "dog"], not {words!r:.60}')
+    for word in (words := list(words)):
+        if not isinstance(word, str) or not word.strip() or word.splitlines() != [word]:
+            raise VocabularyError(f"{name}: {word!r:.60} is no word or phrase")
+    return parse("\n".join(words).encode(), name)
 
 
 def _split(text: str) -> tuple[str, tuple[str, ...]]:
