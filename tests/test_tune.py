@@ -3,6 +3,7 @@
 
 import os
 import re
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -17,6 +18,7 @@ from tinyvlm import tune
 from tinyvlm.device import Vocab
 from tinyvlm.measure import sorted_photos, tune_page
 from tinyvlm.net import tvlm
+from tinyvlm.shipped import model_path
 from tinyvlm.words import tvp
 
 COLOURS = {
@@ -83,6 +85,7 @@ def test_it_measures_tunes_and_writes(run, vocab, tmp_path):
     right = [int(n) for n in re.findall(r"show a label (\d+) are named right", out)]
     assert len(right) == 2 and right[1] > 6
     assert re.search(r"threshold 1\.00 -> 0\.\d\d, scale 5\.0 -> ", out)
+    assert "6 of 6 photos that show none are called red <1>: pack what they show" in out
     made = tmp_path / "pets-tuned.tvp"
     assert f"{made}: {made.stat().st_size} bytes" in out
     assert Vocab(made.read_bytes()).threshold < 0.9
@@ -95,6 +98,17 @@ def test_measuring_alone_writes_nothing(run, tmp_path):
     status, out, _ = run("--measure")
     assert status == 0 and "held out" not in out and "worst mistakes:" in out
     assert not (tmp_path / "pets-tuned.tvp").exists()
+
+
+@pytest.mark.parametrize("unknown", ["cautious", "balanced", "eager", "off"])
+def test_unknown_is_what_the_file_was_packed_with(unknown, tmp_path):
+    words = ["cat", "dog", "car", "tree"]
+    made = tinyvlm.pack(words, model="nano", unknown=unknown, text_encoder="lexicon", dim=32)
+    made.save(tmp_path / "v.tvp")
+    p, model = tvp.read(tmp_path / "v.tvp"), model_path("nano")
+    assert tune.packed_with(p, model) == unknown
+    if unknown != "off":
+        assert tune.packed_with(replace(p, threshold=0.777), model) == "balanced"
 
 
 def test_nothing_better_is_written(run, vocab, tmp_path):

@@ -19,6 +19,7 @@ import warnings
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
+import numpy as np
 from PIL import Image
 from tqdm import tqdm
 
@@ -31,6 +32,7 @@ from .shipped import model_path
 from .words import background, tvp
 
 WORST = 5  # mistakes that are printed
+OFTEN = 3  # photos that show none and are called by one label: worth a hint
 FEW = 30  # photos; of fewer the rates say little
 
 
@@ -219,6 +221,8 @@ def _compared(outcome: Outcome, name: str) -> list[str]:
             f"with its own label taken away, a photo is named {first.named} times of "
             f"{first.none}, tuned {last.named} times"
         )
+    if hint := _cousin(outcome.after if outcome.better else outcome.before):
+        lines.append(hint)
     if len(outcome.before.target) < FEW:
         lines.append(
             f"{len(outcome.before.target)} photos are few: one answer is "
@@ -227,6 +231,20 @@ def _compared(outcome: Outcome, name: str) -> list[str]:
     if not outcome.better:
         lines.append(f"nothing better than {name} was found; no file is written")
     return lines
+
+
+def _cousin(answers: Answers) -> str:
+    """What to do if one label takes many of the photos that show none."""
+    none = len(answers.labels)
+    said = answers.said[answers.target == none]
+    counts = np.bincount(said[said < none], minlength=none)
+    most = int(counts.argmax())
+    if counts[most] < max(OFTEN, len(said) / 5):
+        return ""
+    return (
+        f"{counts[most]} of {len(said)} photos that show none are called {answers.labels[most]}: "
+        "pack what they show as a label, too, or name it in tinyvlm-pack's --background"
+    )
 
 
 def _changes(p: tvp.Prototypes, tuned: Tuned) -> list[str]:
