@@ -25,7 +25,7 @@ def signature(node):
     names = [argument.arg for argument in node.args.args]
     defaults = [ast.literal_eval(default) for default in node.args.defaults]
     defaults = [inspect.Parameter.empty] * (len(names) - len(defaults)) + defaults
-    return [pair for pair in zip(names, defaults, strict=True) if pair[0] != "self"]
+    return [pair for pair in zip(names, defaults, strict=True) if pair[0] not in ("self", "cls")]
 
 
 def of(function):
@@ -72,9 +72,9 @@ def test_functions_and_classes_of_the_stubs(name):
 
 def test_attributes_of_the_stubs_are_there(tmp_path):
     (tmp_path / "v.txt").write_text("cat\ndog\n")
-    from tinyvlm import pack
+    from tinyvlm import packit
 
-    assert pack.main(["--vocab", str(tmp_path / "v.txt"), "--quiet"]) == 0
+    assert packit.main(["--vocab", str(tmp_path / "v.txt"), "--quiet"]) == 0
     vocab = tinyvlm.Vocab(tmp_path / "v.tvp")
     frame = tinyvlm.Frame(bytes(64 * 64), 64, 64, "GRAY8")
     things = {

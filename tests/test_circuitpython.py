@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 import tinyvlm
-from tinyvlm import pack
+from tinyvlm import packit
 from tinyvlm.net import tflite, tvlm
 from tinyvlm.shipped import DATA
 from tinyvlm.virtual.photos import photos
@@ -25,7 +25,7 @@ def drive(tmp_path_factory):
     folder = tmp_path_factory.mktemp("drive")
     (folder / "words.txt").write_text("\n".join(WORDS))
     arguments = ["--vocab", str(folder / "words.txt"), "-o", str(folder / "pets.tvp")]
-    assert pack.main(arguments) == 0
+    assert packit.main(arguments) == 0
     [photo] = [photo for photo in photos() if photo.name == "coffee"]
     pixels = np.asarray(photo.image().convert("RGB").resize((160, 120))).astype(np.uint16)
     r, g, b = (pixels[..., i] for i in range(3))

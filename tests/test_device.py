@@ -43,12 +43,7 @@ def rom(tmp_path_factory):
 
 
 def load_photo(board, name):
-    board.exec(
-        "import tinyvlm\n"
-        f"data = memoryview(open('/rom/photos/{name}.ppm', 'rb'))\n"
-        "width, height = [int(n) for n in bytes(data[:32]).split()[1:3]]\n"
-        "frame = tinyvlm.Frame(data[len(data) - width * height * 3:], width, height, 'RGB888')"
-    )
+    board.exec(f"import tinyvlm\nframe = tinyvlm.Frame.open('/rom/photos/{name}.ppm')")
 
 
 def test_embeddings_of_real_photos_equal_the_pc_to_the_last_bit(start_board, rom, tmp_path):
@@ -79,6 +74,11 @@ def test_classify_gives_the_same_answer_here_and_there(start_board, rom, tmp_pat
     assert [label for label, _ in there] == [label for label, _ in here]
     assert [score for _, score in there] == pytest.approx([s for _, s in here], abs=1e-5)
     assert board.eval("repr(v)") == repr(tinyvlm.Vocab(vocab))
+    assert board.eval("('cat' in v, 'cup' in v, list(v))") == (
+        True,
+        False,
+        ["cat", "dog", "rocket", "coffee cup"],
+    )
     board.exec("v.dim = 16")
     assert len(board.eval("tinyvlm.classify(frame, v)")) == 3
 

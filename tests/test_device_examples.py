@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""The examples with LED and asyncio, on the virtual board and on the PC."""
+"""The examples with LED, asyncio and a button, on the virtual board and on the PC."""
 
 import contextlib
 import io
@@ -78,3 +78,60 @@ def test_others_run_while_frames_are_watched(board, rom):  # noqa: F811
         line.split(" 0.")[0] for line in here.splitlines()
     ]
     assert [line.split()[0] for line in there.splitlines()] == ["motorcycle", "rocket"]
+
+
+LEARN = """
+down = iter(%r)
+teacher = Teacher(start(PATH, ROM + '/words.tvp'), ('thing', 'engine'), PATH)
+run(%s, teacher, lambda: next(down))
+"""
+
+
+@pytest.fixture
+def learning(board, rom, tmp_path):  # noqa: F811
+    """learning(code) -> what the code prints with learn.py before it, on the board and here."""
+    path = EXAMPLES / "learn.py"
+    board.exec("import os\nPATH = '/learnt.tvp'\ntry:\n os.remove(PATH)\nexcept OSError: pass")
+
+    def both(code):
+        here = on_pc(path, f"PATH = {str(tmp_path / 'learnt.tvp')!r}\n{code}", rom)
+        return [
+            on_board(board, path, code),
+            here.replace(str(tmp_path), ""),
+        ]
+
+    return both
+
+
+def test_a_button_teaches_and_what_was_learnt_is_there_after_a_restart(learning):
+    pressed = [0, 1, 0, *[1] * 5, *[0] * 12]  # a short press, then a long one, then look
+    there, here = learning(LEARN % (pressed, "[picture('coins')] * 20"))
+    assert there == here
+    lines = there.splitlines()
+    assert lines[:4] == ["next: engine", *(f"engine: shown {n} times" for n in (1, 2, 3))]
+    assert lines[4].startswith("saved /learnt.tvp, ") and "sees engine" in lines[5:]
+    code = "v = start(PATH, 'no.tvp')\nprint(v.labels[-1], v.add('engine', picture('rocket')))"
+    assert learning(code) == ["engine 4"] * 2
+
+
+def test_only_what_was_let_go_is_saved_and_one_press_shows_at_most_so_much(learning):
+    there, here = learning(LEARN % ([1] * 20, "[picture('rocket')] * 20"))
+    assert there == here  # the frames end with the button held
+    assert there.count("shown") == 10 and "saved" in there.splitlines()[-1]
+    code = """
+teacher = Teacher(start(PATH), ('thing',), PATH)
+for _ in range(4):
+    teacher(True, picture('rocket'))
+v = start(PATH)  # the plug was pulled before the button came up
+print(v.labels[-1], v.add('thing', picture('rocket')))
+"""
+    assert [said.splitlines()[-1] for said in learning(code)] == ["thing 11"] * 2
+
+
+def test_a_file_that_cannot_be_written_is_said_and_not_fatal(learning):
+    code = LEARN.replace("'), PATH)", "'), '/rom/no/learnt.tvp')") % (
+        [1, 1, 1, 0],
+        "[picture('rocket')] * 4",
+    )
+    for said in learning(code):
+        assert "not saved: " in said.splitlines()[1]

@@ -17,14 +17,14 @@ DEVICE = TOP / "device" / "tinyvlm"
 # Folder or module -> what its modules may import besides each other; a folder stands for all of
 # its modules. Only commands are not here: they may import everything.
 MAY_IMPORT = {
-    "api": {"device", "picture", "shipped"},
+    "api": {"device", "picture", "shipped", "net.intake", "words"},
     "picture": set(),
     "files": set(),
     "shipped": set(),
     "net": {"files", "shipped"},
     "net.tvlm": {"files", "shipped", "max78000"},
     "words": {"files", "shipped", "net.tvlm"},
-    "measure": {"api", "device", "files", "shipped", "net", "words", "train.labels"},
+    "measure": {"api", "device", "files", "picture", "shipped", "net", "words", "train.labels"},
     "measure.eval_encoders": {"net", "max78000"},  # what the accelerator takes
     "boards": {"files", "shipped", "net.tvlm", "words.tvp"},
     "virtual": {"files", "shipped", "net", "words"},
@@ -115,7 +115,7 @@ def test_who_may_import_whom(place):
 
 def test_nobody_imports_a_command():
     commands = {module for module in imports(HOST) if module and rule(module) is None}
-    assert {"pack", "eval", "deploy"} <= commands
+    assert {"packit", "eval", "deploy"} <= commands
     commands.add("train.main")
     wrong = {
         f"{module} imports {other}"

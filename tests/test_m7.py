@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""The rules of a Cortex-M7's pipeline, each on a program of a few lines; blocks as compilers write."""
+"""The rules of a Cortex-M7's pipeline, each on a program of a few lines."""
 
 import pytest
 
@@ -27,7 +27,7 @@ LOOPS = [
 ]
 
 
-@pytest.mark.parametrize("count, lines", [pytest.param(n, l, id=why) for n, why, l in LOOPS])
+@pytest.mark.parametrize("count, lines", [pytest.param(n, code, id=why) for n, why, code in LOOPS])
 def test_a_loop_takes(count, lines):
     assert m7.cycles(tuple(lines), loop=True) == count
 

@@ -19,7 +19,7 @@ from conftest import LIMIT, BoardUnderTest
 from nets import Builder
 from test_board_engine import pixels, romfs
 
-from tinyvlm import export, pack
+from tinyvlm import export, packit
 from tinyvlm.device import Encoder, Frame, Vocab
 from tinyvlm.max78000 import virtual
 from tinyvlm.max78000.virtual import VirtualMax78000, find_qemu
@@ -203,7 +203,7 @@ def test_the_shipped_encoder_names_photos(start, tmp_path):
         "off",
         "-o",
     ]
-    assert pack.main([*map(str, arguments), str(words)]) == 0
+    assert packit.main([*map(str, arguments), str(words)]) == 0
     files = {"board.tvlm": model.read_bytes()}
     frames = {}
     for photo in photos()[1:4]:

@@ -112,10 +112,10 @@ def test_classify_with_the_package_as_programs_use_it(exported, monkeypatch, tmp
 
 
 def tinyvlm_pack(folder, words):
-    from tinyvlm import pack
+    from tinyvlm import packit
 
     (folder / "words.txt").write_text("\n".join(words))
-    assert pack.main(["--vocab", str(folder / "words.txt"), "-o", str(folder / "w.tvp")]) == 0
+    assert packit.main(["--vocab", str(folder / "words.txt"), "-o", str(folder / "w.tvp")]) == 0
     return str(folder / "w.tvp")
 
 

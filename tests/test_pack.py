@@ -330,7 +330,7 @@ def test_a_report_that_cannot_be_written_leaves_nothing(tmp_path):
 
 def test_nothing_heavy_is_imported():
     code = (
-        "import sys, tinyvlm.pack\n"
+        "import sys, tinyvlm.packit\n"
         "print(sorted({'torch', 'open_clip', 'PIL', '_tinyvlm'} & set(sys.modules)))"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)

@@ -14,7 +14,7 @@ from readme import BLOCKS, PAGES, README, TOP, make, shell
 from stm32 import BOARDS
 
 import tinyvlm
-from tinyvlm import export, pack
+from tinyvlm import export, packit
 from tinyvlm.train import config
 from tinyvlm.words import tvp
 
@@ -68,7 +68,7 @@ def test_options_of_pack(pets):
     """One file without network; a smaller vocabulary; half as many bytes of numbers."""
 
     def packed(*options):
-        assert pack.main(["--vocab", "pets.txt", "--quiet", *options]) == 0
+        assert packit.main(["--vocab", "pets.txt", "--quiet", *options]) == 0
         data = Path("pets.tvp").read_bytes()
         return len(data), tvp.from_bytes(data)
 
@@ -110,14 +110,14 @@ def test_the_real_clip(pets, monkeypatch, capsys):
     assert option in PAGES["docs/vocabulary.md"].text
     arguments = ["--vocab", "pets.txt", *option.split()]
     monkeypatch.setitem(sys.modules, "open_clip", OpenClip)
-    assert pack.main(arguments) == 0
+    assert packit.main(arguments) == 0
     assert OpenClip.asked == [("ViT-B-32", "openai", True)]
     words = tvp.from_bytes(Path("pets.tvp").read_bytes())
     assert words.text_encoder == option.split()[1] and np.any(words.vectors)
     Path("pets.tvp").unlink()
     capsys.readouterr()
     monkeypatch.setitem(sys.modules, "open_clip", None)
-    assert pack.main(arguments) == 2
+    assert packit.main(arguments) == 2
     assert "pip install 'tinyvlm[train]'" in capsys.readouterr().err
     assert not Path("pets.tvp").exists()
 

@@ -10,7 +10,7 @@ import subprocess
 import numpy as np
 import pytest
 
-from tinyvlm import pack
+from tinyvlm import packit
 from tinyvlm.words import lint, report, tvp
 from tinyvlm.words.space import normalize
 
@@ -72,7 +72,7 @@ def test_one_label():
 def test_the_command_writes_it(tmp_path, capsys):
     (tmp_path / "v.txt").write_text("cat\ndog\n")
     page = tmp_path / "report.html"
-    assert pack.main(["--vocab", str(tmp_path / "v.txt"), "--report", str(page)]) == 0
+    assert packit.main(["--vocab", str(tmp_path / "v.txt"), "--report", str(page)]) == 0
     assert capsys.readouterr().out.endswith(f"report: {page}\n")
     assert page.read_text().startswith("<!doctype html>")
 
@@ -102,7 +102,7 @@ const shown = () => [...document.querySelectorAll('.pick .scroll')]
   .filter(e => e.offsetHeight).map(e => e.className.split(' ')[1]);
 addEventListener('load', () => {
   const tables = [];
-  document.querySelectorAll('input[name=dim]').forEach(radio => {
+  document.querySelectorAll('input[type=radio]').forEach(radio => {
     radio.click(); tables.push(shown().join('+')); check() });
   const reached = [...document.querySelectorAll('input:checked, [tabindex="0"]')]
     .filter(e => e.offsetHeight || e.type === 'radio').length;

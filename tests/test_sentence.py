@@ -4,7 +4,7 @@
 import numpy as np
 import pytest
 
-from tinyvlm import pack
+from tinyvlm import packit
 from tinyvlm.shipped import DATA
 from tinyvlm.words import encoders, sentence
 from tinyvlm.words.lexicon import Lexicon
@@ -43,7 +43,7 @@ def test_without_the_extra_the_lexicon_answers_and_says_what_to_install(monkeypa
 def test_an_unknown_word_says_how_to_get_every_phrase(tmp_path, capsys):
     (tmp_path / "v.txt").write_text("qwxzzv\n")
     given = ["--vocab", str(tmp_path / "v.txt"), "--text-encoder", "lexicon"]
-    assert pack.main(given) == 2
+    assert packit.main(given) == 2
     assert "pip install 'tinyvlm[words]'" in capsys.readouterr().err
 
 
@@ -74,7 +74,7 @@ def test_any_phrase_lies_near_what_it_is_about(text, phrase, near, far):
 @needs_extra
 def test_a_phrase_is_packed(tmp_path, capsys):
     (tmp_path / "v.txt").write_text("cat\na dog that jumps over a fence\n")
-    assert pack.main(["--vocab", str(tmp_path / "v.txt")]) == 0
+    assert packit.main(["--vocab", str(tmp_path / "v.txt")]) == 0
     assert "estimated (sentence encoder)" in capsys.readouterr().out
 
 

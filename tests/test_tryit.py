@@ -11,7 +11,7 @@ import pytest
 from PIL import Image
 
 import tinyvlm
-from tinyvlm import pack, picture, tryit
+from tinyvlm import packit, picture, tryit
 from tinyvlm.virtual.photos import photos
 
 TOP = Path(__file__).resolve().parents[1]
@@ -21,7 +21,7 @@ TOP = Path(__file__).resolve().parents[1]
 def vocab(tmp_path_factory):
     words = tmp_path_factory.mktemp("vocab") / "things.txt"
     words.write_text("flower\nmotorcycle\ntemple\n")
-    assert pack.main(["--vocab", str(words), "--unknown", "off", "--quiet"]) == 0
+    assert packit.main(["--vocab", str(words), "--unknown", "off", "--quiet"]) == 0
     return words.with_suffix(".tvp")
 
 
@@ -136,15 +136,15 @@ def test_a_bad_picture_does_not_keep_others_from_being_shown(vocab, flower, tmp_
 
 
 def test_ctrl_c_is_no_traceback(vocab, flower, monkeypatch, capsys):
-    def interrupt(*_):
+    def interrupt(*_, **__):
         raise KeyboardInterrupt
 
     monkeypatch.setattr(tryit, "look", interrupt)
     assert tryit.main(["--vocab", str(vocab), str(flower)]) == 2
-    monkeypatch.setattr(pack, "encode", interrupt)
+    monkeypatch.setattr(packit, "prepare", interrupt)
     words = flower.with_name("v.txt")
     words.write_text("cat\n")
-    assert pack.main(["--vocab", str(words)]) == 2
+    assert packit.main(["--vocab", str(words)]) == 2
     said = capsys.readouterr().err
     assert "tinyvlm-try: interrupted" in said and "tinyvlm-pack: interrupted" in said
     assert sorted(p.name for p in flower.parent.iterdir()) == ["dahlia.png", "v.txt"]

@@ -11,6 +11,7 @@ from __future__ import annotations
 import ast
 import re
 import sys
+import textwrap
 from collections import Counter
 from pathlib import Path
 
@@ -29,6 +30,7 @@ SECTIONS = (
     ("What runs here", "about", ("info", "profile", "selftest", "Info", "Profile")),
     ("Encoders", "encoder", ("Encoder",)),
 )
+PC = ("pack", "to_frame")
 HIDDEN = {"prototypes", "ranking"}  # methods that the package's own modules call
 HEAD = """# API
 
@@ -113,7 +115,8 @@ def _constructor(stub: ast.ClassDef) -> str:
 
 def signature(stub: ast.FunctionDef) -> str:
     """`name(arguments) -> type` as the stub has it, without self; a property as `name: type`."""
-    arguments = ast.unparse(stub.args).removeprefix("self, ").removeprefix("self")
+    arguments = ast.unparse(stub.args)
+    arguments = re.sub(r"^(self|cls)(, |$)", "", arguments)
     arguments = re.sub(r"Frame \| Any\b", "Frame", arguments)  # what the docs call a frame
     arguments = re.sub(r"(?<=\S)=(?=\S)", " = ", arguments)
     returns = ast.unparse(stub.returns)
@@ -121,7 +124,10 @@ def signature(stub: ast.FunctionDef) -> str:
         return f"{stub.name}: {returns}"
     name = "smoother" if stub.name == "__call__" else stub.name
     line = f"{name}({arguments}) -> {returns}"
-    return line if len(line) < 90 else line.replace("(", "(\n    ", 1).replace(") ->", "\n) ->", 1)
+    if len(line) < 90:
+        return line
+    lines = textwrap.wrap(arguments, 86, break_long_words=False, break_on_hyphens=False)
+    return "\n    ".join([f"{name}(", *lines]) + f"\n) -> {returns}"
 
 
 def text(code: ast.AST) -> str:
@@ -147,11 +153,11 @@ def _formats() -> str:
 
 def _pc() -> str:
     tree = ast.parse((HOST / "api.py").read_text("utf-8"))
-    node = _find(tree, "to_frame", "api")
-    return (
-        "## On the PC only\n\n### to_frame\n\n"
-        f"```python\nto_frame(picture: Picture) -> Frame\n```\n\n{text(node)}\n"
-    )
+    parts = ["## On the PC only\n"]
+    for name in PC:
+        node = _find(tree, name, "api")
+        parts.append(f"### {name}\n\n```python\n{signature(node)}\n```\n\n{text(node)}\n")
+    return "\n".join(parts)
 
 
 def _commands() -> str:

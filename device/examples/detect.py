@@ -39,20 +39,7 @@ def photos():
             continue
         for name in names:
             if name.endswith(".ppm"):
-                with open(folder + "/" + name, "rb") as file:
-                    try:
-                        data = memoryview(file)
-                    except TypeError:
-                        data = file.read()
-                yield name[:-4], read_ppm(data)
-
-
-def read_ppm(data):
-    """A frame from a binary PPM: `P6 width height 255`, then RGB888 pixels."""
-    fields = bytes(data[:32]).split(None, 4)
-    width, height = int(fields[1]), int(fields[2])
-    pixels = data[len(data) - width * height * 3 :]
-    return tinyvlm.Frame(pixels, width, height, tinyvlm.RGB888)
+                yield name[:-4], tinyvlm.Frame.open(folder + "/" + name)
 
 
 def camera():

@@ -46,6 +46,38 @@ class Frame:
         self.format = format
         self.stride = stride
 
+    @classmethod
+    def open(cls, path):
+        """The picture in a binary PPM or PGM file; its pixels stay in ROMFS if it lies there.
+
+        On the PC any picture that Pillow reads. ValueError if it is none.
+        """
+        with open(path, "rb") as file:
+            try:
+                data = memoryview(file)
+            except TypeError:
+                data = memoryview(file.read())
+        head, fields, at = bytes(data[:256]), [], 0
+        while len(fields) < 4 and at < len(head):
+            end = at
+            if head[at] == 35:  # a comment, to the end of its line
+                while end < len(head) and head[end] != 10:
+                    end += 1
+            else:
+                while end < len(head) and head[end] > 32:
+                    end += 1
+                if end > at:
+                    fields.append(head[at:end])
+            at = end + 1
+        try:
+            format = {b"P5": GRAY8, b"P6": RGB888}[fields[0]]
+            width, height, most = [int(field) for field in fields[1:]]
+        except (IndexError, KeyError, ValueError):
+            most = 0
+        if most != 255:
+            raise ValueError("%s: no binary PPM or PGM file of 8 bits; save it as one" % path)
+        return cls(data[at:], width, height, format)
+
     def __repr__(self):
         return "Frame(%dx%d %s)" % (self.width, self.height, _NAMES[self.format])
 

@@ -105,6 +105,12 @@ class Vocab:
     def __len__(self):
         return len(self.labels)
 
+    def __iter__(self):
+        return iter(self.labels)
+
+    def __contains__(self, label):
+        return label in self.labels
+
     def __repr__(self):
         return "Vocab(%d label%s, dim %d of %d, %d bits, for %s)" % (
             len(self.labels),

@@ -14,11 +14,11 @@ __version__ = "0.1.0"
 
 # Looked up on first use: `tinyvlm-pack` starts without the engine, and nothing here needs torch.
 _API = (
-    *("Encoder", "Vocab", "classify", "classify_into", "detect", "embed", "heatmap", "info"),
-    *("load", "profile", "selftest", "to_frame"),
+    *("Encoder", "Frame", "Heatmap", "Vocab", "classify", "classify_into", "detect", "embed"),
+    *("heatmap", "info", "load", "pack", "profile", "selftest", "to_frame"),
 )
 _FORMATS = ("GRAY8", "RGB565_LE", "RGB565_BE", "RGB888", "BGR888", "YUYV")
-_DEVICE = ("Frame", "Heatmap", "Smoother", *_FORMATS)
+_DEVICE = ("Smoother", *_FORMATS)
 
 __all__ = [*_API, *_DEVICE]
 

@@ -4,6 +4,8 @@ __version__: str
 __all__: list[str]
 
 Encoder = api.Encoder
+Frame = api.Frame
+Heatmap = api.Heatmap
 Vocab = api.Vocab
 classify = api.classify
 classify_into = api.classify_into
@@ -12,12 +14,11 @@ embed = api.embed
 heatmap = api.heatmap
 info = api.info
 load = api.load
+pack = api.pack
 profile = api.profile
 selftest = api.selftest
 to_frame = api.to_frame
 
-Frame = device.Frame
-Heatmap = device.Heatmap
 Smoother = device.Smoother
 GRAY8 = device.GRAY8
 RGB565_LE = device.RGB565_LE

@@ -8,20 +8,25 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from . import device
-from .device import RGB888, Encoder, Frame, Heatmap
+from .device import RGB888, Encoder
+from .device import Frame as DeviceFrame
+from .device import Heatmap as DeviceHeatmap
 from .device import Vocab as DeviceVocab
 from .shipped import DEFAULT_MODEL, model_path
 
 if TYPE_CHECKING:
     from array import array
+    from collections.abc import Sequence
 
     import numpy as np
     from PIL.Image import Image
 
-    Picture = str | Path | Image | np.ndarray | Frame | bytes | bytearray | memoryview
+    Picture = str | Path | Image | np.ndarray | DeviceFrame | bytes | bytearray | memoryview
 
 __all__ = [
     "Encoder",
+    "Frame",
+    "Heatmap",
     "Vocab",
     "classify",
     "classify_into",
@@ -30,17 +35,57 @@ __all__ = [
     "heatmap",
     "info",
     "load",
+    "pack",
     "profile",
     "selftest",
     "to_frame",
 ]
 
 
+class Frame(DeviceFrame):
+    """As on the boards; open() takes any picture, and notebooks show it."""
+
+    @classmethod
+    def open(cls, path: str | Path) -> Frame:
+        """Any picture that Pillow reads, upright. ValueError or OSError if it is none."""
+        return to_frame(Path(path))
+
+    def _repr_png_(self) -> bytes:
+        from PIL import Image
+
+        from .net.intake import decode
+        from .picture import png
+
+        pixels = decode(self.buffer, self.width, self.height, self.format, self.stride)
+        return png(Image.fromarray(pixels))
+
+
+class Heatmap(DeviceHeatmap):
+    """As on the boards; notebooks show it."""
+
+    def _repr_png_(self) -> bytes:
+        import numpy as np
+        from PIL import Image
+
+        from .picture import png
+
+        values = np.array(self.values).reshape(self.height, self.width)
+        low = max(values.min(), 0)  # nothing below 0 is worth a shade
+        shades = (values.clip(low) - low) / ((values.max() - low) or 1)
+        image = Image.fromarray((shades * 255).clip(0, 255).astype(np.uint8))
+        return png(image.resize((16 * self.width, 16 * self.height), Image.Resampling.NEAREST))
+
+
 class Vocab(DeviceVocab):
     """As on the boards; the path may be a Path, and add() takes any picture."""
 
     def __init__(self, path: str | Path | bytes) -> None:
+        if not isinstance(path, (str, os.PathLike, bytes, bytearray, memoryview)):
+            raise TypeError(
+                f"a Vocab is read from a .tvp file; tinyvlm.pack({path!r:.60}) makes one of words"
+            )
         super().__init__(str(path) if isinstance(path, os.PathLike) else path)
+        self._nameless = not isinstance(path, (str, os.PathLike))
 
     def add(self, label: str, picture: Picture) -> int:
         """Show it; again with other pictures to average them. Returns how often it was shown."""
@@ -49,7 +94,62 @@ class Vocab(DeviceVocab):
 
     def save(self, path: str | Path | None = None) -> int:
         """Write a .tvp file, all or nothing; to where it came from if `path` is left out."""
+        if path is None and self._nameless:
+            raise ValueError('this vocabulary came from no file; save it as one: save("pets.tvp")')
         return super().save(None if path is None else str(path))
+
+    def _repr_html_(self) -> str:
+        from html import escape
+
+        rows = "".join(
+            f"<tr><td>{escape(label)}<td>{self._learnt[i][0] if i in self._learnt else ''}"
+            for i, label in enumerate(self.labels[:MOST])
+        )
+        more = f"<p>... and {len(self) - MOST} more</p>" if len(self) > MOST else ""
+        unknown = f"; unknown below {self.threshold:.2f}" if self.threshold else ""
+        return (
+            f"<p>{escape(repr(self))}{unknown}</p>"
+            f"<table><tr><th>label<th>times shown{rows}</table>{more}"
+        )
+
+
+def pack(
+    words: Sequence[str],
+    *,
+    dim: int = 64,
+    bits: int = 8,
+    model: str | Path | None = None,
+    unknown: str = "balanced",
+    background: Sequence[str] = (),
+    text_encoder: str | None = None,
+) -> Vocab:
+    """A vocabulary of words, as tinyvlm-pack makes it: pack(["cat", "dog: dog, puppy"], dim=64).
+
+    words: what stands in the lines of a word list. model: the encoder that it is for, by name or
+    file; the one that is loaded if left out. unknown: cautious, balanced, eager or off.
+    background: words for what else the camera sees. text_encoder: as for tinyvlm-pack. Its
+    save("pets.tvp") writes the board's file. ValueError says what is wrong with which word.
+    """
+    from .words import background as unknowns
+    from .words import encoders, packing, tvp, vocabulary
+
+    for name, value, known in (
+        ("unknown", unknown, (*unknowns.KNOB, "off")),
+        ("bits", bits, (8, 4)),
+    ):
+        if value not in known:
+            raise ValueError(f"{name} {value!r}: use {', '.join(map(str, known))}")
+    if model is None:
+        model = getattr(device.encoder.default(), "path", DEFAULT_MODEL)
+    made = packing.prepare(
+        vocabulary.lines(words, "words"),
+        Path(model_path(str(model))),
+        dim=dim,
+        text_encoder=text_encoder or encoders.default_text_encoder(),
+        unknown=unknown,
+        others=vocabulary.lines(background, "background") if background else None,
+    )
+    return Vocab(tvp.to_bytes(made.prototypes(dim, bits)))
 
 
 def load(path: str | Path | None = None) -> Encoder:
@@ -91,7 +191,8 @@ def detect(
 def heatmap(picture: Picture, label: str | int, vocab: Vocab) -> Heatmap:
     """How much of a label is where: a small grid, `h[row][column]`, that prints as a picture."""
     _loaded()
-    return device.heatmap(to_frame(picture), label, vocab)
+    found = device.heatmap(to_frame(picture), label, vocab)
+    return Heatmap(found.label, found.box, found.height, found.width, found.values)
 
 
 def info() -> device.about.Info:
@@ -112,7 +213,7 @@ def selftest() -> bool:
     return device.selftest()
 
 
-def to_frame(picture: Picture):
+def to_frame(picture: Picture) -> Frame:
     """A Frame of any picture. ValueError or OSError says what cannot be read."""
     if isinstance(picture, (str, os.PathLike)):
         from PIL import Image, UnidentifiedImageError
@@ -143,6 +244,9 @@ def _array_frame(picture: np.ndarray) -> Frame:
     if pixels.ndim == 3 and pixels.shape[2] == 3:
         return Frame(pixels.tobytes(), pixels.shape[1], pixels.shape[0], RGB888)
     raise ValueError(f"an array of shape {pixels.shape}; give (h, w, 3) RGB or (h, w) gray")
+
+
+MOST = 100  # labels that a notebook shows
 
 
 def _loaded() -> Encoder:

@@ -3,6 +3,7 @@
 
     tinyvlm-eval --data ../shared/data/eval --json results.json --plots plots
     tinyvlm-eval --data mine=photos/ pets='pets-*.tar' --model mine.tvlm nano.tvlm --table
+    tinyvlm-eval --data mine=photos/ --vocab pets.tvp              # what the board would answer
     tinyvlm-eval --from results.json --markdown docs/models.md     # tables and plots again
 
 Class names become prototypes as `tinyvlm-pack` makes them; every photo goes through the frame
@@ -27,7 +28,7 @@ from .measure import labelled
 from .measure.eval_table import confusion_lines, summary, tables
 from .net import tvlm
 from .shipped import DEFAULT_MODEL, model_path
-from .words import vocabulary
+from .words import tvp, vocabulary
 from .words.encoders import create_text_encoder
 
 
@@ -36,7 +37,7 @@ def main(argv: list[str] | None = None) -> int:
     args = _arguments().parse_args(argv)
     try:
         _check(args)
-        results = _load(args.results) if args.results else _run(args)
+        results = _load(args.results) if args.results else _measured(args)
         text = json.dumps(results, indent=1, ensure_ascii=False)
         if args.json not in (None, "-"):
             write_atomic(args.json, (text + "\n").encode())
@@ -54,6 +55,12 @@ def main(argv: list[str] | None = None) -> int:
         return 2
     if args.json == "-":
         print(text)
+    elif "answers" in results:
+        from .measure.eval_answers import mistake_lines, table
+
+        print(table(results["answers"]))
+        if not args.table and (lines := mistake_lines(results["answers"])):
+            print(f"\n{lines}")
     else:
         print(tables(results))
         if not args.table:
@@ -65,6 +72,34 @@ def main(argv: list[str] | None = None) -> int:
 
 def _say(line: str) -> None:
     print(f"tinyvlm-eval: {line}", file=sys.stderr)
+
+
+def _measured(args: argparse.Namespace) -> dict:
+    """What words are worth, or what a board answers with a packed vocabulary."""
+    packed = args.vocab and args.vocab.read_bytes().startswith(tvp.MAGIC)
+    return _answers(args) if packed else _run(args)
+
+
+def _answers(args: argparse.Namespace) -> dict:
+    """One vocabulary on every set with class names."""
+    from .measure import eval_answers
+    from .measure.answers import encoder_of
+
+    if args.markdown or args.plots:
+        raise ValueError("--markdown and --plots are for words, not for a packed vocabulary")
+    p = tvp.read(args.vocab)
+    models = [] if args.model == [DEFAULT_MODEL] else args.model
+    file, encoder = encoder_of(p, args.vocab, models)
+    every = [sets.index(name, paths) for name, paths in labelled.sets(args.data).items()]
+    named = [labels for labels in every if not labels.captions and not labels.boxes]
+    if not named:
+        raise ValueError("no set with class names is among them")
+    found = [
+        eval_answers.evaluate(p, args.vocab, file, encoder, labels, args.workers)
+        for labels in named
+    ]
+    head = {"software": f"tinyvlm {__version__}", "text_encoder": p.text_encoder}
+    return head | {"answers": found, "reports": []}
 
 
 def _run(args: argparse.Namespace) -> dict:
@@ -197,8 +232,10 @@ def _arguments() -> argparse.ArgumentParser:
     parser.add_argument(
         "--vocab",
         type=Path,
-        metavar="LIST.txt",
-        help="other words for class names, `name: phrase, phrase` a line, as for tinyvlm-pack",
+        metavar="LIST.txt|FILE.tvp",
+        help="other words for class names, `name: phrase, phrase` a line, as for tinyvlm-pack; or "
+        "a packed vocabulary: what a board would answer with it, unknown included, where classes "
+        "that are no label count as none",
     )
     parser.add_argument(
         "--text-encoder",

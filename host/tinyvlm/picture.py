@@ -3,6 +3,8 @@
 
 from __future__ import annotations
 
+from io import BytesIO
+
 from PIL import Image, ImageOps
 
 
@@ -15,3 +17,10 @@ def rgb(image: Image.Image) -> Image.Image:
         image = image.convert("RGBA")
         image = Image.alpha_composite(Image.new("RGBA", image.size, "white"), image)
     return image.convert("RGB")
+
+
+def png(image: Image.Image) -> bytes:
+    """The picture as the bytes of a PNG file."""
+    with BytesIO() as file:
+        image.save(file, "PNG")
+        return file.getvalue()

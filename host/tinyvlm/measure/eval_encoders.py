@@ -37,7 +37,7 @@ def facts(file: Path, encoder: tvlm.Encoder) -> dict:
 
 
 def _cortex_m7(encoder: tvlm.Encoder) -> int | None:
-    """Cycles of the layers on a Cortex-M7, by the fitted cost model; None for layers it does not know."""
+    """Of the layers on a Cortex-M7, by the cost model; None for layers that it does not know."""
     try:
         return round(cost.cycles(encoder.graph, encoder.plan))
     except KeyError:

@@ -7,8 +7,9 @@
 
 The work of a kernel is a sum of things that it does so and so often: gather a pixel, widen a
 weight, finish a tile. `terms` counts them; `tinyvlm-bench --fit` runs nets on the virtual board,
-estimates the cycles of their layers (virtual/m7.py) and writes what each one takes to data/cost.json. Shapes count, weights do not, so a graph
-with random weights (samples.Builder) will do. The kernels are those of the DSP extension.
+estimates the cycles of their layers (virtual/m7.py) and writes what each one takes to
+data/cost.json. Shapes count, weights do not, so a graph with random weights (samples.Builder) will
+do. The kernels are those of the DSP extension.
 """
 
 from __future__ import annotations

@@ -166,7 +166,7 @@ def estimate(
     results: list[dict],
     portable: bool,
 ) -> None:
-    """Add cycles to the results: every layer's, and one frame of each format, for every backend."""
+    """Add cycles to the results: of layers and of a frame of each format, for every backend."""
     folder.mkdir()
     program = cycles.program(firmware)
     written = folder / "counts.txt"
@@ -214,9 +214,7 @@ def _frame(one: cycles.Estimate) -> dict:
         "fps": MHZ * 1e6 / one.cycles,
         "mca": None if one.mca is None else round(one.mca),
         "guessed": one.guessed,
-        "functions": {
-            name: {"instructions": n, "cycles": round(c)} for name, (n, c) in top[:24]
-        },
+        "functions": {name: {"instructions": n, "cycles": round(c)} for name, (n, c) in top[:24]},
     }
 
 

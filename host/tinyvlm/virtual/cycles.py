@@ -78,7 +78,7 @@ def build_plugin(folder: Path) -> Path:
 class Counts:
     """Executions by address between two marks, all of them, and those of a layer by itself.
 
-    parts: by where the engine's hook added the layer's time; other places of its are in there, too.
+    parts: by where the engine's hook added the layer's time; other places are in there, too.
     """
 
     every: dict[int, int] = field(default_factory=dict)
@@ -95,7 +95,7 @@ def read_counts(path: Path) -> list[Counts]:
         elif line.startswith("part "):
             part = result[-1].parts[int(line[5:], 16)] = {}
         else:
-            address, number = (int(word, base) for word, base in zip(line.split(), (16, 10)))
+            address, number = (int(word, base) for word, base in zip(line.split(), (16, 10), strict=True))
             part[address] = number
             every = result[-1].every
             every[address] = every.get(address, 0) + number
@@ -140,7 +140,7 @@ class Program:
         return self.names[max(0, bisect.bisect_right(self.starts, address) - 1)]
 
     def blocks(self, counts: dict[int, int]) -> list[tuple[int, tuple[str, ...], int, bool]]:
-        """(address, instructions, executions, does it jump to its start) of the blocks that ran."""
+        """(address, instructions, executions, does it jump to its start) of blocks that ran."""
         found, lines, start, before = [], [], 0, None
 
         def close() -> None:

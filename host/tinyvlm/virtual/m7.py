@@ -108,7 +108,7 @@ class Instruction:
         return self.cycles > 1 or self.kind in ("several", "divide")
 
 
-# -- reading assembly ------------------------------------------------------------------------------
+# -- reading assembly ----------------------------------------------------------------------
 
 
 def _registers(text: str) -> tuple[str, ...]:
@@ -228,7 +228,7 @@ def _data(name: str, kind: str, parts: list[str]) -> Instruction:
     return Instruction(name, kind, writes, reads, early, adds_to, ready, cycles)
 
 
-# -- issue -----------------------------------------------------------------------------------------
+# -- issue --------------------------------------------------------------------------------
 
 
 def apart(older: Instruction, younger: Instruction) -> bool:

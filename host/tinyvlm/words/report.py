@@ -49,7 +49,7 @@ def page(facts: Facts, vectors: np.ndarray, lint: Lint) -> str:
     if lint.pairs:
         parts += [_matrix(p.labels, vectors, lint), _nearest(lint)]
     parts += [_dimensions(facts, lint), _words(facts)]
-    return _PAGE.format(title=escape(facts.name), style=_style(lint), body="\n".join(parts))
+    return PAGE.format(title=escape(facts.name), style=_style(lint), body="\n".join(parts))
 
 
 def _verdict(lint: Lint) -> str:
@@ -226,7 +226,7 @@ def _style(lint: Lint) -> str:
     )
 
 
-_PAGE = """<!doctype html>
+PAGE = """<!doctype html>
 <html lang=en><meta charset=utf-8><meta name=viewport content="width=device-width">
 <title>{title}</title>
 <style>

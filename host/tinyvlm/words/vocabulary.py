@@ -12,6 +12,7 @@ Empty lines and everything after a `#` are ignored. Without a colon the label is
 from __future__ import annotations
 
 import unicodedata
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -83,6 +84,16 @@ def _key(label: str) -> str:
     """Equal for labels that look equal: joiners and marks of direction are not seen either."""
     text = unicodedata.normalize("NFKC", label).casefold()
     return "".join(c for c in text if unicodedata.category(c) != "Cf")
+
+
+def lines(words: Sequence[str], name: str) -> list[Entry]:
+    """The same from Python: each word is what would stand in a line of the list."""
+    if isinstance(words, (str, bytes)):
+        raise VocabularyError(f'{name}: give a list, such as ["cat", "dog"], not {words!r:.60}')
+    for word in (words := list(words)):
+        if not isinstance(word, str) or not word.strip() or word.splitlines() != [word]:
+            raise VocabularyError(f"{name}: {word!r:.60} is no word or phrase")
+    return parse("\n".join(words).encode(), name)
 
 
 def _split(text: str) -> tuple[str, tuple[str, ...]]:

@@ -12,16 +12,13 @@ import errno
 import sys
 from pathlib import Path
 
-import numpy as np
-
 from .files import check_folder, explain, write_atomic
-from .net import tvlm
 from .shipped import DEFAULT_MODEL, model_path
 from .words import background, lint, report, tvp, vocabulary
 from .words.encoders import create_text_encoder, default_text_encoder
 from .words.lexicon import Lexicon
-from .words.prototypes import build, encode, is_known
-from .words.space import TextEncoder, normalize
+from .words.packing import prepare
+from .words.prototypes import is_known
 from .words.vocabulary import plural
 
 STDIN = Path("-")
@@ -58,57 +55,45 @@ def _run(args: argparse.Namespace) -> list[str]:
         output, name = output or args.vocab.with_suffix(".tvp"), str(args.vocab)
         entries = vocabulary.read(args.vocab)
     _check_outputs(args, output)
-    model = tvlm.load(args.model)
-    most = model.graph.shapes()[model.graph.embedding][2]
-    if not 1 <= args.dim <= most:
-        called = model.graph.info.get("name", "unnamed")
-        raise ValueError(f"--dim {args.dim}: {called} has 1 ... {most} dimensions")
-    text = create_text_encoder(args.text_encoder, args.model)
-    vectors, notes = encode(entries, text, model, prompts, name)
-    vectors = normalize(vectors[:, :most])
-    labels = [entry.label for entry in entries]
-    chosen = background.find(args.model, model.fingerprint, len(labels), args.unknown)
-    if not chosen and args.unknown != "off":
+    made = prepare(
+        entries,
+        args.model,
+        dim=args.dim,
+        text_encoder=args.text_encoder,
+        unknown=args.unknown,
+        prompts=prompts,
+        others=vocabulary.read(args.background) if args.background else None,
+        names=(name, str(args.background)),
+        option="--",
+    )
+    if not made.chosen and args.unknown != "off":
         _remark(
             f"nothing is known about unknown for {args.model.name}: every frame gets a label "
             "(python -m tinyvlm.background measures it; --unknown off is silent)"
         )
-    rows = chosen.rows(text, vectors, prompts)[1] if chosen else None
-    words, rivals, left_out = _rivals(args, text, model, prompts, labels, vectors)
-
-    def made(dim: int) -> tvp.Prototypes:
-        return build(
-            labels,
-            vectors,
-            model,
-            dim=dim,
-            bits=args.bits,
-            text_encoder=text.name,
-            prompts=prompts,
-            chosen=chosen,
-            rivals=rivals,
-            rows=rows,
-        )
-
-    prototypes = made(args.dim)
+    if made.left_out:
+        said = "; ".join(f"{word} ({why})" for word, why in list(made.left_out.items())[:MOST])
+        _remark(f"left out of the background, as they would take a label's frames: {said}")
+    vectors, notes = made.vectors, made.notes
+    prototypes = made.prototypes(args.dim, args.bits)
     size = tvp.write(prototypes, output)
-    found = lint.examine(labels, vectors, args.dim)
+    found = lint.examine(made.labels, vectors, args.dim)
     sizes = {}
     if args.explain or args.report:
-        sizes = {dim: len(tvp.to_bytes(made(dim))) for dim in found.dims}
+        sizes = {dim: len(tvp.to_bytes(made.prototypes(dim, args.bits))) for dim in found.dims}
     lines = _said(args, output, prototypes, size, notes)
-    if chosen:
-        lines.append(_promise(chosen.rates_at(args.dim), args.unknown))
+    if made.chosen:
+        lines.append(_promise(made.chosen.rates_at(args.dim), args.unknown))
     lines += lint.summary(found)
     if args.explain:
-        table = text if isinstance(text, Lexicon) else create_text_encoder("lexicon")
+        table = made.text if isinstance(made.text, Lexicon) else create_text_encoder("lexicon")
         lines += ["", *lint.origins(entries, notes, vectors, table)]
         lines += ["", *lint.table(found, sizes)]
         if args.background:
-            lines += ["", f"background: {', '.join(words) or 'none of the words'}"]
-            lines += [f"  without {word}: {why}" for word, why in left_out.items()]
+            lines += ["", f"background: {', '.join(made.words) or 'none of the words'}"]
+            lines += [f"  without {word}: {why}" for word, why in made.left_out.items()]
     if args.report:
-        facts = report.Facts(output.name, prototypes, size, notes, words, sizes)
+        facts = report.Facts(output.name, prototypes, size, notes, made.words, sizes)
         write_atomic(args.report, report.page(facts, vectors, found).encode())
         lines.append(f"report: {args.report}")
     return lines
@@ -127,31 +112,6 @@ def _prompts(args: argparse.Namespace) -> tuple[str, ...]:
         _remark(f"the {args.text_encoder} has its prompts built in; --prompt is not used")
         return ()
     return tuple(args.prompt or ())
-
-
-def _rivals(
-    args: argparse.Namespace,
-    text: TextEncoder,
-    model: tvlm.Encoder,
-    prompts: tuple[str, ...],
-    labels: list[str],
-    vectors: np.ndarray,
-) -> tuple[list[str], np.ndarray | None, dict[str, str]]:
-    """The words of --background, their vectors, and why others are left out."""
-    if not args.background:
-        return [], None, {}
-    if args.unknown == "off":
-        raise ValueError("--background needs unknown; leave out --unknown off")
-    entries = vocabulary.read(args.background)
-    rows, _ = encode(entries, text, model, prompts, str(args.background))
-    rows = normalize(rows[:, : vectors.shape[1]])
-    words = [entry.label for entry in entries]
-    left_out = background.left_out(labels, vectors, words, rows)
-    if left_out:
-        said = "; ".join(f"{word} ({why})" for word, why in list(left_out.items())[:MOST])
-        _remark(f"left out of the background, as they would take a label's frames: {said}")
-    keep = [i for i, word in enumerate(words) if word not in left_out]
-    return [words[i] for i in keep], rows[keep], left_out
 
 
 def _promise(rates: dict[str, float], unknown: str) -> str:

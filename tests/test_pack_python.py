@@ -1,0 +1,175 @@
+# SPDX-License-Identifier: MIT
+"""Packing in Python, and what a vocabulary and frames are in a notebook."""
+
+import io
+
+import numpy as np
+import pytest
+from PIL import Image
+
+import tinyvlm
+from tinyvlm import packit
+
+WORDS = ["cat", "dog: dog, puppy", "Meerschwein <3>: guinea pig"]
+
+
+@pytest.fixture(scope="module")
+def pets():
+    return tinyvlm.pack(WORDS, text_encoder="lexicon")
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        {},
+        {"dim": 16, "bits": 4},
+        {"unknown": "off"},
+        {"unknown": "eager", "model": "nano"},
+        {"background": ["tree", "car"]},
+    ],
+)
+def test_it_is_what_the_command_makes(tmp_path, options):
+    (tmp_path / "v.txt").write_text("\n".join(WORDS))
+    arguments = ["--vocab", str(tmp_path / "v.txt"), "--text-encoder", "lexicon", "--quiet"]
+    for name, value in options.items():
+        if name == "background":
+            value = tmp_path / "b.txt"
+            value.write_text("\n".join(options[name]))
+        arguments += [f"--{name}", str(value)]
+    assert packit.main(arguments) == 0
+    made = tinyvlm.pack(WORDS, text_encoder="lexicon", **options)
+    made.save(tmp_path / "mine.tvp")
+    assert (tmp_path / "mine.tvp").read_bytes() == (tmp_path / "v.tvp").read_bytes()
+
+
+def test_a_vocabulary_is_a_collection_of_labels(pets):
+    assert len(pets) == 3 and list(pets) == ["cat", "dog", "Meerschwein <3>"]
+    assert "dog" in pets and "puppy" not in pets and 3 not in pets
+
+
+def test_many_labels_are_one_too():
+    words = tinyvlm.pack([f"w{i}: cat" for i in range(300)], text_encoder="lexicon")
+    assert "w299" in words and "w300" not in words and list(words)[299] == "w299"
+
+
+def test_it_answers(pets):
+    frame = tinyvlm.Frame(bytes(range(256)) * 48, 64, 64, "RGB888")
+    scores = tinyvlm.classify(frame, pets)
+    assert all(label in pets or label == "unknown" for label, _ in scores)
+
+
+def test_it_is_for_the_encoder_that_is_loaded():
+    try:
+        nano = tinyvlm.load("nano")
+        assert tinyvlm.pack(["cat"], text_encoder="lexicon").fingerprint == nano.fingerprint
+    finally:
+        tinyvlm.load()
+
+
+@pytest.mark.parametrize(
+    ("words", "options", "what"),
+    [
+        ([], {}, "words: no labels in it"),
+        ("pets.txt", {}, "words: give a list, such as"),
+        (["cat", 3], {}, "words: 3 is no word or phrase"),
+        (["cat", " "], {}, "words: ' ' is no word or phrase"),
+        (["cat\ndog"], {}, r"'cat\ndog' is no word or phrase"),
+        (["cat", "Cat"], {}, "words:2: 'Cat' stands in line 1 already"),
+        (["cat", "qqqqqqx"], {}, "words:2: "),
+        (["cat"], {"dim": 0}, "dim 0: base has 1 ... 256 dimensions"),
+        (["cat"], {"bits": 3}, "bits 3: use 8, 4"),
+        (["cat"], {"unknown": "bold"}, "unknown 'bold': use cautious, balanced, eager, off"),
+        (["cat"], {"unknown": "off", "background": ["car"]}, "background needs unknown"),
+        (["cat"], {"background": "car"}, "background: give a list"),
+        (["cat"], {"text_encoder": "none"}, "text encoder 'none'"),
+    ],
+)
+def test_what_is_wrong_is_said(words, options, what):
+    with pytest.raises(ValueError) as error:
+        tinyvlm.pack(words, **{"text_encoder": "lexicon", "model": "base", **options})
+    assert what in str(error.value) and "--" not in str(error.value).replace("--text-encoder", "")
+
+
+def test_opening_words_says_how_to_pack_them():
+    with pytest.raises(TypeError, match=r"tinyvlm\.pack\(\['cat'\]\) makes one of words"):
+        tinyvlm.Vocab(["cat"])
+
+
+def test_saving_what_came_from_no_file(pets, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(ValueError, match="came from no file"):
+        pets.save()
+    assert not list(tmp_path.iterdir())
+
+
+def test_a_vocabulary_in_a_notebook(pets):
+    vocab = tinyvlm.pack(WORDS, text_encoder="lexicon")
+    vocab.add("cat", tinyvlm.Frame(bytes(range(256)) * 48, 64, 64, "RGB888"))
+    page = vocab._repr_html_()
+    assert "<td>cat<td>1" in page and "Meerschwein &lt;3&gt;<td>" in page and "<3>" not in page
+
+
+@pytest.mark.parametrize("format", ["GRAY8", "RGB565_LE", "RGB565_BE", "RGB888", "BGR888", "YUYV"])
+def test_a_frame_in_a_notebook(format):
+    frame = tinyvlm.Frame(bytes(range(240)), 8, 10, format)
+    image = Image.open(io.BytesIO(frame._repr_png_()))
+    assert image.size == (8, 10)
+    if format == "RGB888":
+        assert image.tobytes() == bytes(range(240))
+
+
+def test_a_heat_map_in_a_notebook(pets):
+    frame = tinyvlm.Frame(bytes(range(256)) * 48, 64, 64, "RGB888")
+    heat = tinyvlm.heatmap(frame, "cat", pets)
+    image = np.asarray(Image.open(io.BytesIO(heat._repr_png_())))
+    assert image.shape == (16 * heat.height, 16 * heat.width) and image.max() == 255
+
+
+# -- Frame.open -------------------------------------------------------------------------------
+
+PIXELS = bytes(range(18))
+GOOD = {
+    "plain": b"P6\n3 2\n255\n" + PIXELS,
+    "comment": b"P6 # made by\n# an editor\n3\t2\r\n255\n" + PIXELS,
+    "blank first": b"P6 3 2 255 \n" + PIXELS[1:],  # one white space, then pixels
+    "gray": b"P5\n6 3\n255\n" + PIXELS,
+}
+
+
+@pytest.mark.parametrize("name", GOOD)
+def test_ppm_as_pillow_reads_it(tmp_path, name):
+    """What the boards' reader sees is what Pillow sees."""
+    (tmp_path / "x.ppm").write_bytes(GOOD[name])
+    board = tinyvlm.device.Frame.open(str(tmp_path / "x.ppm"))
+    here = tinyvlm.Frame.open(tmp_path / "x.ppm")
+    assert (board.width, board.height) == (here.width, here.height)
+    rgb = np.frombuffer(here.buffer, np.uint8).reshape(here.height, here.width, 3)
+    mine = np.frombuffer(board.buffer, np.uint8).reshape(here.height, here.width, -1)
+    assert (rgb == mine).all()
+
+
+@pytest.mark.parametrize(
+    ("raw", "what"),
+    [
+        (b"", "x.ppm: no binary PPM or PGM file of 8 bits"),
+        (b"P3\n3 2\n255\n1 2 3", "no binary PPM"),
+        (b"P6\n3 2\n65535\n" + PIXELS * 2, "no binary PPM"),
+        (b"P6\n3 x\n255\n" + PIXELS, "no binary PPM"),
+        (b"P6\n3 2\n255\n" + PIXELS[1:], "needs 18 bytes, the buffer has 17"),
+        (b"\xff\xd8\xff\xe0" + PIXELS, "no binary PPM"),
+    ],
+)
+def test_what_is_no_ppm(tmp_path, raw, what):
+    (tmp_path / "x.ppm").write_bytes(raw)
+    with pytest.raises(ValueError, match=what):
+        tinyvlm.device.Frame.open(str(tmp_path / "x.ppm"))
+
+
+def test_the_pc_opens_any_picture(tmp_path):
+    Image.new("RGB", (5, 4), "red").save(tmp_path / "x.png")
+    assert repr(tinyvlm.Frame.open(tmp_path / "x.png")) == "Frame(5x4 RGB888)"
+    (tmp_path / "no.jpg").write_text("no")
+    with pytest.raises(ValueError, match="not a picture that Pillow can read"):
+        tinyvlm.Frame.open(tmp_path / "no.jpg")
+    with pytest.raises(FileNotFoundError):
+        tinyvlm.Frame.open(tmp_path / "nothing.jpg")
