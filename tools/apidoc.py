@@ -31,7 +31,7 @@ SECTIONS = (
     ("Encoders", "encoder", ("Encoder",)),
 )
 PC = ("pack", "to_frame")
-HIDDEN = {"prototypes", "ranking"}  # methods that the package's own modules call
+HIDDEN = {"level", "prototypes", "ranking"}  # methods that the package's own modules call
 HEAD = """# API
 
 <!-- Made from docstrings and stubs by `python tools/apidoc.py docs/api.md`; change those. -->

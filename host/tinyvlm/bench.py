@@ -6,8 +6,8 @@
     $ tinyvlm-bench --json                # everything that was measured
     $ tinyvlm-bench --fit                 # measure many nets, fit the cost model (net/cost.py)
 
-The columns are cycles of a Cortex-M7 for every set of kernels in the firmware, estimated from every
-instruction that ran (virtual/cycles.py); without llvm-objdump (Debian: llvm), instructions, which
+The columns are cycles of a Cortex-M7 for every set of kernels in the firmware, estimated from all
+instructions that ran (virtual/cycles.py); without llvm-objdump (Debian: llvm), instructions, which
 QEMU counts exactly. The kernels' answers are compared. Bytes of RAM are seen by painting the arena
 before a frame.
 """

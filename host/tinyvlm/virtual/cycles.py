@@ -95,7 +95,9 @@ def read_counts(path: Path) -> list[Counts]:
         elif line.startswith("part "):
             part = result[-1].parts[int(line[5:], 16)] = {}
         else:
-            address, number = (int(word, base) for word, base in zip(line.split(), (16, 10), strict=True))
+            address, number = (
+                int(word, base) for word, base in zip(line.split(), (16, 10), strict=True)
+            )
             part[address] = number
             every = result[-1].every
             every[address] = every.get(address, 0) + number
