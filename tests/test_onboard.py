@@ -70,6 +70,19 @@ def test_tidy_keeps_the_old_file(there):
     assert [path.read_bytes() for path in there.iterdir()] == [b"old"]
 
 
+def test_tidy_keeps_what_it_cannot_judge(there):
+    """A program has no checksum: alone it may be the board's only one. Beside the old it goes."""
+    (there / "main.py.new").write_bytes(b"print(1)")
+    (there / "lib").mkdir()
+    (there / "lib" / "natmod_new.mpy").touch()
+    left = ["main.py.new", "lib/natmod_new.mpy"]
+    assert run("whole.tidy", left) == []
+    assert [path.name for path in there.rglob("*.*")] == ["main.py.new"]
+    (there / "main.py").touch()
+    run("whole.tidy", ["main.py.new"])
+    assert [path.name for path in there.glob("*.*")] == ["main.py"]
+
+
 def test_switch_renames_all_or_stops(there):
     for name in ("a", "b"):
         (there / name).write_bytes(b"old")

@@ -302,3 +302,22 @@ def test_a_full_disk_keeps_the_old_file_and_no_half_of_the_new(tmp_path, monkeyp
         vocab.save(str(tmp_path / "mine.tvp"))
     assert [path.name for path in tmp_path.iterdir()] == ["mine.tvp"]
     assert (tmp_path / "mine.tvp").read_bytes() == before
+
+
+@pytest.mark.parametrize("keep", [False, True], ids=["half", "whole"])
+def test_half_a_file_never_becomes_the_vocabulary(tmp_path, monkeypatch, keep):
+    """PATH.new of a copy that was cut off, no PATH, and a disk without room for a new one."""
+    vocab, path = device_vocab.Vocab(tvp.to_bytes(sample(2))), tmp_path / "mine.tvp"
+    data = tvp.to_bytes(sample(3))
+    (tmp_path / "mine.tvp.new").write_bytes(data if keep else data[:-1])
+
+    def full(*_):
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(files.os, "fsync", full)
+    with pytest.raises(OSError, match="No space"):
+        vocab.save(str(path))
+    assert [each.read_bytes() for each in tmp_path.iterdir()] == [data] * keep
+    monkeypatch.undo()
+    vocab.save(str(path))
+    assert device_vocab.Vocab(str(path)).labels == vocab.labels

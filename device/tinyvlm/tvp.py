@@ -209,8 +209,9 @@ def write(path, header, parts):
         os.stat(path)
     except OSError:  # a PATH.new that a FAT was left with (see below) may be the only copy
         try:
+            check(open_file(path), path)
             os.rename(path + ".new", path)
-        except (OSError, AttributeError):  # there is none; the latter in ROMFS
+        except (OSError, ValueError, AttributeError):  # none, half of one; the last in ROMFS
             pass
     try:
         file = open(path + ".new", "wb")  # noqa: SIM115

@@ -3,9 +3,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import errno
 import os
-import tempfile
+import secrets
+import stat
 from pathlib import Path
 
 
@@ -15,22 +17,40 @@ def check_folder(folder: Path) -> None:
         raise FileNotFoundError(errno.ENOENT, "no such folder; make it first", str(folder))
 
 
+def replace(new: Path, path: Path) -> None:
+    """Put a complete file in the place of `path`, on the disk and not only in its cache.
+
+    Without the first fsync a power cut after the rename can leave an empty file.
+    """
+    with new.open("rb+") as file:
+        os.fsync(file.fileno())
+    os.replace(new, path)
+    if hasattr(os, "O_DIRECTORY"):
+        folder = os.open(path.parent, os.O_DIRECTORY)
+        try:
+            os.fsync(folder)
+        finally:
+            os.close(folder)
+
+
 def write_atomic(path: str | Path, data: bytes) -> int:
     """Write `data` to a temporary file beside `path`, then rename it. Returns the bytes.
 
-    OSError names `path`, or the folder that is missing, never the temporary file.
+    The file keeps its mode; a new one has the user's. OSError names `path`, or the folder that is
+    missing, never the temporary file.
     """
     path = Path(path)
     check_folder(path.parent)
+    temporary = path.with_name(f".{path.name}.{secrets.token_hex(4)}")
     try:
-        handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
         try:
-            with os.fdopen(handle, "wb") as file:
+            with temporary.open("xb") as file:
                 file.write(data)
-            os.chmod(temporary, 0o644)  # mkstemp makes it private
-            os.replace(temporary, path)
+            with contextlib.suppress(FileNotFoundError):
+                temporary.chmod(stat.S_IMODE(path.stat().st_mode))
+            replace(temporary, path)
         except BaseException:
-            os.unlink(temporary)
+            temporary.unlink(missing_ok=True)
             raise
     except OSError as error:
         if error.errno is None:

@@ -6,6 +6,7 @@ These are all photos of 20 classes, and one in 50 of the others (train/labels.py
 
 from __future__ import annotations
 
+import io
 from collections import Counter
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
@@ -13,6 +14,7 @@ from pathlib import Path
 
 import numpy as np
 
+from ..files import write_atomic
 from ..net import tvlm
 from ..shipped import DATA
 from ..train import labels as known
@@ -129,6 +131,7 @@ def _embedded(
     embeddings = np.stack(rows)
     if cache:
         cache.parent.mkdir(parents=True, exist_ok=True)
-        with cache.open("wb") as file:
-            np.savez(file, mark=np.array(mark), names=np.array(names), embeddings=embeddings)
+        content = io.BytesIO()
+        np.savez(content, mark=np.array(mark), names=np.array(names), embeddings=embeddings)
+        write_atomic(cache, content.getvalue())
     return names, embeddings, sets

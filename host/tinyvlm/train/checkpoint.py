@@ -13,7 +13,6 @@ run is killed, the newest checkpoint is whole and has its optimizer.
 from __future__ import annotations
 
 import json
-import os
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
@@ -23,6 +22,7 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 from torch import Tensor
 
+from tinyvlm import files
 from tinyvlm.train import align, pretrained, slim
 from tinyvlm.train.config import StudentConfig, TrainConfig, from_dict
 from tinyvlm.train.student import Student
@@ -55,7 +55,7 @@ def write(path: Path, tensors: dict[str, Tensor], info: dict) -> None:
     whole = path.with_suffix(".part")
     tensors = {k: v.detach().cpu().contiguous() for k, v in tensors.items()}
     save_file(tensors, whole, {k: json.dumps(v) for k, v in info.items()})
-    os.replace(whole, path)
+    files.replace(whole, path)
 
 
 def read(path: Path) -> tuple[dict[str, Tensor], dict]:

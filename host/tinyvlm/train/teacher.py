@@ -27,6 +27,7 @@ import torch
 from PIL import Image
 from torch import Tensor
 
+from tinyvlm import files
 from tinyvlm.words.clip import create_model
 
 RANDOM = "random"  # the tag of a model as it is initialised
@@ -262,7 +263,7 @@ def write(folder: Path, shard: str, cached: Cached, name: str) -> None:
     part = folder / f".{shard}.{os.getpid()}.part"
     try:
         part.write_bytes(save(tensors, {"ids": json.dumps(cached.ids), "teacher": name}))
-        part.replace(file(folder, shard))
+        files.replace(part, file(folder, shard))
     finally:
         part.unlink(missing_ok=True)
 

@@ -26,6 +26,7 @@ from pathlib import Path
 from PIL import Image
 from tqdm import tqdm
 
+from tinyvlm import files
 from tinyvlm.train import augment, labels, shards
 from tinyvlm.train.teacher import SHORTEST
 
@@ -96,7 +97,7 @@ def make(number: int, photos: list[shards.Sample], out: Path, count: int, copies
                     }
                 )
                 made += 1
-    part.replace(out / f"{name}.tar")
+    files.replace(part, out / f"{name}.tar")
     return made
 
 

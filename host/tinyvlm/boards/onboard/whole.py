@@ -18,14 +18,18 @@ def whole(p):
     return c == int.from_bytes(h[12:16], "little")
 
 
-def tidy(left):  # a NAME.new without NAME is put in place if it is complete, else removed
+# A NAME.new without NAME is put in place if it is complete, else removed. A program has no CRC
+# that would tell: without NAME it may be the board's only one, and it stays for the next copy.
+def tidy(left):
     done = []
     for p in left:
         try:
             os.stat(p[:-4])
             os.remove(p)
         except OSError:
-            if whole(p):
+            if p[-7:] == ".py.new":
+                pass
+            elif whole(p):
                 os.rename(p, p[:-4])
                 done.append(p[:-4])
             else:
