@@ -122,3 +122,31 @@ def test_a_rename_that_fails_keeps_the_old_file(drive, tmp_path, monkeypatch):
     assert (drive / "pets.tvp").read_bytes() == old
     assert run(pets, "--port", drive)[0] == 0
     assert (drive / "pets.tvp").read_bytes() == pets.read_bytes()
+
+
+def test_links_do_not_lead_off_the_drive(drive, tmp_path):
+    """Neither what is written nor what is cleared away; and a pipe is not waited for."""
+    outside, pets = tmp_path / "outside", make_vocab(tmp_path / "pets.tvp")
+    outside.mkdir()
+    for name in (".__init__.py.new", "victim"):
+        (outside / name).write_text("mine")
+    (drive / ".pets.tvp.new").symlink_to(outside / "victim")
+    (drive / "pets.tvp").symlink_to(outside / "victim")
+    os.mkfifo(drive / "x.tvlm")
+    (drive / "lib").mkdir()
+    (drive / "lib" / "tinyvlm").symlink_to(outside)
+    status, _, err = run(pets, "--port", drive)
+    assert status == 2 and "leaves" in err and "lib/tinyvlm" in err
+    assert {path.read_text() for path in outside.iterdir()} == {"mine"}
+    assert len(list(outside.iterdir())) == 2
+    (drive / "lib" / "tinyvlm").unlink()
+    assert run(pets, "--port", drive)[0] == 0
+    assert (drive / "pets.tvp").read_bytes() == pets.read_bytes()
+    assert not (drive / "pets.tvp").is_symlink() and len(list(outside.iterdir())) == 2
+    assert (outside / "victim").read_text() == "mine"
+
+
+def test_what_a_drive_says_of_itself_is_text(drive):
+    (drive / "boot_out.txt").write_text(BOOT_OUT.replace("Feather", "\x1b]0;owned\x07\x1b[2J"))
+    out = run("--port", drive, "--dry-run")[1]
+    assert "owned" in out and "\x1b" not in out and "\x07" not in out

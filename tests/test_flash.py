@@ -386,6 +386,11 @@ def test_uf2(file, tmp_path):
     assert status == 0, err
     assert "for rp2040, 3000 bytes at 0x10000000" in out
     assert (drive / "firmware.uf2").read_bytes() == path.read_bytes()
+    (tmp_path / "victim").write_text("mine")
+    (drive / "firmware.uf2").unlink()
+    (drive / "firmware.uf2").symlink_to(tmp_path / "victim")
+    status, _, err = run(path, "--port", drive)
+    assert status == 2 and "is a link" in err and (tmp_path / "victim").read_text() == "mine"
     other = file("s3.uf2", uf2(bytes(3000), family=0xC47E5767))
     status, _, err = run(other, "--port", drive)
     assert status == 2 and "no UF2 drive of an esp32s3" in err and "is Raspberry Pi RP2" in err

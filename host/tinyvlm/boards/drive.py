@@ -24,17 +24,25 @@ from .target import NEW, Facts, File
 BOOT_OUT = "boot_out.txt"  # CircuitPython writes it at every start
 
 
+def is_plain(path: Path) -> bool:
+    """A file, and neither a link to one nor a pipe, which would wait for ever."""
+    return path.is_file() and not path.is_symlink()
+
+
 class Drive:
     """A mounted CIRCUITPY drive."""
 
     def __init__(self, root: Path):
         self.root = root
         try:
+            if not is_plain(root / BOOT_OUT):
+                raise OSError
             text = (root / BOOT_OUT).read_text(errors="replace")
         except OSError:
             raise BoardError(
                 f"{root}: no {BOOT_OUT}, so this is not the drive of a CircuitPython board"
             ) from None
+        text = "".join(c for c in text if c.isprintable() or c == "\n")  # it goes to the terminal
         self.facts = self._look(text)
 
     def _look(self, text: str) -> Facts:
@@ -45,22 +53,26 @@ class Drive:
         facts = Facts("circuitpython", version, machine.strip(), ram=0, cwd="", lib="lib")
         facts.flash, facts.free, facts.fs = usage.total, usage.free, "VfsFat"
         facts.block = os.statvfs(self.root).f_frsize if hasattr(os, "statvfs") else 512
-        for path in sorted(self.root.glob("*.tv*")):
+        for path in sorted(filter(is_plain, self.root.glob("*.tv*"))):
             with path.open("rb") as file:
                 head = file.read(24)
             kind = {b"TVLM": facts.encoders, b"TVPR": facts.vocabs}.get(head[:4])
             if kind is not None and len(head) == 24 and path.suffix != NEW:
                 kind.append((path.name, head[16:], path.stat().st_size))
-        for folder in (self.root, self.root / "lib" / "tinyvlm"):
+        for folder in filter(self._inside, (self.root, self.root / "lib" / "tinyvlm")):
             facts.leftovers += [str(p.relative_to(self.root)) for p in folder.glob(f".*{NEW}")]
         return facts
 
+    def _inside(self, folder: Path) -> bool:
+        """A drive is FAT and has no links, but a folder that is given as one may."""
+        return folder.resolve().is_relative_to(self.root.resolve())
+
     def compare(self, files: list[File]) -> None:
         for file in files:
-            try:
-                same = (self.root / file.path).read_bytes() == file.data
-            except FileNotFoundError:
+            path = self.root / file.path
+            if not path.exists() and not path.is_symlink():
                 continue
+            same = is_plain(path) and path.read_bytes() == file.data
             file.was = "unchanged" if same else "changed"
 
     def tidy(self) -> list[str]:
@@ -71,6 +83,8 @@ class Drive:
     def make_folders(self, paths: list[str]) -> None:
         with self._explain():
             for path in paths:
+                if not self._inside((self.root / path).parent):
+                    raise BoardError(f"{path}: a link there leaves {self.root}; remove it")
                 (self.root / path).parent.mkdir(parents=True, exist_ok=True)
 
     def _new(self, file: File) -> Path:
@@ -79,7 +93,8 @@ class Drive:
 
     def stage(self, file: File) -> None:
         new = self._new(file)
-        with self._explain(), new.open("wb") as out:
+        new.unlink(missing_ok=True)
+        with self._explain(), new.open("xb") as out:  # x: follows no link
             out.write(file.data)
             out.flush()
             os.fsync(out.fileno())
@@ -90,8 +105,8 @@ class Drive:
 
     def unstage(self, files: list[File]) -> None:
         with contextlib.suppress(OSError):
-            for file in files:
-                self._new(file).unlink(missing_ok=True)
+            for new in filter(lambda new: self._inside(new.parent), map(self._new, files)):
+                new.unlink(missing_ok=True)
 
     def switch(self, files: list[File]) -> None:
         with self._explain():

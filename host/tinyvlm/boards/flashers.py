@@ -219,6 +219,8 @@ def flash_uf2(image: Image, port: str) -> None:
 
 
 def _copy(image: Image, drive: Path) -> None:
+    if (drive / image.path.name).is_symlink():
+        raise BoardError(f"{drive / image.path.name} is a link, nothing was written; remove it")
     try:
         with (drive / image.path.name).open("wb") as file:
             file.write(image.data)
