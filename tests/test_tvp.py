@@ -67,7 +67,7 @@ def test_cosines_at_every_prefix_equal_numpy(bits, dim):
     assert np.allclose(vocab.cosines(array("b", embedding.tobytes())), want, atol=1e-6)
     # the engine's score and the Python one that boards without the engine use
     out = array("f", bytes(4 * 5))
-    slow.score(embedding.tobytes(), vocab._vectors, 5, 16, bits, dim, out)
+    slow.score(embedding.tobytes(), vocab.prototypes()[0], 5, 16, bits, dim, out)
     assert np.allclose(out, want, atol=1e-6)
 
 

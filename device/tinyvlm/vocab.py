@@ -15,6 +15,17 @@ _WORD = 5.0
 _NO_WORD = 1.0
 
 
+class _Held:
+    """What a change replaces as a whole: labels, prototypes and what was shown."""
+
+    def __init__(self, labels, vectors, learnt, sums):
+        self.labels = labels
+        self.vectors = vectors
+        self.learnt = learnt  # label index -> times shown, weight, factor on its cosines
+        self.sums = sums  # label index -> sum of the unit embeddings shown, array('f')
+        self.prototypes = self.ranking = None  # made once, when asked for
+
+
 class Vocab:
     """The words to tell apart: `Vocab("pets.tvp")`, made by tinyvlm-pack; add() shows it more.
 
@@ -34,7 +45,6 @@ class Vocab:
 
     def _parse(self, data):
         path = self.path
-        self._prototypes = self._ranking = None  # both are made of what follows, once
         fields = tvp.check(data, path)
         size, self.fingerprint, labels, self.background, dim, self.bits = (
             fields[3:4] + (fields[5:10])
@@ -43,22 +53,25 @@ class Vocab:
         at = tvp.strings_end(data, path, strings, 3, size)
         end = tvp.strings_end(data, path, at, labels, size)
         self._levels, self._rivals, end = tvp.read_levels(data, path, end, fields)
-        self._learnt = tvp.read_learnt(data, path, end, fields)  # label index -> see there
         names, place = [], strings
         for _ in range(3):
             names.append(tvp.text(data, place))
             place += 2 + len(names[-1].encode())
         self.encoder, self.text_encoder, self.prompt = names
-        self.labels = tvp.Labels(data, at, labels)
+        words = tvp.Labels(data, at, labels)
         if labels <= tvp.LIST:
-            self.labels = list(self.labels)
+            words = list(words)
         self._row_bytes = row_size(dim, self.bits)
         rows = labels + self.background
-        self._vectors = memoryview(data)[vectors : vectors + rows * self._row_bytes]
+        view = memoryview(data)[vectors : vectors + rows * self._row_bytes]
+        self._held = _Held(words, view, tvp.read_learnt(data, path, end, fields), {})
         self._stored_dim = dim
         self.dim = dim  # and what goes with it
-        self._sums = {}  # label index -> sum of the unit embeddings shown, array('f')
-        self._changed = False
+
+    @property
+    def labels(self):
+        """The names, in order."""
+        return self._held.labels
 
     @property
     def dim(self):
@@ -77,7 +90,7 @@ class Vocab:
                 "with a larger --dim" % (dim, self._stored_dim)
             )
         self._dim = int(dim)
-        self._prototypes = None
+        self._held.prototypes = None
         self._level = tvp.level_at(self._levels, dim)[1:]
 
     @property
@@ -144,23 +157,25 @@ class Vocab:
 
     def prototypes(self):
         """(rows, their count, dimensions stored, bits, dimensions in use), for the engine."""
-        if self._prototypes is None:
-            rows = len(self.labels) + self.background
-            self._prototypes = self._vectors, rows, self._stored_dim, self.bits, self._dim
-        return self._prototypes
+        held = self._held
+        if held.prototypes is None:
+            rows = len(held.labels) + self.background
+            held.prototypes = held.vectors, rows, self._stored_dim, self.bits, self._dim
+        return held.prototypes
 
     def ranking(self):
         """What compares, with its buffers; another one once the prototypes have changed."""
-        if self._ranking is None:
-            self._ranking = Ranking(
-                self._vectors,
-                len(self.labels),
+        held = self._held
+        if held.ranking is None:
+            held.ranking = Ranking(
+                held.vectors,
+                len(held.labels),
                 self._rivals,
                 self._stored_dim,
                 self.bits,
-                self._learnt,
+                held.learnt,
             )
-        return self._ranking
+        return held.ranking
 
     def match(self, embedding, top=3):
         """The best labels for an embedding: list of (label, score), best first, at most `top`.
@@ -211,7 +226,10 @@ class Vocab:
         return self.learn(label, encoder.embed(frame))
 
     def learn(self, label, embedding):
-        """As add(), from an embedding (int8 buffer)."""
+        """As add(), from an embedding (int8 buffer).
+
+        An exception, Ctrl-C too, leaves the vocabulary as it was or as it is to be.
+        """
         dim = self._stored_dim
         if len(embedding) < dim:
             raise ValueError(
@@ -223,55 +241,53 @@ class Vocab:
         if label == "unknown":
             raise ValueError("'unknown' is what shows none of the labels; take another name")
         shown = array("f", unit(signed(embedding, dim)))
-        self._make_own()
-        number = self.labels.index(label) if label in self.labels else None
-        if number is None:
-            shots, weight = 0, _NO_WORD
-        else:
-            shots, weight, gain = self._learnt.get(number, (0, _WORD, 1.0))
-            total = self._sums.get(number)
+        held, known = self._held, label in self.labels
+        number = held.labels.index(label) if known else len(held.labels)
+        if number == 65535:
+            raise ValueError("a vocabulary has at most 65535 labels")
+        shots, weight = 0, _NO_WORD
+        if known:
+            shots, weight, gain = held.learnt.get(number, (0, _WORD, 1.0))
+            total, length = held.sums.get(number), 1.0
             if total is None:  # from the file: its direction, as long as it counts
-                total = unit(self._row(number))
-                length = weight * gain ** (4 / 3)
-                for i in range(dim):
-                    shown[i] += length * total[i]
-            else:
-                for i in range(dim):
-                    shown[i] += total[i]
-        if number is None:
-            number = self._insert(label)
+                total, length = unit(self._row(number)), weight * gain ** (4 / 3)
+            for i in range(dim):
+                shown[i] += length * total[i]
         # A photo is nearer to photos of its kind than to its word, the more the more there are.
         # How long the mean of what made a prototype is undoes that, for each label by itself: a
         # word has 1, a few photos of one thing have more than many different ones.
         weight += 1
         gain = (sqrt(sum([x * x for x in shown])) / weight) ** 0.75
         shots = min(shots + 1, 65535)
-        self._set_row(number, shown)
-        self._sums[number] = shown
-        self._learnt[number] = [shots, weight, gain]
-        self._ranking = None
+        labels, vectors = self._copy(number, 1 if known else 0, [label])
+        learnt, sums = dict(held.learnt), dict(held.sums)
+        self._set_row(vectors, number, shown)
+        sums[number] = shown
+        learnt[number] = [shots, weight, gain]
+        self._held = _Held(labels, memoryview(vectors), learnt, sums)
         return shots
 
     def remove(self, label):
-        """Forget a label. ValueError if it is not there, or the last one."""
-        number = self.index(label)
-        if len(self.labels) == 1:
-            raise ValueError("%r is the last label; a vocabulary needs one" % self.labels[number])
-        self._make_own()
-        size = self._row_bytes
-        self._use(self._own[: number * size] + self._own[(number + 1) * size :])
-        del self.labels[number]
-        for table in (self._learnt, self._sums):
-            kept = [(i - (i > number), table[i]) for i in table if i != number]
-            table.clear()
-            table.update(kept)
+        """Forget a label, as learn() does all of it or nothing.
+
+        ValueError if it is not there, or the last one.
+        """
+        number, held = self.index(label), self._held
+        if len(held.labels) == 1:
+            raise ValueError("%r is the last label; a vocabulary needs one" % held.labels[number])
+        labels, vectors = self._copy(number, 1, [])
+        learnt, sums = [
+            {i - (i > number): table[i] for i in table if i != number}
+            for table in (held.learnt, held.sums)
+        ]
+        self._held = _Held(labels, memoryview(vectors), learnt, sums)
 
     def save(self, path=None):
         """Write a `.tvp` file, all or nothing: power loss leaves the old file or the new one.
 
         path: where to, the file it came from if left out. Returns the bytes written.
         """
-        flags = tvp.LEARNT if self._learnt else 0
+        flags = tvp.LEARNT if self._held.learnt else 0
         if len(self._levels) > 1:
             flags |= tvp.PREFIXES
         if self._levels[-1][3] != tvp.NOTHING:
@@ -289,7 +305,7 @@ class Vocab:
         return tvp.write(path or self.path, header, self._parts)
 
     def _parts(self):
-        yield 0, self._vectors
+        yield 0, self._held.vectors
         for text in (self.encoder, self.text_encoder, self.prompt):
             yield 1, struct.pack("<H", len(text.encode())) + text.encode()
         for label in self.labels:
@@ -302,57 +318,46 @@ class Vocab:
             yield 1, struct.pack("<H", self._rivals)
             for level in self._levels:
                 yield 1, struct.pack("<f", level[3])
-        if self._learnt:
-            yield 1, struct.pack("<H", len(self._learnt))
-            for i in sorted(self._learnt):
-                yield 1, struct.pack("<HHff", i, *self._learnt[i])
+        learnt = self._held.learnt
+        if learnt:
+            yield 1, struct.pack("<H", len(learnt))
+            for i in sorted(learnt):
+                yield 1, struct.pack("<HHff", i, *learnt[i])
 
-    def _make_own(self):
-        # The first change copies prototypes and labels into RAM, out of ROMFS perhaps.
-        if not self._changed:
-            try:
-                own, labels = bytearray(self._vectors), list(self.labels)
-            except MemoryError:
-                raise MemoryError(
-                    "%s: a vocabulary must be in RAM to be changed, and %d labels with %d bytes "
-                    "of prototypes do not fit; pack fewer"
-                    % (self.path, len(self.labels), len(self._vectors))
-                ) from None
-            self.labels, self._changed = labels, True
-            self._use(own)
-
-    def _use(self, own):
-        # What was made of the old rows is made again when it is asked for.
-        self._own, self._vectors = own, memoryview(own)
-        self._prototypes = self._ranking = None
-
-    def _insert(self, label):
-        if len(self.labels) == 65535:
-            raise ValueError("a vocabulary has at most 65535 labels")
-        # a new buffer: others may still look at the old one
-        at = len(self.labels) * self._row_bytes
-        own = bytearray(len(self._own) + self._row_bytes)
-        own[:at] = self._vectors[:at]
-        own[at + self._row_bytes :] = self._vectors[at:]
-        self._use(own)
-        self.labels.append(label)
-        return len(self.labels) - 1
+    def _copy(self, at, old, new):
+        # Labels and prototypes in RAM, out of ROMFS perhaps, with `new` labels and zero rows in
+        # place of `old` ones. A change writes there, so that until it is complete nothing changed.
+        vectors, size = self._held.vectors, self._row_bytes
+        head, tail = at * size, (at + len(new)) * size
+        try:
+            labels = list(self.labels)
+            labels[at : at + old] = new
+            rows = bytearray(len(vectors) + (len(new) - old) * size)
+        except MemoryError:
+            raise MemoryError(
+                "%s: a vocabulary must be in RAM to be changed, and %d labels with %d bytes "
+                "of prototypes do not fit; pack fewer"
+                % (self.path, len(self.labels), len(vectors))
+            ) from None
+        rows[:head] = vectors[:head]
+        rows[tail:] = vectors[head + old * size :]
+        return labels, rows
 
     def _row(self, number):
         at = number * self._row_bytes
-        row = self._vectors[at : at + self._row_bytes]
+        row = self._held.vectors[at : at + self._row_bytes]
         if self.bits == 8:
             return signed(row, self._stored_dim)
         return [nibble(row, i) for i in range(self._stored_dim)]
 
-    def _set_row(self, number, values):
+    def _set_row(self, rows, number, values):
         at, most = number * self._row_bytes, 127 if self.bits == 8 else 7
         peak = max(max(values), -min(values)) or 1
         for i in range(self._stored_dim):
             value = int(values[i] / peak * most + 1000.5) - 1000  # rounded, not cut
             if self.bits == 8:
-                self._own[at + i] = value & 255
+                rows[at + i] = value & 255
             else:
                 shift = 4 * (i & 1)
-                old = self._own[at + i // 2] & ~(15 << shift)
-                self._own[at + i // 2] = old | (value & 15) << shift
+                old = rows[at + i // 2] & ~(15 << shift)
+                rows[at + i // 2] = old | (value & 15) << shift

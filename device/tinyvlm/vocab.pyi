@@ -7,7 +7,6 @@ from .ranking import Ranking
 
 class Vocab:
     path: str
-    labels: Sequence[str]
     background: int
     bits: int
     encoder: str
@@ -15,6 +14,8 @@ class Vocab:
     prompt: str
     fingerprint: bytes
     def __init__(self, path: str | bytes | bytearray | memoryview) -> None: ...
+    @property
+    def labels(self) -> Sequence[str]: ...
     @property
     def dim(self) -> int: ...
     @dim.setter
