@@ -67,7 +67,7 @@ def stop_at(line, call):
 @pytest.mark.parametrize("again", [False, True], ids=["first", "later"])
 @pytest.mark.parametrize("change", CHANGES.values(), ids=CHANGES)
 def test_an_exception_at_any_line_leaves_the_old_or_the_new(tmp_path, change, again, bits):
-    data = tvp.to_bytes(sample(4, 16, bits, background=1, shots=[0, 0, 2, 0]))
+    data = tvp.to_bytes(sample(4, 16, bits, background=1, learnt={2: (2, 7.0, 0.9)}))
     path = tmp_path / "mine.tvp"
 
     def fresh():
@@ -146,7 +146,7 @@ ON_BOARD = ["v.learn('new', SHOWN)", "v.learn('label 1 ü', SHOWN)", "v.remove('
 def test_a_full_heap_leaves_the_old_one(machines, change):  # noqa: F811
     """On the board, with every room from none to what it takes."""
     board = machines[0]
-    data = tvp.to_bytes(sample(3, 16, shots=[0, 2, 0]))
+    data = tvp.to_bytes(sample(3, 16, learnt={1: (2, 7.0, 0.9)}))
     board.exec(f"SHOWN, ASKED, DATA = {SHOWN!r}, {ASKED!r}, {data!r}\n{SQUEEZE}")
     board.exec("def fresh():\n    return tinyvlm.Vocab(DATA)")
     board.exec(f"def change(v):\n    {change}")

@@ -6,8 +6,8 @@ The code that runs there is in onboard/.
 A file is replaced in two steps, so that a pulled cable leaves the old one or the new one:
 `stage` writes NAME.new and compares its checksum, read back on the board; `switch` renames. On
 LittleFS a rename replaces in one step. On FAT it removes first: power lost in that moment leaves
-NAME.new alone, complete, and `tidy` puts it in place the next time (a program stays as it is until it
-is copied again: nothing tells whether it is complete).
+NAME.new alone, complete, and `tidy` puts it in place the next time (a program stays as it is until
+it is copied again: nothing tells whether it is complete).
 """
 
 from __future__ import annotations
