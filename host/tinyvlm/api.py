@@ -101,8 +101,9 @@ class Vocab(DeviceVocab):
     def _repr_html_(self) -> str:
         from html import escape
 
+        learnt = self._held.learnt
         rows = "".join(
-            f"<tr><td>{escape(label)}<td>{self._learnt[i][0] if i in self._learnt else ''}"
+            f"<tr><td>{escape(label)}<td>{learnt[i][0] if i in learnt else ''}"
             for i, label in enumerate(self.labels[:MOST])
         )
         more = f"<p>... and {len(self) - MOST} more</p>" if len(self) > MOST else ""
