@@ -240,6 +240,15 @@ static void gather_line(const tv_layer_t *l, int8_t *arena, uint32_t y, uint32_t
     }
 }
 
+// One output, of one or two bytes. memcpy() of a size that is no constant would be a call.
+static inline void store(void *to, const void *from, bool half) {
+    if (half) {
+        memcpy(to, from, 2);
+    } else {
+        memcpy(to, from, 1);
+    }
+}
+
 // A single pixel, all channels: every weight is used once, so it is widened just before its use.
 static void one_pixel(const tv_layer_t *l, const uint32_t *columns, uint32_t k4, tv_out_t out) {
     uint32_t channels = l->out_c;
@@ -258,7 +267,7 @@ static void one_pixel(const tv_layer_t *l, const uint32_t *columns, uint32_t k4,
         for (uint32_t i = 0, at = o; i < 2 && at < channels; i++, at++) {
             tv_requant_t r = tv_requant(tv_i32(mult + 4 * at), shift[at], l->out_zero_point);
             int16_t q = (int16_t)tv_requant_linear(sum[i], &r);
-            memcpy(out.base + (size_t)at * out.dc, &q, l->out.pitch ? 2 : 1);
+            store(out.base + (size_t)at * out.dc, &q, l->out.pitch != 0);
         }
     }
 }
@@ -277,7 +286,11 @@ static void multiply_cut(const tv_layer_t *l, multiply_t *multiply, const tiles_
     uint32_t tiles = (chunk->width + COLUMNS - 1) / COLUMNS;
     uint32_t whole = next != o ? chunk->width / COLUMNS : 0;
     uint32_t size = l->out.pitch ? 2 : 1, dx = pair->dx, tile_words = pair->line_columns / 4 / tiles;
-    tiles_t job = *pair;
+    int16_t cut[2 * COLUMNS];
+    tiles_t job = *pair, one = *pair; // of whole tiles; and of one tile, into the buffer
+    one.dx = 2 * size;
+    one.dc = size;
+    one.step = COLUMNS * one.dx - one.dc;
     for (uint32_t line = 0; line < chunk->lines; line++, to += l->out.row_bytes) {
         job.columns = columns;
         job.lines = 1;
@@ -288,23 +301,18 @@ static void multiply_cut(const tv_layer_t *l, multiply_t *multiply, const tiles_
             multiply(&job);
         }
         for (uint32_t t = whole; t < tiles; t++) {
-            int16_t cut[2 * COLUMNS];
-            tiles_t one = *pair;
             one.columns = columns;
             columns += tile_words;
             one.line_end = columns;
             one.lines = 1;
             one.out = (uint8_t *)cut;
-            one.dx = 2 * size;
-            one.dc = size;
-            one.step = COLUMNS * one.dx - one.dc;
             multiply(&one);
             uint32_t left = chunk->width - t * COLUMNS;
             uint8_t *p = to + (size_t)t * COLUMNS * dx;
             const uint8_t *from = (const uint8_t *)cut;
             for (uint32_t i = 0; i < left && i < COLUMNS; i++, p += dx, from += 2 * size) {
-                memcpy(p, from, size);
-                memcpy(p + (next - o) * pair->dc, from + (next - o) * size, size);
+                store(p, from, size == 2);
+                store(p + (next - o) * pair->dc, from + (next - o) * size, size == 2);
             }
         }
     }

@@ -64,6 +64,15 @@ def test_table(firmware, small):
         assert "no estimate of cycles: llvm-" in text
 
 
+def test_published_times_stand_beside_ours(firmware):
+    text = run("--nets", "mlperf")
+    assert "vww: 7.49 M MAC" in text and "resnet8: 12.50 M MAC" in text
+    for line in ("6 670 000  measured: STMicro", "11 440 000  measured: STMicro"):
+        assert line in text
+    ours = 2 if shutil.which("llvm-objdump") else 0
+    assert text.count("estimated: this engine") == ours
+
+
 def test_no_firmware(tmp_path):
     done = subprocess.run(
         [*BENCH, "--firmware", tmp_path / "x.elf"], capture_output=True, text=True

@@ -80,6 +80,17 @@ def test_bench(firmware):
     check_region("bench", markdown([["measured, unless it says estimated", *names], *rows]))
 
 
+def test_mlperf(firmware):
+    """What `tinyvlm-bench --nets mlperf` prints at its end."""
+    command = [sys.executable, "-m", "tinyvlm.bench", "--nets", "mlperf"]
+    done = subprocess.run(command, cwd=TOP, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    if "no estimate of cycles" in done.stdout:
+        pytest.skip("no estimate of cycles here")
+    _, _, text = done.stdout.partition("\ncycles of one image")
+    check_region("mlperf", f"```text\ncycles of one image{text.rstrip()}\n```")
+
+
 @pytest.fixture(scope="module")
 def evaluation():
     """What tinyvlm-eval --json printed about the encoders that ship."""

@@ -3,6 +3,7 @@
 
     $ tinyvlm-bench                       # the shipped encoder and a MobileNetV2-like net
     $ tinyvlm-bench --model mine.tvlm     # an encoder of yours
+    $ tinyvlm-bench --nets mlperf         # two networks of MLPerf Tiny, beside published times
     $ tinyvlm-bench --json                # everything that was measured
     $ tinyvlm-bench --fit                 # measure many nets, fit the cost model (net/cost.py)
 
@@ -20,10 +21,12 @@ import sys
 from pathlib import Path
 
 from .files import write_atomic
-from .net import cost, samples, tvlm
-from .shipped import DEFAULT_MODEL
+from .net import cost, mlperf, samples, tvlm
+from .shipped import DATA, DEFAULT_MODEL
 from .virtual.board import FIRMWARE, VirtualBoardError
 from .virtual.count import FRAMES, MHZ, fit, run
+
+PUBLISHED = DATA / "mlperf.json"
 
 
 def _per(count: int | None, macs: int) -> str:
@@ -95,6 +98,23 @@ def _sum(title: str, result: dict, counts: list[int]) -> str:
     return f"{title:47}{_columns(counts, result['macs'])}"
 
 
+def published(report: dict) -> str:
+    """The layers' cycles beside what others measured; a line each, the fewest first."""
+    table = json.loads(PUBLISHED.read_text())
+    lines = ["", "cycles of one image from input to output, the frame's intake not counted"]
+    for result in report["models"]:
+        ours = next(iter(result["backends"].values())).get("cycles")
+        rows = [
+            (r["cycles"], f"measured: {r['who']} {r['software']} (v{r['version']}), {r['core']}")
+            for r in table[result["name"]]
+        ]
+        if ours:
+            rows.append((ours, "estimated: this engine, Cortex-M7"))
+        lines += ["", f"{result['name']}: {result['macs'] / 1e6:.2f} M MAC"]
+        lines += [f"{_number(count):>12}  {what}" for count, what in sorted(rows)]
+    return "\n".join([*lines, "", f"Published: {table['about']}"])
+
+
 # -- the command ------------------------------------------------------------------------------
 
 
@@ -111,6 +131,7 @@ def models(paths: list[Path]) -> dict[str, bytes]:
 def main(argv: list[str] | None = None) -> int:
     parser = argparse.ArgumentParser(prog="tinyvlm-bench", description=__doc__.split("\n")[0])
     parser.add_argument("--model", metavar="FILE", type=Path, action="append", default=[])
+    parser.add_argument("--nets", choices=["mlperf"], help="well-known networks, random weights")
     parser.add_argument("--json", action="store_true", help="print everything as JSON")
     parser.add_argument("--no-cycles", action="store_true", help="leave the estimate out")
     parser.add_argument("--firmware", metavar="ELF", type=Path, default=FIRMWARE)
@@ -122,11 +143,16 @@ def main(argv: list[str] | None = None) -> int:
         if args.fit:
             write_atomic(cost.TABLE, (json.dumps(fit(args.firmware), indent=1) + "\n").encode())
             return 0
-        report = run(models(args.model), not args.no_cycles, args.firmware)
+        nets = models(args.model)
+        if args.nets:
+            nets = {name: tvlm.to_bytes(make()) for name, make in mlperf.NETS.items()}
+        report = run(nets, not args.no_cycles, args.firmware)
     except (VirtualBoardError, OSError, ValueError) as error:
         print(f"tinyvlm-bench: {error}", file=sys.stderr)
         return 1
     print(json.dumps(report, indent=1) if args.json else show(report))
+    if args.nets and not args.json:
+        print(published(report))
     return 1 if any(result["differ"] for result in report["models"]) else 0
 
 
