@@ -105,13 +105,18 @@ def published(report: dict) -> str:
     for result in report["models"]:
         ours = next(iter(result["backends"].values())).get("cycles")
         rows = [
-            (r["cycles"], f"measured: {r['who']} {r['software']} (v{r['version']}), {r['core']}")
+            (
+                r["cycles"],
+                2,
+                f"measured: {r['who']} {r['software']} (v{r['version']}), {r['core']}",
+            )
             for r in table[result["name"]]
         ]
-        if ours:
-            rows.append((ours, "estimated: this engine, Cortex-M7"))
+        if ours:  # to a digit that interrupts do not change
+            rows.append((ours, 1, "estimated: this engine, Cortex-M7"))
         lines += ["", f"{result['name']}: {result['macs'] / 1e6:.2f} M MAC"]
-        lines += [f"{_number(count):>12}  {what}" for count, what in sorted(rows)]
+        for count, digits, what in sorted(rows):
+            lines.append(f"{f'{count / 1e6:.{digits}f}':>6} M  {what}")
     return "\n".join([*lines, "", f"Published: {table['about']}"])
 
 
