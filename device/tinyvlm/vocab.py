@@ -11,8 +11,9 @@ from .rows import nibble, row_size, signed, unit
 
 # How many frames a word counts as, and what stands in their place for a label without a word:
 # docs/design.md says how they were measured.
-_WORD = 5.0
-_NO_WORD = 1.0
+WORD = 5.0
+NO_WORD = 1.0
+GAIN = 0.75  # power of the length of the mean of what made a prototype: its factor on cosines
 
 
 class _Held:
@@ -245,19 +246,19 @@ class Vocab:
         number = held.labels.index(label) if known else len(held.labels)
         if number == 65535:
             raise ValueError("a vocabulary has at most 65535 labels")
-        shots, weight = 0, _NO_WORD
+        shots, weight = 0, NO_WORD
         if known:
-            shots, weight, gain = held.learnt.get(number, (0, _WORD, 1.0))
+            shots, weight, gain = held.learnt.get(number, (0, WORD, 1.0))
             total, length = held.sums.get(number), 1.0
             if total is None:  # from the file: its direction, as long as it counts
-                total, length = unit(self._row(number)), weight * gain ** (4 / 3)
+                total, length = unit(self._row(number)), weight * gain ** (1 / GAIN)
             for i in range(dim):
                 shown[i] += length * total[i]
         # A photo is nearer to photos of its kind than to its word, the more the more there are.
         # How long the mean of what made a prototype is undoes that, for each label by itself: a
         # word has 1, a few photos of one thing have more than many different ones.
         weight += 1
-        gain = (sqrt(sum([x * x for x in shown])) / weight) ** 0.75
+        gain = (sqrt(sum([x * x for x in shown])) / weight) ** GAIN
         shots = min(shots + 1, 65535)
         labels, vectors = self._copy(number, 1 if known else 0, [label])
         learnt, sums = dict(held.learnt), dict(held.sums)

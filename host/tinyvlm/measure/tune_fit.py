@@ -17,7 +17,8 @@ from pathlib import Path
 
 import numpy as np
 
-from ..device.vocab import Vocab
+from ..device.tvp import NOTHING
+from ..device.vocab import GAIN, WORD, Vocab
 from ..words import tvp
 from ..words.space import normalize
 from .sorted_photos import Sorted
@@ -27,12 +28,10 @@ from .sorted_photos import Sorted
 COSTS = {"cautious": 1.5, "balanced": 0.5, "eager": 0.2, "off": 0.0}
 SCALES, NONES = np.geomspace(3, 60, 31), np.linspace(-0.2, 0.96, 59)
 LIMITS = np.linspace(0, 0.98, 50)  # thresholds
-NOTHING = -2.0  # a cosine that there is not: its share of a sum of exponentials is nothing
 SOFT_SCORE, SOFT_COSINE = 0.04, 0.015  # width of the smoothed steps
 IMAGINED = 4.0  # photos that hold to the file's own values
 CHANGE = 0.5  # photos that must be gained for showing them
 ENOUGH = 1000  # photos that scale and none are fitted on; the threshold on all
-WORD = 5.0  # frames that a word counts as, in Vocab.learn
 
 
 @dataclass(frozen=True)
@@ -174,7 +173,7 @@ class Lessons:
         self.p, self.target, self.picked = p, photos.target, picked
         self.z = normalize(photos.embeddings[:, : p.dim].astype(np.float32))
         before = [p.learnt.get(i, (0, WORD, 1.0)) for i in range(size)]
-        length = np.array([weight * gain ** (4 / 3) for _, weight, gain in before])
+        length = np.array([weight * gain ** (1 / GAIN) for _, weight, gain in before])
         self.sums = length[:, None] * normalize(p.vectors[:size].astype(np.float32))
         self.weights = np.array([weight for _, weight, _ in before])
         np.add.at(self.sums, own, self.z[picked])
@@ -206,7 +205,7 @@ class Lessons:
 
 def gain(sums: np.ndarray, weights: np.ndarray) -> np.ndarray:
     """The factor on the cosines of a label, as Vocab.learn has it: 1 for a word."""
-    return (np.linalg.norm(sums, axis=1) / weights) ** 0.75
+    return (np.linalg.norm(sums, axis=1) / weights) ** GAIN
 
 
 def pick(p: tvp.Prototypes, target: np.ndarray, shots: int) -> list[int]:
