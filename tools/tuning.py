@@ -20,33 +20,24 @@ import numpy as np
 from tinyvlm.files import explain
 from tinyvlm.measure import held_out, page
 from tinyvlm.measure.answers import Rates, ask, rates
+from tinyvlm.measure.calibrate import unrelated
 from tinyvlm.measure.eval_table import markdown
 from tinyvlm.measure.sorted_photos import Sorted
 from tinyvlm.measure.tune_folds import tune
+from tinyvlm.measure.verdict import Maker
 from tinyvlm.shipped import DEFAULT_MODEL
-from tinyvlm.words import tvp, vocabulary
-from tinyvlm.words.packing import prepare
 
 ASKED = 10  # photos of each label that are asked for, and ten times as many of none
 COUNTS = (2, 5, 10, 20)
 SIZES = (3, 10)
 
 
-def packed(labels: list[str]) -> tvp.Prototypes:
-    """What tinyvlm-pack makes of these words."""
-    entries = vocabulary.lines(labels, "classes")
-    return prepare(entries, DEFAULT_MODEL, dim=64, text_encoder="lexicon").prototypes(64)
-
-
-def trial(photos: held_out.Photos, size: int, count: int, seed: int, how: dict) -> np.ndarray:
+def trial(maker: Maker, size: int, count: int, seed: int, how: dict) -> np.ndarray:
     """Rates before, after: shares right, unknown, wrong of photos with a label; named of none."""
-    rng = np.random.default_rng((seed, size))
+    rng, photos = np.random.default_rng((seed, size)), maker.photos
     of = [np.flatnonzero(photos.label == i) for i in range(len(photos.classes))]
     rich = [i for i in range(len(of)) if len(of[i]) >= max(COUNTS) + ASKED]
-    while True:
-        ids = rng.choice(rich, size, replace=False)
-        if not photos.ignore[np.ix_(ids, ids)].any():
-            break
+    ids = unrelated(photos, rng.permutation(rich), size)
     near = photos.ignore[ids].any(axis=0) | photos.ignore[:, ids].any(axis=1)
     others = np.setdiff1d(
         np.flatnonzero(~near[photos.label]), np.concatenate([of[i] for i in ids])
@@ -64,9 +55,8 @@ def trial(photos: held_out.Photos, size: int, count: int, seed: int, how: dict) 
     if not how["no_other"]:
         learn += others[10 * ASKED : 10 * ASKED + 2 * count].tolist()
         taught += [size] * 2 * count
-    labels = [photos.classes[i] for i in ids]
-    p = packed(labels)
-    own = Sorted(labels, [Path()] * len(learn), photos.embeddings[learn], np.array(taught))
+    p = maker.prototypes(ids)
+    own = Sorted(p.labels, [Path()] * len(learn), photos.embeddings[learn], np.array(taught))
     *_, outcome = tune(p, own, how["unknown"], how["shots"])
     made = outcome.tuned.prototypes if outcome.better else p
     found = [rates(ask(q, photos.embeddings[ask_for], np.array(target))) for q in (p, made)]
@@ -93,11 +83,12 @@ def main(argv: list[str] | None = None) -> int:
         photos = held_out.gather(
             args.data, DEFAULT_MODEL, 60, os.cpu_count() or 1, args.cache, False
         )
+        maker = Maker(photos, DEFAULT_MODEL)
         rows = [["labels", "photos of each", "right", "unknown", "wrong", "none, but named"]]
         for size in SIZES:
             for count in COUNTS:
                 found = np.mean(
-                    [trial(photos, size, count, s, vars(args)) for s in range(args.draws)], 0
+                    [trial(maker, size, count, s, vars(args)) for s in range(args.draws)], 0
                 )
                 cells = [f"{100 * a:.0f} -> {100 * b:.0f}" for a, b in zip(*found, strict=True)]
                 rows.append([str(size), str(count), *cells])

@@ -81,16 +81,19 @@ class Maker:
         self.photos, self.model, self.unknown, self.dim = photos, model, unknown, dim
         self.text = create_text_encoder("lexicon")
 
-    def vocab(self, classes: Sequence[int]) -> Vocab:
-        """A vocabulary of these classes."""
+    def prototypes(self, classes: Sequence[int]) -> tvp.Prototypes:
+        """A vocabulary of these classes, as the file holds it."""
         p, names = self.photos, [self.photos.classes[i] for i in classes]
         vectors = normalize(p.vectors[list(classes)])
         chosen = background.find(self.model, p.model.fingerprint, len(names), self.unknown)
         if chosen is None:
             raise ValueError(f"{self.model}: python -m tinyvlm.background was not run for it")
         rows = chosen.rows(self.text, vectors)[1]
-        made = pack.build(names, vectors, p.model, dim=self.dim, chosen=chosen, rows=rows)
-        return Vocab(tvp.to_bytes(made))
+        return pack.build(names, vectors, p.model, dim=self.dim, chosen=chosen, rows=rows)
+
+    def vocab(self, classes: Sequence[int]) -> Vocab:
+        """The same, as a board reads it."""
+        return Vocab(tvp.to_bytes(self.prototypes(classes)))
 
 
 @dataclass(frozen=True)
