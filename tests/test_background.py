@@ -5,36 +5,21 @@ import json
 
 import numpy as np
 import pytest
+from made_photos import made_photos
 from PIL import Image
 
 from tinyvlm import background as command
 from tinyvlm.device.vocab import Vocab
 from tinyvlm.measure import calibrate, held_out
-from tinyvlm.net import tvlm
-from tinyvlm.shipped import DATA, DEFAULT_MODEL
-from tinyvlm.train import labels
+from tinyvlm.shipped import DATA
 from tinyvlm.words import background, tvp
 from tinyvlm.words.lexicon import Lexicon
-from tinyvlm.words.space import normalize
 
 
 @pytest.fixture(scope="module")
 def photos():
     """Photos whose embeddings are their word's vector and noise."""
-    lexicon, rng = Lexicon.load(DATA / "lexicon.npz"), np.random.default_rng(0)
-    names = [name for name in lexicon.index if lexicon.kind(name) == "exact"][::12][:200]
-    vectors = np.stack([lexicon.encode(name).vector for name in names])
-    label = np.repeat(np.arange(len(names)), 4)
-    noisy = normalize(vectors[label] + 0.06 * rng.normal(size=(len(label), 256)))
-    return held_out.Photos(
-        tvlm.load(DEFAULT_MODEL),
-        np.rint(400 * noisy).clip(-128, 127).astype(np.int8),
-        label,
-        names,
-        vectors,
-        labels.hypernyms(names)[1],
-        ["made-up"],
-    )
+    return made_photos(12, 200, 4, 0.06)
 
 
 @pytest.fixture(scope="module")

@@ -4,14 +4,11 @@
 import numpy as np
 import pytest
 import verdict as command
+from made_photos import made_photos
 
 from tinyvlm.device.vocab import Vocab
 from tinyvlm.measure import held_out, verdict
-from tinyvlm.net import tvlm
-from tinyvlm.shipped import DATA, DEFAULT_MODEL
-from tinyvlm.train import labels
-from tinyvlm.words.lexicon import Lexicon
-from tinyvlm.words.space import normalize
+from tinyvlm.shipped import DEFAULT_MODEL
 
 EACH = 30  # photos of a class
 
@@ -19,21 +16,7 @@ EACH = 30  # photos of a class
 @pytest.fixture(scope="module")
 def photos():
     """Photos that are nearer to each other than to their word, as real ones are."""
-    lexicon, rng = Lexicon.load(DATA / "lexicon.npz"), np.random.default_rng(0)
-    names = [name for name in lexicon.index if lexicon.kind(name) == "exact"][::40][:60]
-    vectors = np.stack([lexicon.encode(name).vector for name in names])
-    middles = normalize(vectors + 0.1 * rng.normal(size=vectors.shape))
-    label = np.repeat(np.arange(len(names)), EACH)
-    noisy = normalize(middles[label] + 0.05 * rng.normal(size=(len(label), 256)))
-    return held_out.Photos(
-        tvlm.load(DEFAULT_MODEL),
-        np.rint(400 * noisy).clip(-128, 127).astype(np.int8),
-        label,
-        names,
-        vectors,
-        labels.hypernyms(names)[1],
-        ["made-up"],
-    )
+    return made_photos(40, 60, EACH, 0.05, away=0.1)
 
 
 def test_rates_are_shares_of_what_shows_a_label_and_of_what_shows_none():
