@@ -80,6 +80,7 @@ def terms(graph: Graph, plan: Plan, index: int) -> tuple[str, dict[str, float]]:
     tiles *= lines * pairs
     steps = taps // 4 - 1
     first_layer = kernel == in_c == 3  # has a way of its own: widen_windows()
+    gathered = pixels * kernel if kernel > 1 and not first_layer else 0
     return "conv", {
         "tiles": tiles,
         "linear": 0 if free else tiles,
@@ -94,8 +95,8 @@ def terms(graph: Graph, plan: Plan, index: int) -> tuple[str, dict[str, float]]:
         "points": pixels if kernel == 1 else 0,
         "copied": pixels * in_c if kernel == 1 and in_c % 4 else 0,
         "first windows": pixels if first_layer else 0,
-        "windows": pixels * kernel if kernel > 1 and not first_layer else 0,
-        "window bytes": pixels * kernel * kernel * in_c if kernel > 1 and not first_layer else 0,
+        "windows": gathered,
+        "window bytes": gathered * kernel * in_c,
         "columns": 0 if first_layer else pixels * taps,
         "margins": min(height, ref.rows) * channels if ref.pitch else 0,
         "calls": calls,
