@@ -182,7 +182,7 @@ def test_ranks_share_samples_and_see_equally_many_batches(paths, world_size):
 
 
 def test_evaluation_sees_everything_and_nothing_is_changed(paths):
-    batches, loader = load(paths, augment=False)
+    batches, loader = load(paths, augment="")
     assert len(batches) == 13 == loader.steps(shards.index(paths).samples)
     assert len(batches[-1].ids) == 4 and len(set(ids(batches))) == 100
     i = batches[0].ids[0]
@@ -197,7 +197,7 @@ def test_weights_say_how_often_and_keep_picks(paths):
     weight = {"thing 0": 2.0, "thing 1": 0.0, "thing 2": 0.5}.get
     count, loader = Counter(), None
     for epoch in range(4):
-        batches, loader = load(paths, weight=weight, epoch=epoch, augment=False)
+        batches, loader = load(paths, weight=weight, epoch=epoch, augment="")
         count.update(t for b in batches for t in b.texts)
         assert len(batches) == loader.steps(shards.index(paths).samples)
     assert count["thing 0"] == 2 * 34 * 4 and count["thing 1"] == 0
@@ -279,7 +279,7 @@ def test_bad_samples_are_skipped_and_counted(tmp_path, workers, caplog, monkeypa
     assert loader.skipped == {"no text": 2, "no image": 1, "bad image": 2}
     assert [len(b.ids) for b in batches] == [10, 10], "batches keep their size"
     assert not {"s/003", "s/005"} & set(ids(batches))
-    batches, _ = load(paths, batch=20, augment=False)
+    batches, _ = load(paths, batch=20, augment="")
     assert [len(b.ids) for b in batches] == [18]
     said = [r.getMessage() for r in caplog.records]
     assert sum("no text" in m for m in said) == 1 and sum("not an image" in m for m in said) == 1
@@ -309,7 +309,7 @@ def test_kinds_of_pictures_and_captions(tmp_path):
     index = shards.index(paths)
     want = [("s/a", "a cat"), ("s/b", "dog"), ("s/c", "7"), ("s/dir/d", "süß")]
     assert index.samples == want and index.skipped == {"no text": 1}
-    assert sorted(ids(load(paths, batch=3, augment=False)[0])) == [id for id, _ in want]
+    assert sorted(ids(load(paths, batch=3, augment="")[0])) == [id for id, _ in want]
 
 
 def test_a_shard_that_changes_is_read_again(tmp_path):
@@ -349,8 +349,8 @@ def test_every_view_has_the_size_and_follows_the_seed():
     photo = Image.fromarray(np.random.default_rng(0).integers(0, 256, (50, 70, 3), np.uint8))
     other = Image.new("RGB", (30, 30), "red")
     for seed in range(300):
-        size = (16, 33, 64)[seed % 3]
-        one, two = (augment.augment(photo, size, random.Random(seed), other) for _ in "12")
+        size, much = (16, 33, 64)[seed % 3], ("mild", "strong")[seed % 2]
+        one, two = (augment.augment(photo, size, random.Random(seed), other, much) for _ in "12")
         assert one.size == (size, size) and one.mode == "RGB"
         assert one.tobytes() == two.tobytes()
 
@@ -360,7 +360,7 @@ def test_a_turned_view_has_no_empty_corners():
 
     white = Image.new("RGB", (60, 60), "white")
     for angle in (-0.2, -0.1, 0.1, 0.2):
-        large = augment.crop(white, 77, random.Random(1))
+        large = augment.crop(white, 77, random.Random(1), augment.AMOUNTS["mild"])
         assert augment.turn(large, 64, angle).getextrema() == ((255, 255),) * 3
 
 

@@ -17,7 +17,7 @@ from tinyvlm.train import shards
 def sheet(patterns: list[str], size: int = 64, rows: int = 16, columns: int = 15) -> Image.Image:
     """A picture a row: its centre square, then training views."""
     paths = shards.expand("::".join(patterns))
-    plain = next(iter(shards.Loader(paths, size=size, batch=rows, seed=0, epoch=0, augment=False)))
+    plain = next(iter(shards.Loader(paths, size=size, batch=rows, seed=0, epoch=0, augment="")))
     views = [plain.images]
     for epoch in range(columns - 1):
         loader = shards.Loader(

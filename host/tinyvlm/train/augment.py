@@ -11,56 +11,92 @@ from __future__ import annotations
 
 import math
 import random
+from dataclasses import dataclass
 
 from PIL import Image, ImageFilter
 
-AREA = (0.35, 1.0)  # part of the picture a crop shows: objects near and far
-ASPECT = 0.29  # natural logarithm of the largest stretch of a crop, 3:4 .. 4:3
+
+@dataclass(frozen=True)
+class Amounts:
+    """How much is done to a picture. Parts of 1 are chances; pairs are drawn from evenly."""
+
+    area: tuple[float, float]  # part of the picture a crop shows: objects near and far
+    aspect: float  # natural logarithm of the largest stretch of a crop: 0.29 is 3:4 .. 4:3
+    thumbnail: float  # crops thrown down to THUMBNAIL_SIDE pixels and up again
+    rotate: float  # boards are held and mounted askew, by up to ANGLE
+    blur: float  # fixed-focus lenses and hands
+    background: float  # the object fills only a part of what the camera sees
+    colour: float  # exposure and white balance are seldom right
+    grey: float  # monochrome cameras (HM01B0); seldom, since colour tells fruit apart
+
+
+# A student of 10 M MAC does not learn its photos by heart, it underfits, and then every change
+# that its teacher has not judged costs more than it brings (NetAug, arXiv 2110.08890).
+AMOUNTS = {
+    "mild": Amounts(
+        area=(0.6, 1.0),
+        aspect=0.15,
+        thumbnail=0.1,
+        rotate=0.05,
+        blur=0.04,
+        background=0.02,
+        colour=0.4,
+        grey=0.02,
+    ),
+    "strong": Amounts(
+        area=(0.35, 1.0),
+        aspect=0.29,
+        thumbnail=0.25,
+        rotate=0.2,
+        blur=0.12,
+        background=0.08,
+        colour=2 / 3,
+        grey=0.04,
+    ),
+}
+
 FLIP = 0.5  # nearly nothing in the data has a handedness
-
-# Sharp photos and 32-64 px thumbnails are mixed, and the net must name both kinds ...
-THUMBNAIL = 0.25  # ... so a crop is sometimes thrown down to this many pixels and up again
+# Sharp photos and 32-64 px thumbnails are mixed, and the net must name both kinds.
 THUMBNAIL_SIDE = (24, 48)
-# ... and a camera's scaler may be any of these; the engine's own is bilinear.
+# A camera's scaler may be any of these; the engine's own is bilinear.
 FILTERS = (Image.BILINEAR, Image.BILINEAR, Image.BICUBIC, Image.BOX)
-
-ROTATE = 0.2  # boards are held and mounted askew ...
-ANGLE = 12.0  # ... by up to so many degrees
-
-BLUR = 0.12  # fixed-focus lenses and hands
+ANGLE = 12.0  # degrees
 BLUR_RADIUS = (0.4, 1.1)  # pixels of a 64-px picture
-
-BACKGROUND = 0.08  # the object fills only a part of what the camera sees
 BACKGROUND_SIDE = (0.5, 0.9)  # side of the photo on a canvas of side 1
-
-COLOUR = 2 / 3  # exposure and white balance are seldom right; a third stays as it is
 GAIN = (0.75, 1.3)  # contrast about a middle grey of 112
 CAST = (0.93, 1.07)  # of each channel on top of it
 SHIFT = 24.0  # brightness, up or down
-GREY = 0.04  # monochrome cameras (HM01B0); seldom, since colour tells fruit apart
 LUMA = (0.299, 0.587, 0.114)  # ITU-R BT.601, as Pillow's "L"
 
 
 def augment(
-    image: Image.Image, size: int, rng: random.Random, other: Image.Image | None = None
+    image: Image.Image,
+    size: int,
+    rng: random.Random,
+    other: Image.Image | None = None,
+    amounts: str = "mild",
 ) -> Image.Image:
-    """A training view of an RGB picture, (size, size); `other` may become its background."""
-    small = rng.random() < BACKGROUND
+    """A training view of an RGB picture, (size, size); `other` may become its background.
+
+    amounts: a name of AMOUNTS.
+    """
+    much = AMOUNTS[amounts]
+    small = rng.random() < much.background
     side = round(size * rng.uniform(*BACKGROUND_SIDE)) if small else size
-    angle = math.radians(rng.uniform(-ANGLE, ANGLE)) if rng.random() < ROTATE else 0.0
+    angle = math.radians(rng.uniform(-ANGLE, ANGLE)) if rng.random() < much.rotate else 0.0
     # A square turned by `angle` fits into one that is larger by this factor: no empty corners.
     large = math.ceil(side * (math.cos(angle) + abs(math.sin(angle))))
-    view = crop(image, large, rng)
+    view = crop(image, large, rng, much)
     if angle:
         view = turn(view, side, angle)
     if small:
         view = on_background(view, size, rng, other)
-    if rng.random() < BLUR:
+    if rng.random() < much.blur:
         radius = rng.uniform(*BLUR_RADIUS) * size / 64
         view = view.filter(ImageFilter.GaussianBlur(radius))
     if rng.random() < FLIP:
         view = view.transpose(Image.FLIP_LEFT_RIGHT)
-    return colour(view, rng)
+    return colour(view, rng, much)
 
 
 def centre(image: Image.Image, size: int) -> Image.Image:
@@ -71,15 +107,15 @@ def centre(image: Image.Image, size: int) -> Image.Image:
     return image.resize((size, size), Image.BILINEAR, box)
 
 
-def crop(image: Image.Image, size: int, rng: random.Random) -> Image.Image:
+def crop(image: Image.Image, size: int, rng: random.Random, much: Amounts) -> Image.Image:
     """A random part of the picture as (size, size)."""
     w, h = image.size
-    area = w * h * rng.uniform(*AREA)
-    aspect = math.exp(rng.uniform(-ASPECT, ASPECT))
+    area = w * h * rng.uniform(*much.area)
+    aspect = math.exp(rng.uniform(-much.aspect, much.aspect))
     cw, ch = min(w, math.sqrt(area * aspect)), min(h, math.sqrt(area / aspect))
     left, top = rng.uniform(0, w - cw), rng.uniform(0, h - ch)
     box = (left, top, left + cw, top + ch)
-    if rng.random() < THUMBNAIL:
+    if rng.random() < much.thumbnail:
         few = rng.randint(*THUMBNAIL_SIDE)
         return image.resize((few, few), Image.BILINEAR, box).resize((size, size), Image.BICUBIC)
     return image.resize((size, size), rng.choice(FILTERS), box)
@@ -110,11 +146,11 @@ def on_background(
     return canvas
 
 
-def colour(view: Image.Image, rng: random.Random) -> Image.Image:
+def colour(view: Image.Image, rng: random.Random, much: Amounts) -> Image.Image:
     """Mild changes of brightness, contrast and white balance; now and then no colour at all."""
     gains, shift = (1.0, 1.0, 1.0), 0.0
-    grey = rng.random() < GREY
-    if rng.random() < COLOUR:
+    grey = rng.random() < much.grey
+    if rng.random() < much.colour:
         contrast = rng.uniform(*GAIN)
         gains = [contrast * rng.uniform(*CAST) for _ in range(3)]
         shift = rng.uniform(-SHIFT, SHIFT)

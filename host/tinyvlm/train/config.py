@@ -107,6 +107,8 @@ class TrainConfig:
     large_from: float = option(0.8, "part of the run after which images have the model's size")
     balance: float = option(0.5, "a class with n images is shown in proportion to n**balance")
 
+    augment: str = option("mild", "what is done to the images: mild, or strong")
+
     prefix_weights: tuple[float, ...] = option((1.0,) * len(DIMS), f"weights of prefixes {DIMS}")
     label_weight: float = option(1.0, "weight of naming the class")
     distill_weight: float = option(1.0, "weight of the teacher's image embeddings")
@@ -258,7 +260,12 @@ def check(config: TrainConfig, p: argparse.ArgumentParser) -> None:
     for f in fields(TrainConfig):
         if type(f.default) in (int, float) and getattr(config, f.name) < 0 and f.name != "seed":
             p.error(f"--{f.name.replace('_', '-')} must not be negative")
-    for name, known in (("precision", ("fp32", "amp_bf16")), ("report_to", ("", "tensorboard"))):
+    choices = {
+        "precision": ("fp32", "amp_bf16"),
+        "report_to": ("", "tensorboard"),
+        "augment": ("mild", "strong"),
+    }
+    for name, known in choices.items():
         if getattr(config, name) not in known:
             p.error(f"--{name.replace('_', '-')} {getattr(config, name)}: take one of {known}")
     if config.student.scheme == "max78000" and any(s % 16 for s in config.sizes()):

@@ -74,7 +74,7 @@ class Data:
             workers=self.config.workers,
             weight=task.weight_of(self.index, self.classes, self.config),
             keep=lambda id, text: not labels.held_out_image(id, text),
-            augment=augment,
+            augment=self.config.augment if augment else "",
             teacher=space.folder(self.config) if augment else None,
         )
 

@@ -228,7 +228,7 @@ class Maker(Dataset):
     size: int
     seed: int
     epoch: int
-    augment: bool
+    augment: str
 
     def __getitems__(self, batch: list[tuple[str, bytes, int]]) -> tuple:
         """(id, blob, copy) of n samples -> (images (m, size, size, 3) uint8, rows, errors).
@@ -254,7 +254,8 @@ class Maker(Dataset):
                 id, _, copy = batch[i]
                 filler = place if place != i else ""  # another view than the sample's own
                 rng = random.Random(draw("view", self.seed, self.epoch, id, copy, filler))
-                view = augment(images[i], self.size, rng, images[rows[place - 1]])
+                other = images[rows[place - 1]]
+                view = augment(images[i], self.size, rng, other, self.augment)
             else:
                 view = centre(images[i], self.size)
             out[place] = np.asarray(view)
@@ -275,9 +276,10 @@ class Loader:
     the epoch, `teacher` is a folder of cached vectors (cache.py) to join by id, `memory` bytes are
     the shuffle buffer (0: MEMORY).
 
-    `augment=True` is for training: random views, complete rounds only, so all ranks make equally
-    many batches of exactly `batch` samples. `augment=False` is for evaluation: centre squares, the
-    last batch as short as it comes, bad images left out; the order is as random, mind the ids.
+    `augment`, a name of augment.AMOUNTS, is for training: random views, complete rounds only, so
+    all ranks make equally many batches of exactly `batch` samples. `augment=""` is for evaluation:
+    centre squares, the last batch as short as it comes, bad images left out; the order is as
+    random, mind the ids.
     """
 
     def __init__(
@@ -293,7 +295,7 @@ class Loader:
         workers: int = 0,
         weight: Callable[[str], float] | None = None,
         keep: Callable[[str, str], bool] | None = None,
-        augment: bool = True,
+        augment: str = "mild",
         teacher: Path | None = None,
         memory: int = 0,
     ):

@@ -157,7 +157,7 @@ def load_validation(
             world_size=world.size,
             workers=config.workers,
             keep=keep,
-            augment=False,
+            augment="",
             teacher=space.folder(config),
             memory=memory,
         )

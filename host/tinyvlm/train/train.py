@@ -111,6 +111,7 @@ def some_images(config: TrainConfig, paths: list[Path]) -> Tensor:
         seed=config.seed,
         epoch=0,
         keep=lambda id, text: not labels.held_out_image(id, text),
+        augment=config.augment,
         memory=1 << 24,
     )
     return next(iter(loader)).images
@@ -166,6 +167,7 @@ def train(config: TrainConfig) -> Student:
             workers=config.workers,
             weight=weight,
             keep=lambda id, text: not labels.held_out_image(id, text),
+            augment=config.augment,
             teacher=space.folder(config),
         )
         sums: dict[str, Tensor] = {}
