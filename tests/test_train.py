@@ -129,6 +129,27 @@ def test_a_run_says_what_it_is(run):
     assert config.parse(["--config", str(run / "config.json")]).student == student_of("smoke")
 
 
+def test_the_log_is_open_clips(run):
+    lines = [line for line in (run / "out.log").read_text().splitlines() if "Train Epoch" in line]
+    for epoch in "1234":
+        first, *_, last = [line for line in lines if f"Train Epoch: {epoch} [" in line]
+        assert first != last and "(100%)" in last
+        for name in ("Data (t): ", "Batch (t): ", "/s/cpu LR: ", " Label: ", " Loss: ", " ETA: "):
+            assert name in first
+    assert lines[-1].endswith("ETA: 0:00:00")
+
+
+def test_a_loss_that_is_no_number_ends_the_run(folder, tmp_path):
+    options_ = options(folder, tmp_path, "steep", "--epochs", "3", "--log-every-n-steps", "1")
+    with pytest.raises(SystemExit, match="the loss is nan at step .* lower --lr") as stop:
+        main.main([*options_, "--lr", "1e30", "--warmup", "0", "--grad-clip-norm", "1e30"])
+    assert "epoch_" not in str(stop.value)  # no epoch was finished
+    rest = [*options_[:-2], "--name", "gentle", "--log-every-n-steps", "1"]
+    assert main.main([*rest, "--epochs", "1"]) == 0
+    with pytest.raises(SystemExit, match="last good checkpoint is .*epoch_latest.safetensors"):
+        main.main([*rest, "--resume", "latest", "--lr", "1e30", "--grad-clip-norm", "1e30"])
+
+
 def student_of(name):
     return config.parse(["--train-data", "x", "--model", name]).student
 

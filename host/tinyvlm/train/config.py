@@ -131,7 +131,8 @@ class TrainConfig:
     save_frequency: int = option(1, "epochs between checkpoints that stay (0: none stay)")
     save_most_recent: bool = option(True, "keep epoch_latest.safetensors up to date")
     zeroshot_frequency: int = option(1, "epochs between validations (0: none)")
-    report_to: str = option("", "`tensorboard`, or nothing")
+    log_every_n_steps: int = option(100, "steps between two lines of the log")
+    report_to: str = option("", "`tensorboard`, `wandb`, both with a comma, or nothing")
 
     student: StudentConfig | None = None
 
@@ -149,7 +150,7 @@ class TrainConfig:
 # What may change between the two halves of an interrupted run without changing its result.
 PLACES = ("device", "workers", "torchcompile", "logs", "name", "resume", "save_frequency")
 PLACES += ("save_most_recent", "zeroshot_frequency", "report_to", "train_data", "text_vectors")
-PLACES += ("text_space",)
+PLACES += ("text_space", "log_every_n_steps")
 
 
 def to_json(config: TrainConfig) -> str:
@@ -254,7 +255,7 @@ def check(config: TrainConfig, p: argparse.ArgumentParser) -> None:
         p.error(
             "--train-data is needed: the shards to train on, such as 'cc3m/{00000..00331}.tar'"
         )
-    for name in ("epochs", "batch_size", "lr"):
+    for name in ("epochs", "batch_size", "lr", "log_every_n_steps"):
         if getattr(config, name) <= 0:
             p.error(f"--{name.replace('_', '-')} must be more than 0")
     for f in fields(TrainConfig):
@@ -262,7 +263,7 @@ def check(config: TrainConfig, p: argparse.ArgumentParser) -> None:
             p.error(f"--{f.name.replace('_', '-')} must not be negative")
     choices = {
         "precision": ("fp32", "amp_bf16"),
-        "report_to": ("", "tensorboard"),
+        "report_to": ("", "tensorboard", "wandb", "tensorboard,wandb"),
         "augment": ("mild", "strong"),
     }
     for name, known in choices.items():

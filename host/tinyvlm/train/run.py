@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""The folder of a run: config.json, params.txt, out.log, results.jsonl, tensorboard/."""
+"""The folder of a run: config.json, params.txt, out.log, results.jsonl, tensorboard/, wandb/."""
 
 from __future__ import annotations
 
@@ -65,28 +65,48 @@ def trim_results(run: Path, epoch: int, world: World) -> None:
         file.write_text("".join(line + "\n" for line in lines))
 
 
-def tensorboard(config: TrainConfig, world: World):
-    """A writer for --report-to tensorboard, or None."""
-    if config.report_to != "tensorboard" or world.rank:
-        return None
-    try:
-        from torch.utils.tensorboard import SummaryWriter
-    except ImportError:
-        raise SystemExit("--report-to tensorboard needs: pip install tensorboard") from None
-    return SummaryWriter(str(config.run / "tensorboard"))
+class Reporter:
+    """Where --report-to sends the figures of every epoch: tensorboard, wandb, both or neither."""
+
+    def __init__(self, config: TrainConfig, world: World):
+        self.board = self.wandb = None
+        kinds = config.report_to.split(",") if config.report_to and not world.rank else ()
+        if "tensorboard" in kinds:
+            try:
+                from torch.utils.tensorboard import SummaryWriter
+            except ImportError:
+                raise SystemExit(
+                    "--report-to tensorboard needs: pip install tensorboard"
+                ) from None
+            self.board = SummaryWriter(str(config.run / "tensorboard"))
+        if "wandb" in kinds:
+            try:
+                import wandb
+            except ImportError:
+                raise SystemExit("--report-to wandb needs: pip install wandb") from None
+            self.wandb = wandb.init(
+                project="tinyvlm", name=config.run.name, dir=config.run, config=asdict(config)
+            )
+
+    def add(self, row: dict) -> None:
+        """The figures of an epoch; a value a prefix is called NAME/DIM."""
+        flat = {}
+        for key, value in (row | row["loss"]).items():
+            if isinstance(value, int | float):
+                flat[key] = value
+            elif isinstance(value, list):
+                flat |= {f"{key}/{dim}": x for dim, x in zip(DIMS, value, strict=True)}
+        if self.board:
+            for key, value in flat.items():
+                self.board.add_scalar(key, value, row["step"])
+            self.board.flush()
+        if self.wandb:
+            self.wandb.log(flat, step=row["step"])
 
 
-def report(row: dict, run: Path, board) -> None:
+def report(row: dict, run: Path, reporter: Reporter) -> None:
     """One line more in results.jsonl, and in the log."""
     with open(run / "results.jsonl", "a") as f:
         f.write(json.dumps(row) + "\n")
     log.info(json.dumps(row))
-    if board is None:
-        return
-    for key, value in (row | row["loss"]).items():
-        if isinstance(value, int | float):
-            board.add_scalar(key, value, row["step"])
-        elif isinstance(value, list):
-            for dim, x in zip(DIMS, value, strict=True):
-                board.add_scalar(f"{key}/{dim}", x, row["step"])
-    board.flush()
+    reporter.add(row)

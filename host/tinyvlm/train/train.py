@@ -12,7 +12,6 @@ from __future__ import annotations
 
 import logging
 import math
-import time
 from collections import Counter
 from contextlib import nullcontext
 from inspect import signature
@@ -26,9 +25,9 @@ from tinyvlm.train import checkpoint, labels, pretrained, run, shards, space, ta
 from tinyvlm.train.config import TrainConfig
 from tinyvlm.train.distributed import World, join
 from tinyvlm.train.loss import MatryoshkaLoss
+from tinyvlm.train.progress import Progress
 from tinyvlm.train.student import Student, cost_table, to_input
 
-LOG_EVERY = 100  # steps
 SETTLING = 256  # images that give a body its batch norms' statistics, if it has none
 # The processes' batch statistics are averaged once an epoch. The option has a new name.
 NAMES = ("forward_sync_buffers", "broadcast_buffers")
@@ -128,7 +127,7 @@ def train(config: TrainConfig) -> Student:
         raise SystemExit(f"--init {config.init}: there is no such run or checkpoint")
     world = join(config.device)
     run.open_run(config, world)
-    board = run.tensorboard(config, world)
+    reporter = run.Reporter(config, world)
     index = task.make_index(config, paths, world)
     per_step = config.batch_size * world.size
     epoch_steps = task.epoch_images(index, config) // per_step
@@ -170,11 +169,10 @@ def train(config: TrainConfig) -> Student:
             augment=config.augment,
             teacher=space.folder(config),
         )
-        sums: dict[str, Tensor] = {}
-        done, began, last = 0, time.monotonic(), time.monotonic()
-        for batch in loader:
+        progress = Progress(config, world, epoch, epoch_steps)
+        for batch in progress.batches(loader):
             # Epochs differ by a few steps; the learning rate goes by their expected number.
-            at = epoch * epoch_steps + done
+            at = epoch * epoch_steps + progress.done
             rate = learning_rate(at, epoch_steps * config.epochs, config)
             for group in optimizer.param_groups:
                 group["lr"] = rate * group.get("rate", 1.0)
@@ -187,33 +185,25 @@ def train(config: TrainConfig) -> Student:
             total.backward()
             nn.utils.clip_grad_norm_(params, config.grad_clip_norm)
             optimizer.step()
-            done, step = done + 1, step + 1
-            for key, value in parts.items():
-                sums[key] = sums.get(key, 0.0) + value
-            if done % LOG_EVERY == 0:
-                speed, last = LOG_EVERY * per_step / (time.monotonic() - last), time.monotonic()
-                log.info(
-                    f"epoch {epoch + 1} step {done} of {epoch_steps}: loss {total.item():.3f},"
-                    f" lr {rate:.2g}, {speed:.0f} images/s"
-                )
-            if done == epoch_steps:
-                break
+            progress.step(total, parts, rate)
+        done, seconds = progress.done, progress.seconds
         if not done:
             raise SystemExit("this epoch has no whole batch: lower --batch-size")
-        if not math.isfinite(total.item()):
-            raise SystemExit(f"the loss is {total.item()} after step {step}: lower --lr")
+        step += done
         epoch += 1
         world.mean(statistics)
-        seconds = time.monotonic() - began
         row = {
             "epoch": epoch,
             "step": step,
             "size": side(epoch - 1, config),
-            "images": done * per_step,
+            "images": progress.images,
             "seconds": round(seconds, 1),
-            "images_per_second": round(done * per_step / seconds),
+            "waited": round(progress.waited, 1),
+            "images_per_second": round(progress.images / seconds),
             "lr": rate,
-            "loss": {k: [round(x, 4) for x in (v / done).tolist()] for k, v in sums.items()},
+            "loss": {
+                k: [round(x, 4) for x in (v / done).tolist()] for k, v in progress.sums.items()
+            },
             "scale": [round(s, 1) for s in loss.scales().tolist()],
             "skipped": skipped(loader, world),
         }
@@ -222,7 +212,7 @@ def train(config: TrainConfig) -> Student:
             validation = validation or task.load_validation(config, paths, classes, world)
             row |= task.validate(student, loss, validation, world)
         if world.rank == 0:
-            run.report(row, config.run, board)
+            run.report(row, config.run, reporter)
             checkpoint.save(config.run, config, student, loss.space(), optimizer, epoch, step)
         world.barrier()
     return student.eval()
