@@ -4,6 +4,7 @@
 import io
 import json
 import os
+import shutil
 import signal
 import socket
 import subprocess
@@ -401,6 +402,73 @@ def test_a_run_is_not_overwritten(folder, run):
     with pytest.raises(SystemExit, match="is of another student than --model"):
         main.main(options(folder, run.parent, run.name, "--resume", "latest", "--model", "nano"))
     assert (run / "config.json").read_text() == before
+
+
+def rewrite(path, change):
+    """Change a checkpoint's tensors and metadata by `change(tensors, info)`, checksum and all."""
+    tensors, info = checkpoint.read(path)
+    info.pop("checksum")
+    change(tensors, info)
+    checkpoint.write(path, tensors, info)
+
+
+def flip(path):
+    whole = bytearray(path.read_bytes())
+    whole[-100] ^= 4
+    path.write_bytes(whole)
+
+
+def odd_optimizer(path):
+    rewrite(
+        path.with_name("optimizer_4.safetensors"),
+        lambda t, _: t.update({"9999.exp_avg": t.popitem()[1]}),
+    )
+
+
+DAMAGE = {
+    "a flipped bit": (flip, "is damaged .its checksum differs."),
+    "junk": (lambda p: p.write_bytes(b"junk" * 99), "is no checkpoint"),
+    "empty": (lambda p: p.write_bytes(b""), "is no checkpoint"),
+    "no metadata": (lambda p: rewrite(p, lambda t, i: i.clear()), "no configuration"),
+    "foreign": (lambda p: rewrite(p, lambda t, i: i.update(config={"lr": 1})), "no configuration"),
+    "a path for an epoch": (
+        lambda p: rewrite(p, lambda t, i: i.update(epoch="../4")),
+        "epoch '../4'",
+    ),
+    "no map": (
+        lambda p: rewrite(p, lambda t, i: t.pop("matrix")),
+        "matrix has the shape none",
+    ),
+    "another map": (
+        lambda p: rewrite(p, lambda t, i: t.update(matrix=torch.zeros(256, 40))),
+        r"its matrix has the shape \[256, 40\], not \[256, 512\]",
+    ),
+    "no student": (
+        lambda p: rewrite(p, lambda t, i: [t.pop(k) for k in list(t) if k.startswith("student.")]),
+        "is of another student than --model",
+    ),
+    "another optimizer": (odd_optimizer, "is the state of another optimizer"),
+    "no optimizer": (lambda p: p.with_name("optimizer_4.safetensors").unlink(), "is missing"),
+}
+
+
+@pytest.mark.parametrize("kind", DAMAGE)
+def test_a_damaged_run_is_refused_in_a_sentence(folder, run, tmp_path, kind):
+    shutil.copytree(run, tmp_path / "hurt")
+    damage, says = DAMAGE[kind]
+    damage(tmp_path / "hurt" / "checkpoints" / "epoch_latest.safetensors")
+    with pytest.raises(SystemExit, match=says):
+        main.main(options(folder, tmp_path, "hurt", "--resume", "latest", "--epochs", "5"))
+
+
+def test_torn_notes_of_a_run_are_made_again(folder, run, tmp_path):
+    torn = shutil.copytree(run, tmp_path / "torn")
+    (torn / "index.json").write_text('{"samples": 2')
+    with (torn / "results.jsonl").open("a") as file:
+        file.write('{"epoch": 5, "st')
+    assert main.main(options(folder, tmp_path, "torn", "--resume", "latest", "--epochs", "5")) == 0
+    assert [row["epoch"] for row in results(torn)] == [1, 2, 3, 4, 5]
+    assert json.loads((torn / "index.json").read_text())["samples"] == 240
 
 
 def test_help_needs_no_torch(tmp_path):

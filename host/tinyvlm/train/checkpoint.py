@@ -2,7 +2,7 @@
 """Checkpoints: safetensors files in the folder `checkpoints` of a run.
 
     epoch_N.safetensors       student (`student.` + name), `matrix`, `centre`, `image_centre`,
-                              `log_scale`; metadata: configuration, epoch, step (JSON)
+                              `log_scale`; metadata (JSON): configuration, epoch, step, checksum
     epoch_latest.safetensors  the same of the last epoch
     optimizer_N.safetensors   state of AdamW, needed to go on with training after epoch N
 
@@ -13,6 +13,7 @@ run is killed, the newest checkpoint is whole and has its optimizer.
 from __future__ import annotations
 
 import json
+import zlib
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
@@ -50,22 +51,61 @@ class Checkpoint:
 
 
 def write(path: Path, tensors: dict[str, Tensor], info: dict) -> None:
-    """A safetensors file that is there whole or not at all."""
+    """A safetensors file that is there whole or not at all, with a checksum of its tensors."""
     path.parent.mkdir(parents=True, exist_ok=True)
     whole = path.with_suffix(".part")
     tensors = {k: v.detach().cpu().contiguous() for k, v in tensors.items()}
+    info = {**info, "checksum": checksum(tensors)}
     save_file(tensors, whole, {k: json.dumps(v) for k, v in info.items()})
     files.replace(whole, path)
 
 
 def read(path: Path) -> tuple[dict[str, Tensor], dict]:
-    """Tensors and metadata of a file that `write` made."""
+    """Tensors and metadata of a file that `write` made. SystemExit if it is none, or damaged."""
     try:
         with safe_open(path, "pt") as f:
             info = {k: json.loads(v) for k, v in (f.metadata() or {}).items()}
-            return {k: f.get_tensor(k) for k in f.keys()}, info
-    except (SafetensorError, ValueError) as e:
+            tensors = {k: f.get_tensor(k) for k in f.keys()}
+    except (SafetensorError, ValueError, RecursionError, OSError) as e:
         raise SystemExit(f"{path} is no checkpoint: {e}") from None
+    if info.get("checksum", checksum(tensors)) != checksum(tensors):  # older files have none
+        raise SystemExit(f"{path} is damaged (its checksum differs): take an earlier checkpoint")
+    return tensors, info
+
+
+def checksum(tensors: dict[str, Tensor]) -> str:
+    """CRC-32 of the tensors' names, types, shapes and bytes, in hexadecimal."""
+    crc = 0
+    for name, tensor in sorted(tensors.items()):
+        crc = zlib.crc32(f"{name} {tensor.dtype} {list(tensor.shape)}".encode(), crc)
+        crc = zlib.crc32(tensor.reshape(-1).view(torch.uint8).numpy(), crc)
+    return f"{crc:08x}"
+
+
+def described(path: Path, info: dict) -> tuple[TrainConfig, int, int]:
+    """(configuration, epoch, step) in a checkpoint's metadata. SystemExit: it is not ours."""
+    try:
+        config, epoch, step = from_dict(info["config"]), info["epoch"], info["step"]
+    except (KeyError, TypeError, ValueError, AttributeError) as e:
+        raise SystemExit(
+            f"{path} is no checkpoint of tinyvlm-train, or of another version: its metadata has"
+            f" no configuration that is understood ({type(e).__name__}: {e})"
+        ) from None
+    if not all(type(count) is int and count >= 0 for count in (epoch, step)):
+        raise SystemExit(f"{path} is no checkpoint: epoch {epoch!r}, step {step!r}")
+    return config, epoch, step
+
+
+def space_of(path: Path, tensors: dict[str, Tensor], own: dict[str, Tensor]) -> dict[str, Tensor]:
+    """The tensors SPACE of a checkpoint, of the shapes of `own`."""
+    for key in SPACE:
+        if key not in tensors or tensors[key].shape != own[key].shape:
+            has = list(tensors[key].shape) if key in tensors else "none"
+            raise SystemExit(
+                f"{path} does not fit: its {key} has the shape {has}, not {list(own[key].shape)};"
+                " is --text-vectors or --teacher another one?"
+            )
+    return {key: tensors[key] for key in SPACE}
 
 
 def find(run: Path, which: str = "latest") -> Path:
@@ -90,11 +130,22 @@ def load(run: Path, which: str = "latest") -> Checkpoint:
     """Checkpoint `which` (latest, an epoch, or a file's path) of the folder `run`."""
     path = find(Path(run), str(which))
     tensors, info = read(path)
-    config = from_dict(info["config"])
+    config, epoch, step = described(path, info)
     model = Student(config.student).to(memory_format=torch.channels_last)
-    model.load_state_dict(student_state(tensors))
+    fill(model, path, tensors, "its own configuration")
+    if not all(key in tensors for key in SPACE):
+        raise SystemExit(f"{path} is no checkpoint: it lacks {', '.join(SPACE)}")
     space = (tensors[k].numpy() for k in ("matrix", "centre", "log_scale"))
-    return Checkpoint(config, model.eval(), *space, info["epoch"], info["step"], path)
+    return Checkpoint(config, model.eval(), *space, epoch, step, path)
+
+
+def fill(model: Student, path: Path, tensors: dict[str, Tensor], what: str) -> None:
+    """Give a student the tensors of a checkpoint; `what` says which student it must be."""
+    try:
+        model.load_state_dict(student_state(tensors))
+    except RuntimeError as e:
+        reason = str(e).splitlines()[-1].strip()
+        raise SystemExit(f"{path} is of another student than {what}: {reason}") from None
 
 
 def student_state(tensors: dict[str, Tensor]) -> dict[str, Tensor]:
@@ -141,23 +192,41 @@ def resume(
 ) -> tuple[int, int, TrainConfig]:
     """Fill student, space and optimizer from a checkpoint; (epoch, step, its configuration)."""
     tensors, info = read(path)
-    try:
-        student.load_state_dict(student_state(tensors))
-    except RuntimeError as e:
-        reason = str(e).splitlines()[-1].strip()
-        raise SystemExit(f"{path} is of another student than --model: {reason}") from None
+    config, epoch, step = described(path, info)
+    fill(student, path, tensors, "--model")
     with torch.no_grad():
-        for key in SPACE:
-            space[key].copy_(tensors[key])
-    memory = path.with_name(f"optimizer_{info['epoch']}.safetensors")
+        for key, value in space_of(path, tensors, space).items():
+            space[key].copy_(value)
+    memory = path.with_name(f"optimizer_{epoch}.safetensors")
     if not memory.exists():
         raise SystemExit(f"{memory} is missing: start a new run with --init {path}")
+    try:
+        optimizer.load_state_dict({**optimizer.state_dict(), "state": _rows(memory, optimizer)})
+    except (ValueError, KeyError) as e:
+        raise SystemExit(f"{memory} is the state of another optimizer: {e}") from None
+    return epoch, step, config
+
+
+def _rows(memory: Path, optimizer: torch.optim.Optimizer) -> dict[int, dict[str, Tensor]]:
+    """The state of every parameter. ValueError if it is not of this optimizer's parameters."""
+    params = [p for group in optimizer.param_groups for p in group["params"]]
     rows: dict[int, dict[str, Tensor]] = {}
     for key, value in read(memory)[0].items():
         number, _, name = key.partition(".")
+        if not number.isdecimal() or int(number) >= len(params):
+            raise ValueError(f"{key!r} is of none of its {len(params)} parameters")
+        if value.numel() > 1 and value.shape != params[int(number)].shape:
+            raise ValueError(f"{key!r} has the shape {list(value.shape)}")
         rows.setdefault(int(number), {})[name] = value
-    optimizer.load_state_dict({**optimizer.state_dict(), "state": rows})
-    return info["epoch"], info["step"], from_dict(info["config"])
+    missing = [
+        name
+        for row in rows.values()
+        for name in ("step", "exp_avg", "exp_avg_sq")
+        if name not in row
+    ]
+    if missing:
+        raise ValueError(f"a parameter has no {missing[0]!r}")
+    return rows
 
 
 def warm_start(init: str, student: Student, space: dict[str, Tensor]) -> str:
@@ -172,7 +241,7 @@ def warm_start(init: str, student: Student, space: dict[str, Tensor]) -> str:
     else:
         path = find(Path(init)) if Path(init).is_dir() else Path(init)
         others, info = read(path)
-        shape, state = from_dict(info["config"]).student, student_state(others)
+        shape, state = described(path, info)[0].student, student_state(others)
     own = student.state_dict()
     given, kept = set(state), None
     if len(shape.blocks) > len(student.config.blocks) and shape.scheme == "tflite":

@@ -60,9 +60,18 @@ def trim_results(run: Path, epoch: int, world: World) -> None:
     """Drop lines of epochs that will be made again."""
     file = run / "results.jsonl"
     if world.rank == 0 and file.exists():
-        lines = file.read_text().splitlines()
-        lines = [line for line in lines if json.loads(line)["epoch"] <= epoch]
+        lines = [
+            line for line in file.read_text("utf-8", "replace").splitlines() if _is_of(line, epoch)
+        ]
         file.write_text("".join(line + "\n" for line in lines))
+
+
+def _is_of(line: str, epoch: int) -> bool:
+    """Is a line of results.jsonl of an epoch up to this one? A torn line is of none."""
+    try:
+        return json.loads(line)["epoch"] <= epoch
+    except (ValueError, KeyError, TypeError, RecursionError):
+        return False
 
 
 class Reporter:

@@ -18,6 +18,7 @@ import torch
 import torch.distributed as dist
 from torch import Tensor, nn
 
+from tinyvlm.files import write_atomic
 from tinyvlm.train import labels, shards, space
 from tinyvlm.train.config import DIMS, TrainConfig
 from tinyvlm.train.distributed import World
@@ -42,13 +43,21 @@ def make_index(config: TrainConfig, paths: list[Path], world: World) -> dict:
     file = config.run / "index.json"
     names = [[p.name, p.stat().st_size if p.exists() else -1] for p in paths]
     if world.rank == 0:
-        old = json.loads(file.read_text()) if file.exists() else {}
-        if old.get("shards") != names:
+        if old_index(file).get("shards") != names:
             log.info(f"counting what is in {len(paths)} shards (once: index.json keeps it)")
             found = count(shards.index(paths), {shards.stem(p): data_set(p) for p in paths})
-            file.write_text(json.dumps(found | {"shards": names}) + "\n")
+            write_atomic(file, json.dumps(found | {"shards": names}).encode() + b"\n")
     world.barrier()
     return json.loads(file.read_text())
+
+
+def old_index(file: Path) -> dict:
+    """The index of an earlier start, {} if there is none that can be read."""
+    try:
+        old = json.loads(file.read_text())
+    except (OSError, ValueError, RecursionError):
+        return {}
+    return old if isinstance(old, dict) else {}
 
 
 def data_set(path: Path) -> str:
