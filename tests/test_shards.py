@@ -20,6 +20,7 @@ pytest.importorskip("webdataset", reason="webdataset is not installed (extra `tr
 import sheet  # noqa: E402
 
 from tinyvlm.train import augment, shards, teacher  # noqa: E402
+from tinyvlm.train.loader import Loader  # noqa: E402
 
 SIZE = 16
 
@@ -57,7 +58,7 @@ def paths(folder):
 
 def load(paths, **options):
     """All batches, and the loader."""
-    loader = shards.Loader(paths, **{"size": SIZE, "batch": 8, "seed": 1, "epoch": 0, **options})
+    loader = Loader(paths, **{"size": SIZE, "batch": 8, "seed": 1, "epoch": 0, **options})
     return list(loader), loader
 
 
@@ -162,11 +163,11 @@ def test_a_small_buffer_still_shuffles(paths, monkeypatch):
 
 def test_a_loader_with_a_small_buffer_reads_no_more_than_it_must(paths, monkeypatch):
     opened = []
-    read = shards._samples
-    monkeypatch.setattr(shards, "_samples", lambda path, *a: opened.append(path) or read(path, *a))
+    read = shards.samples
+    monkeypatch.setattr(shards, "samples", lambda path, *a: opened.append(path) or read(path, *a))
     for memory, whole in ((0, True), (20 * len(picture(0)), False)):
         opened.clear()
-        loader = shards.Loader(paths, size=SIZE, batch=4, seed=1, epoch=0, memory=memory)
+        loader = Loader(paths, size=SIZE, batch=4, seed=1, epoch=0, memory=memory)
         next(iter(loader))
         assert (len(opened) == len(paths)) == whole
 
@@ -179,6 +180,43 @@ def test_ranks_share_samples_and_see_equally_many_batches(paths, world_size):
     assert sum(map(len, seen)) == len(set().union(*seen))
     samples = shards.index(paths).samples
     assert all(len(batches) == loader.steps(samples) for batches, loader in ranks)
+
+
+@pytest.fixture(scope="module")
+def many(tmp_path_factory):
+    """160 samples in eight shards of 20."""
+    folder = tmp_path_factory.mktemp("many")
+    for i in range(8):
+        write(folder / f"{i:05}.tar", samples(20, 20 * i))
+    return shards.expand(f"{folder}/{{00000..00007}}.tar")
+
+
+@pytest.mark.parametrize("world_size", [1, 2, 4])
+@pytest.mark.parametrize("epoch", [0, 1])
+def test_data_larger_than_memory_are_dealt_out(many, world_size, epoch, monkeypatch):
+    """Every shard is read once in all, whatever the number of ranks, and all is seen once."""
+    monkeypatch.setattr(shards, "MEMORY", 30 * len(picture(0)))
+    steps = 160 // (5 * world_size)
+    more = dict(world_size=world_size, batch=5, epoch=epoch, length=steps)
+    ranks = [load(many, rank=r, **more) for r in range(world_size)]
+    assert {len(batches) for batches, _ in ranks} == {steps}
+    reads = sum((loader.reads for _, loader in ranks), Counter())
+    assert reads == {f"{i:05}": 1 for i in range(8)}
+    seen = Counter(id for batches, _ in ranks for id in ids(batches))
+    assert len(seen) == 160 and set(seen.values()) == {1}
+    again, _ = load(many, rank=0, workers=2, **more)
+    assert ids(again) == ids(ranks[0][0])
+
+
+def test_a_rank_whose_shards_end_early_begins_again(paths, monkeypatch):
+    monkeypatch.setattr(shards, "MEMORY", 20 * len(picture(0)))
+    ranks = [load(paths, rank=r, world_size=3, batch=8, length=4) for r in range(3)]
+    assert [len(batches) for batches, _ in ranks] == [4, 4, 4]
+    small = min(ranks, key=lambda made: len(set(ids(made[0]))))
+    assert small[1].reads == {"b-000": 4}  # 10 samples for 32 places
+    first, second = (dict(zip(b.ids, b.images, strict=True)) for b in small[0][:2])
+    both = first.keys() & second.keys()
+    assert both and all((first[i] != second[i]).any() for i in both), "the same view twice"
 
 
 def test_evaluation_sees_everything_and_nothing_is_changed(paths):

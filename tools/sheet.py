@@ -11,19 +11,19 @@ from pathlib import Path
 
 from PIL import Image
 
-from tinyvlm.train import shards
+from tinyvlm.train import loader, shards
 
 
 def sheet(patterns: list[str], size: int = 64, rows: int = 16, columns: int = 15) -> Image.Image:
     """A picture a row: its centre square, then training views."""
     paths = shards.expand("::".join(patterns))
-    plain = next(iter(shards.Loader(paths, size=size, batch=rows, seed=0, epoch=0, augment="")))
+    plain = next(iter(loader.Loader(paths, size=size, batch=rows, seed=0, epoch=0, augment="")))
     views = [plain.images]
     for epoch in range(columns - 1):
-        loader = shards.Loader(
+        each = loader.Loader(
             paths, size=size, batch=rows, seed=0, epoch=epoch, keep=lambda i, _: i in plain.ids
         )
-        batch = next(iter(loader))
+        batch = next(iter(each))
         views.append(batch.images[[batch.ids.index(i) for i in plain.ids]])
     page = Image.new("RGB", (columns * (size + 2), rows * (size + 2)), "white")
     for x, view in enumerate(views):

@@ -29,6 +29,7 @@ from tinyvlm.net.plan import plan as make_plan
 from tinyvlm.train import checkpoint, integer, labels, quantize, shards, space, task, text
 from tinyvlm.train.config import DIMS, TrainConfig
 from tinyvlm.train.distributed import World, join
+from tinyvlm.train.loader import Loader
 from tinyvlm.train.loss import MatryoshkaLoss
 from tinyvlm.train.student import to_input
 from tinyvlm.words.encoders import create_text_encoder
@@ -63,9 +64,9 @@ class Data:
     validation: task.Validation
     world: World
 
-    def loader(self, epoch: int, batch: int, augment: bool) -> shards.Loader:
+    def loader(self, epoch: int, batch: int, augment: bool) -> Loader:
         """Training images, weighted as in training; epochs as training never had them."""
-        return shards.Loader(
+        return Loader(
             self.paths,
             size=self.config.student.size,
             batch=batch,

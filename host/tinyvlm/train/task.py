@@ -23,6 +23,7 @@ from tinyvlm.train import labels, shards, space
 from tinyvlm.train.config import DIMS, TrainConfig
 from tinyvlm.train.distributed import World
 from tinyvlm.train.labels import Classes
+from tinyvlm.train.loader import Loader
 from tinyvlm.train.loss import MatryoshkaLoss, top1
 from tinyvlm.train.student import to_input
 
@@ -156,7 +157,7 @@ def load_validation(
                 return False
             return labels.held_out_image(id, text) and labels.held_out(text) == unseen
 
-        loader = shards.Loader(
+        loader = Loader(
             paths,
             size=config.student.size,
             batch=SHOWN,

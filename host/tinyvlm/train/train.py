@@ -24,6 +24,7 @@ from torch.nn.parallel import DistributedDataParallel
 from tinyvlm.train import checkpoint, labels, pretrained, run, shards, space, task
 from tinyvlm.train.config import TrainConfig
 from tinyvlm.train.distributed import World, join
+from tinyvlm.train.loader import Loader
 from tinyvlm.train.loss import MatryoshkaLoss
 from tinyvlm.train.progress import Progress
 from tinyvlm.train.student import Student, cost_table, to_input
@@ -103,7 +104,7 @@ def begin(config: TrainConfig, world: World, index: dict, paths: list[Path]):
 
 def some_images(config: TrainConfig, paths: list[Path]) -> Tensor:
     """(SETTLING, size, size, 3) uint8 training views, the same for every process."""
-    loader = shards.Loader(
+    loader = Loader(
         paths,
         size=config.student.size,
         batch=SETTLING,
@@ -155,7 +156,7 @@ def train(config: TrainConfig) -> Student:
     weight, validation = task.weight_of(index, classes, config), None
     while epoch < config.epochs:
         torch.manual_seed((config.seed * 1000 + epoch) * world.size + world.rank)
-        loader = shards.Loader(
+        loader = Loader(
             paths,
             size=side(epoch, config),
             batch=config.batch_size,
@@ -168,6 +169,7 @@ def train(config: TrainConfig) -> Student:
             keep=lambda id, text: not labels.held_out_image(id, text),
             augment=config.augment,
             teacher=space.folder(config),
+            length=epoch_steps,
         )
         progress = Progress(config, world, epoch, epoch_steps)
         for batch in progress.batches(loader):
@@ -218,9 +220,14 @@ def train(config: TrainConfig) -> Student:
     return student.eval()
 
 
-def skipped(loader: shards.Loader, world: World) -> dict[str, int]:
-    """Counts of an epoch. All processes read all shards, but each decodes its own images."""
-    bad = torch.tensor([float(loader.skipped["bad image"])], device=world.device)
-    world.mean([bad])
-    total = Counter(loader.skipped) | Counter({"bad image": round(bad.item() * world.size)})
+def skipped(loader: Loader, world: World) -> dict[str, int]:
+    """Counts of an epoch, of all processes together.
+
+    Each decodes its own images; shards are read by all processes, or dealt out to them.
+    """
+    reasons = shards.REASONS if loader.dealt else ("bad image",)
+    own = torch.tensor([float(loader.skipped[reason]) for reason in reasons], device=world.device)
+    world.mean([own])
+    sums = (round(x * world.size) for x in own.tolist())
+    total = Counter(loader.skipped) | Counter(dict(zip(reasons, sums, strict=True)))
     return {k: n for k, n in sorted(total.items()) if n}
