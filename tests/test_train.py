@@ -252,6 +252,17 @@ def test_captions_and_a_teacher(folder, tmp_path):
     assert checkpoint.load(tmp_path / "smoke").matrix.shape == (256, 300)
 
 
+def test_captions_without_a_teacher_are_told_from_names(tmp_path):
+    rng, files = np.random.default_rng(3), []
+    for i in range(40):
+        files.append((f"{i}.webp", picture(i, rng)))
+        files.append((f"{i}.txt", b"a long street with %d houses in the rain" % (i % 9)))
+    write(tmp_path / "few-000.tar", files)
+    arguments = ["--config", "smoke", "--train-data", str(tmp_path / "few-000.tar")]
+    with pytest.raises(SystemExit, match="the 9 .* look like captions .*tinyvlm-train cache"):
+        main.main([*arguments, "--logs-dir", str(tmp_path)])
+
+
 @pytest.mark.parametrize(
     "more, says",
     [

@@ -4,7 +4,8 @@
     classify   cross entropy of the class name among all names
     distill    1 - cosine to the teacher's embedding of the image, weighed by its length
     relation   are the same images of the batch alike as for the teacher? (relational distillation)
-    contrast   which caption of the batch belongs to which image, and the other way round (CLIP)
+    contrast   which caption belongs to which image, and the other way round (CLIP), among the
+               batches of all processes
 
 Teacher and text vectors come from CLIP's space: minus their centre, times `matrix`, they are in
 the student's.  Images and texts have a centre each, which closes most of CLIP's gap between them.
@@ -15,8 +16,10 @@ from __future__ import annotations
 import math
 
 import torch
+import torch.distributed as dist
 import torch.nn.functional as F
 from torch import Tensor, nn
+from torch.distributed.nn import functional
 
 from tinyvlm.train.config import DIMS, TrainConfig
 from tinyvlm.train.labels import Classes
@@ -146,16 +149,22 @@ class MatryoshkaLoss(nn.Module):
         divergence = [F.kl_div(alike(z, d), want, reduction="none", log_target=True) for d in DIMS]
         return torch.stack([each.sum(1).mean() for each in divergence])
 
-    def contrast(self, z: Tensor, text: Tensor) -> Tensor:
-        """text (n, dim): the captions in the student's space."""
-        full = prefix(text.detach(), text.shape[1])
-        own = torch.eye(len(z), dtype=torch.bool, device=z.device)
-        same = (full @ full.T > SAME) & ~own
-        right = torch.arange(len(z), device=z.device)
+    def contrast(self, z: Tensor, text: Tensor, everyone: Everyone | None = None) -> Tensor:
+        """z, text (n, dim): images and their captions, in the student's space.
+
+        everyone: those of all processes, this one's among them, which are wrong answers, too.
+        """
+        all_z, all_text, right = everyone or (z, text, torch.arange(len(z), device=z.device))
+        full, one = prefix(all_text.detach(), text.shape[1]), prefix(text.detach(), text.shape[1])
+        own = torch.zeros(len(z), len(all_z), dtype=torch.bool, device=z.device)
+        own[torch.arange(len(z)), right] = True
+        same = (one @ full.T > SAME) & ~own
         losses = []
         for dim, scale in zip(DIMS, self.scales(), strict=True):
-            logits = (scale * prefix(z, dim) @ prefix(text, dim).T).masked_fill(same, -1e4)
-            losses.append((F.cross_entropy(logits, right) + F.cross_entropy(logits.T, right)) / 2)
+            names = scale * prefix(z, dim) @ prefix(all_text, dim).T
+            shows = scale * prefix(text, dim) @ prefix(all_z, dim).T
+            both = [F.cross_entropy(x.masked_fill(same, -1e4), right) for x in (names, shows)]
+            losses.append((both[0] + both[1]) / 2)
         return torch.stack(losses)
 
     def forward(
@@ -184,10 +193,41 @@ class MatryoshkaLoss(nn.Module):
                 add("distill", self.distill(z[has], point, image[has].norm(dim=1)), has)
             if self.config.relation_weight:
                 add("relation", self.distill_relations(z[has], point), has)
-        if text is not None and (has := text.abs().sum(1) > 0).sum() > 1:
-            if self.config.contrast_weight:
-                add("contrast", self.contrast(z[has], self.text(text[has])), has)
+        if self.config.contrast_weight and (text is not None or self.gathers()):
+            if text is None:
+                text = z.new_zeros(len(z), self.matrix.shape[1])
+            has = text.abs().sum(1) > 0
+            points = self.text(text)
+            everyone = gather(z, points, has) if self.gathers() else None
+            if has.any() and len(everyone[0] if everyone else z[has]) > 1:
+                add("contrast", self.contrast(z[has], points[has], everyone), has)
         return total, parts
+
+    def gathers(self) -> bool:
+        """Are other processes' captions compared with? Then all must ask for them at once."""
+        return self.config.teacher != "labels" and dist.is_initialized()
+
+
+# Of all processes: images and captions (m, dim), and which of them are this process's (n,).
+Everyone = tuple[Tensor, Tensor, Tensor]
+
+
+def gather(z: Tensor, text: Tensor, has: Tensor) -> Everyone:
+    """Images and captions of all processes' batches that have both.
+
+    Gradients flow back to the process that each row is of (open_clip's --gather-with-grad with
+    --local-loss), so the mean over the processes is the loss of one process with all the rows.
+    """
+    both = torch.cat([z, text], 1)
+    parts, masks = (
+        functional.all_gather(both),
+        [torch.empty_like(has) for _ in range(dist.get_world_size())],
+    )
+    dist.all_gather(masks, has.contiguous())
+    before = sum(int(mask.sum()) for mask in masks[: dist.get_rank()])
+    rows = torch.cat([part[mask] for part, mask in zip(parts, masks, strict=True)])
+    mine = before + torch.arange(int(has.sum()), device=z.device)
+    return rows[:, : z.shape[1]], rows[:, z.shape[1] :], mine
 
 
 def prefix(x: Tensor, dim: int) -> Tensor:

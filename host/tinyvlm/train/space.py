@@ -26,6 +26,7 @@ from tinyvlm.words.lexicon import Lexicon
 from tinyvlm.words.space import TextMap, UnknownPhrase, load_space
 
 CLASSIFIERS = ("tflite:", "efficientnet-lite2")  # teachers in the space of --text-vectors
+WORDS = 4  # words a text, on average, from which texts are captions
 SAMPLE = 50_000  # cached vectors that centres and axes are computed from
 
 
@@ -55,9 +56,11 @@ def make_loss(
             text.whitened_pca(table, config.student.dim, config.alpha) if own else lexicon_space()
         )
     if space.projection.shape[1] < config.student.dim:
+        axes, dim = space.projection.shape[1], config.student.dim
         raise SystemExit(
-            f"{space.projection.shape[1]} axes are too few for {config.student.dim} dimensions:"
-            " the text vectors, or the teacher's, must be longer and more"
+            f"{axes} axes are too few for {dim} dimensions: a space is made from at least"
+            f" {dim + 1} different text vectors of at least {dim} dimensions; name more data, or"
+            " give the space with --text-vectors"
         )
     classes = labels.find_classes(index["texts"], table)
     images = cached["image"].mean(0) if "image" in cached else space.centre
@@ -123,11 +126,15 @@ def fit(cached: dict[str, np.ndarray], table: text.TextTable, config: TrainConfi
 def captions(index: dict, config: TrainConfig) -> bool:
     """Are the data's texts captions, and not class names? Then labels alone teach nothing."""
     texts = index["texts"]
-    found = len(texts) > min(labels.MOST, index["samples"] / 2)
+    words = sum(len(text.split()) * count for text, (count, _) in texts.items())
+    long = words > WORDS * sum(count for count, _ in texts.values())
+    found = long or len(texts) > min(labels.MOST, index["samples"] / 2)
     if found and config.teacher == "labels":
+        example = max(texts, key=len, default="")
         raise SystemExit(
-            f"{len(texts)} different texts of {index['samples']} images are captions, not class"
-            " names: make a teacher's cache with `tinyvlm-train cache`, name it with --teacher"
+            f"the {len(texts)} different texts of {index['samples']} images look like captions"
+            f" ({example[:60]!r}), not like class names: run `tinyvlm-train cache` first, then"
+            " name its folder with --teacher"
         )
     return found
 
