@@ -14,7 +14,7 @@ VENV := .venv
 .NOTPARALLEL:
 
 .DEFAULT_GOAL := help
-.PHONY: help setup packages board firmware max78000 natmod bench demo test size lint clean FORCE
+.PHONY: help setup packages board firmware max78000 natmod bench demo test scale size lint clean FORCE
 
 help: ## Show this list
 	@sed -n 's/^\([a-z0-9]*\):.*## \(.*\)/make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 14
@@ -108,6 +108,10 @@ $(VENV)/train.stamp: tests/constraints.txt $(VENV)/packages.stamp
 
 test: setup board $(VENV)/train.stamp $(VENV)/natmod.stamp size ## Run all tests
 	$(VENV)/bin/python -m pytest tests
+
+scale: $(VENV)/train.stamp ## Train as with CC3M, in small: captions, CLIP, two processes, an interruption (10 minutes)
+	rm -rf build/scale
+	$(VENV)/bin/python tools/scale.py --out build/scale
 
 size: board ## Print code and RAM of the firmware, and how much they grew
 	@$(PYTHON) boards/sizes.py

@@ -124,6 +124,7 @@ class TrainConfig:
 
     device: str = option("auto", "auto, cpu, cuda, mps ...")
     workers: int = option(0, "processes that load images (0: a thread of this one)")
+    memory: int = option(1024, "MiB of encoded images that a process keeps: all, or a buffer")
     torchcompile: bool = option(False, "compile the student with torch.compile")
     logs: str = option("./logs", "folder of runs")
     name: str = option("", "name of the run (default: the model's)")
@@ -255,7 +256,7 @@ def check(config: TrainConfig, p: argparse.ArgumentParser) -> None:
         p.error(
             "--train-data is needed: the shards to train on, such as 'cc3m/{00000..00331}.tar'"
         )
-    for name in ("epochs", "batch_size", "lr", "log_every_n_steps"):
+    for name in ("epochs", "batch_size", "lr", "log_every_n_steps", "memory"):
         if getattr(config, name) <= 0:
             p.error(f"--{name.replace('_', '-')} must be more than 0")
     for f in fields(TrainConfig):

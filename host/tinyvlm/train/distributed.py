@@ -33,6 +33,14 @@ class World:
             for t, part in zip(tensors, parts, strict=True):
                 t.copy_(part.view_as(t))
 
+    def sum(self, count: int) -> int:
+        """A count, of all processes together."""
+        if self.size == 1:
+            return count
+        both = torch.tensor([count], device=self.device)
+        dist.all_reduce(both)
+        return int(both.item())
+
     def barrier(self) -> None:
         """Wait until all processes are here."""
         if self.size > 1:

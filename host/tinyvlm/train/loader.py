@@ -4,7 +4,7 @@
     for batch in Loader(expand("cc3m/{00000..00331}.tar"), size=64, batch=256, seed=1, epoch=0):
         batch.images   # (256, 64, 64, 3) uint8
 
-Order: data of at most shards.MEMORY bytes are kept in memory by every rank after one reading,
+Order: data of at most `memory` bytes are kept in memory by every rank after one reading,
 shuffled perfectly, and dealt out sample by sample. Of larger data each epoch deals the shards out
 anew, in random order, so that every shard is read by one rank; what a rank reads goes through a
 shuffle buffer of that many bytes, and a rank whose shards end early begins with them again, since
@@ -100,8 +100,8 @@ class Loader:
     """Batches of one epoch; iterate over it once or again, it gives the same.
 
     `keep(id, text)` picks samples, `weight(text)` says how often one of that text is expected in
-    the epoch, `teacher` is a folder of cached vectors (cache.py) to join by id, `memory` bytes are
-    the shuffle buffer (0: shards.MEMORY).
+    the epoch, `teacher` is a folder of cached vectors (cache.py) to join by id, `memory` bytes of
+    images are held (0: shards.MEMORY).
 
     `augment`, a name of augment.AMOUNTS, is for training: random views, batches of exactly `batch`
     samples, as many as all ranks can make of data that fit into memory. Of larger data `length`
@@ -136,7 +136,7 @@ class Loader:
         self.skipped: Counter = Counter()
         self.reads: Counter = Counter()  # stem of a shard -> times
         enough = len(self.paths) >= world_size
-        self.dealt = bool(augment) and enough and not shards.fits(self.paths)
+        self.dealt = bool(augment) and enough and not shards.fits(self.paths, memory)
 
     def steps(self, samples: list[tuple[str, str]]) -> int:
         """Batches of this epoch, from `Index.samples`, without reading anything."""
@@ -226,7 +226,7 @@ class Loader:
         """Samples of all shards, the shards in random order, each as often as its weight says."""
         paths = sorted(self.paths, key=shards.stem)
         rng.shuffle(paths)
-        keep = shards.fits(paths)
+        keep = shards.fits(paths, self.memory)
         for path in paths[self.rank :: self.world_size] if self.dealt else paths:
             rows = self._teacher(path)
             for number, s in enumerate(shards.samples(path, self.skipped, keep)):

@@ -19,7 +19,6 @@ import torch
 import torch.distributed as dist
 import torch.nn.functional as F
 from torch import Tensor, nn
-from torch.distributed.nn import functional
 
 from tinyvlm.train.config import DIMS, TrainConfig
 from tinyvlm.train.labels import Classes
@@ -212,22 +211,32 @@ class MatryoshkaLoss(nn.Module):
 Everyone = tuple[Tensor, Tensor, Tensor]
 
 
+class _Gather(torch.autograd.Function):
+    """The rows of all processes, one after the other; a row's gradient is the sum of theirs."""
+
+    @staticmethod
+    def forward(ctx, rows: Tensor) -> Tensor:
+        parts = [torch.empty_like(rows) for _ in range(dist.get_world_size())]
+        dist.all_gather(parts, rows.contiguous())
+        return torch.cat(parts)
+
+    @staticmethod
+    def backward(ctx, gradient: Tensor) -> Tensor:
+        gradient = gradient.contiguous()
+        dist.all_reduce(gradient)
+        return gradient.chunk(dist.get_world_size())[dist.get_rank()]
+
+
 def gather(z: Tensor, text: Tensor, has: Tensor) -> Everyone:
-    """Images and captions of all processes' batches that have both.
+    """Images and captions of all processes' batches (equally large) that have both.
 
     Gradients flow back to the process that each row is of (open_clip's --gather-with-grad with
     --local-loss), so the mean over the processes is the loss of one process with all the rows.
     """
-    both = torch.cat([z, text], 1)
-    parts, masks = (
-        functional.all_gather(both),
-        [torch.empty_like(has) for _ in range(dist.get_world_size())],
-    )
-    dist.all_gather(masks, has.contiguous())
-    before = sum(int(mask.sum()) for mask in masks[: dist.get_rank()])
-    rows = torch.cat([part[mask] for part, mask in zip(parts, masks, strict=True)])
-    mine = before + torch.arange(int(has.sum()), device=z.device)
-    return rows[:, : z.shape[1]], rows[:, z.shape[1] :], mine
+    rows = _Gather.apply(torch.cat([z, text, has[:, None].to(z.dtype)], 1))
+    there = rows[:, -1].detach() > 0
+    mine = there.cumsum(0).chunk(dist.get_world_size())[dist.get_rank()][has] - 1
+    return rows[there, : z.shape[1]], rows[there, z.shape[1] : -1], mine
 
 
 def prefix(x: Tensor, dim: int) -> Tensor:

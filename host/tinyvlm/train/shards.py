@@ -26,7 +26,7 @@ from tinyvlm.measure.labelled import stem
 
 IMAGES = ("jpg", "jpeg", "png", "webp")
 FIELDS = ("caption", "text", "label")  # of a KEY.json, the first that is there
-MEMORY = 1 << 30  # bytes of encoded images held: shuffle buffer, and all data if they fit
+MEMORY = 1 << 30  # bytes of encoded images held, if nothing else is said
 REASONS = ("bad shard", "bad image", "no image", "no text", "no teacher vector")  # to skip
 
 log = logging.getLogger(__name__)
@@ -149,9 +149,9 @@ def index(paths: list[Path]) -> Index:
 _kept: dict[tuple, tuple[list[Sample], Counter]] = {}
 
 
-def fits(paths: list[Path]) -> bool:
-    """Do all these shards fit into memory together? Encoded images do not shrink by gzip."""
-    return sum(p.stat().st_size for p in paths if p.exists()) <= MEMORY
+def fits(paths: list[Path], memory: int = 0) -> bool:
+    """Do all these shards fit into `memory` bytes (0: MEMORY)? Images do not shrink by gzip."""
+    return sum(p.stat().st_size for p in paths if p.exists()) <= (memory or MEMORY)
 
 
 def samples(path: Path, skipped: Counter, keep: bool) -> Iterator[Sample]:

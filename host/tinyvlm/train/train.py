@@ -169,6 +169,7 @@ def train(config: TrainConfig) -> Student:
             keep=lambda id, text: not labels.held_out_image(id, text),
             augment=config.augment,
             teacher=space.folder(config),
+            memory=config.memory << 20,
             length=epoch_steps,
         )
         progress = Progress(config, world, epoch, epoch_steps)
@@ -208,6 +209,7 @@ def train(config: TrainConfig) -> Student:
             },
             "scale": [round(s, 1) for s in loss.scales().tolist()],
             "skipped": skipped(loader, world),
+            "shards_read": world.sum(loader.reads.total()),
         }
         every = config.zeroshot_frequency
         if every and (epoch % every == 0 or epoch == config.epochs):
@@ -226,8 +228,5 @@ def skipped(loader: Loader, world: World) -> dict[str, int]:
     Each decodes its own images; shards are read by all processes, or dealt out to them.
     """
     reasons = shards.REASONS if loader.dealt else ("bad image",)
-    own = torch.tensor([float(loader.skipped[reason]) for reason in reasons], device=world.device)
-    world.mean([own])
-    sums = (round(x * world.size) for x in own.tolist())
-    total = Counter(loader.skipped) | Counter(dict(zip(reasons, sums, strict=True)))
-    return {k: n for k, n in sorted(total.items()) if n}
+    counts = Counter(loader.skipped) | Counter({r: world.sum(loader.skipped[r]) for r in reasons})
+    return {k: n for k, n in sorted(counts.items()) if n}
