@@ -11,6 +11,7 @@ import subprocess
 import sys
 import time
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -149,6 +150,17 @@ def test_a_loss_that_is_no_number_ends_the_run(folder, tmp_path):
     assert main.main([*rest, "--epochs", "1"]) == 0
     with pytest.raises(SystemExit, match="last good checkpoint is .*epoch_latest.safetensors"):
         main.main([*rest, "--resume", "latest", "--lr", "1e30", "--grad-clip-norm", "1e30"])
+
+
+def test_figures_go_to_tensorboard_and_wandb(folder, tmp_path, monkeypatch):
+    pytest.importorskip("tensorboard", reason="tensorboard is not installed (extra `train`)")
+    logged = []
+    wandb = SimpleNamespace(init=lambda **how: wandb, log=lambda row, step: logged.append(row))
+    monkeypatch.setitem(sys.modules, "wandb", wandb)
+    more = ("--epochs", "1", "--report-to", "tensorboard,wandb")
+    assert main.main(options(folder, tmp_path, "shown", *more)) == 0
+    assert list((tmp_path / "shown" / "tensorboard").glob("events.*"))
+    assert {"label/16", "seen/256", "images_per_second"} < set(logged[0])
 
 
 def student_of(name):
