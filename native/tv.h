@@ -45,6 +45,8 @@ enum {
     TV_ERR_SCRATCH = -15,
     TV_ERR_SEGMENT = -16,
     TV_ERR_OUTPUT = -17,
+    TV_ERR_OVERLAP = -18,
+    TV_ERR_WORK = -19,
     // a frame
     TV_ERR_FRAME_FORMAT = -20,
     TV_ERR_FRAME_JPEG = -21,
@@ -181,8 +183,8 @@ typedef struct {
 // the bytes the buffer must have (0 if the frame is not valid at all).
 int tv_frame_check(tv_frame_t *frame, uint64_t *need);
 
-// Called before (end = false) and after (end = true) every row, or every layer that runs in
-// one piece. layer -1 is the frame intake. Anything but 0 stops the run. It may also leave
+// Called before (end = false) and after (end = true) every row, or as many rows of a layer that
+// runs alone as take at most TV_MAX_WORK steps. layer -1 is the frame intake. Anything but 0 stops the run. It may also leave
 // by longjmp: the engine holds nothing that would have to be released.
 typedef int (*tv_hook_t)(void *ctx, int layer, bool end);
 

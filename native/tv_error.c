@@ -19,7 +19,7 @@ const char *tv_strerror(int err) {
         case TV_ERR_HEADER:
             return "the header is inconsistent";
         case TV_ERR_SECTION:
-            return "a section is missing or has a wrong size";
+            return "a section is missing, has a wrong size or is not UTF-8";
         case TV_ERR_OP:
             return "operation, kernel or stride is not supported";
         case TV_ERR_SHAPE:
@@ -33,7 +33,7 @@ const char *tv_strerror(int err) {
         case TV_ERR_PLANAR:
             return "pitch or margin of a planar tensor is wrong";
         case TV_ERR_WEIGHTS:
-            return "weights or table lie outside the file";
+            return "weights or table lie outside the file, or their padding is not zero";
         case TV_ERR_QUANT:
             return "bias, multiplier or shift is out of range";
         case TV_ERR_SCRATCH:
@@ -42,6 +42,10 @@ const char *tv_strerror(int err) {
             return "a streamed segment is too long, not closed or has a dense layer";
         case TV_ERR_OUTPUT:
             return "the layer cannot be the embedding or the dense map";
+        case TV_ERR_OVERLAP:
+            return "tensors or scratch overlap";
+        case TV_ERR_WORK:
+            return "a row takes more steps than Ctrl-C may wait for";
         case TV_ERR_FRAME_FORMAT:
             return "unknown pixel format";
         case TV_ERR_FRAME_JPEG:

@@ -64,6 +64,20 @@ uint64_t tv_layer_macs(const tv_layer_t *l) {
     return (uint64_t)l->out_h * l->out_w * l->out_c * taps;
 }
 
+uint64_t tv_layer_work(const tv_layer_t *l) {
+    uint64_t row = (uint64_t)(l->out.pitch > l->out_w ? l->out.pitch : l->out_w) * l->out_c;
+    uint64_t window = (uint64_t)l->kernel * l->kernel;
+    switch (l->op) {
+        case TV_OP_CONV:
+            return row * window * l->in_c;
+        case TV_OP_DEPTHWISE:
+        case TV_OP_AVGPOOL:
+            return row * window;
+        default:
+            return row;
+    }
+}
+
 uint64_t tv_layer_scratch(const tv_layer_t *l) {
     switch (l->op) {
         case TV_OP_CONV:

@@ -17,6 +17,26 @@ static const uint8_t *find_section(const tv_model_t *m, const char *tag, uint32_
     return NULL;
 }
 
+// Strict, as Python decodes: no overlong forms, no surrogates, nothing past U+10FFFF.
+static bool is_utf8(const uint8_t *p, size_t size) {
+    const uint8_t *end = p + size;
+    while (p < end) {
+        uint8_t first = *p++;
+        unsigned more = first < 0x80 ? 0 : first < 0xc2 ? 4 : first < 0xe0 ? 1 : first < 0xf0 ? 2 : first < 0xf5 ? 3 : 4;
+        if (more > (size_t)(end - p) || more == 4) {
+            return false;
+        }
+        uint8_t low = first == 0xe0 ? 0xa0 : first == 0xf0 ? 0x90 : 0x80;
+        uint8_t high = first == 0xed ? 0x9f : first == 0xf4 ? 0x8f : 0xbf;
+        for (; more; more--, p++, low = 0x80, high = 0xbf) {
+            if (*p < low || *p > high) {
+                return false;
+            }
+        }
+    }
+    return true;
+}
+
 static int check_sections(tv_model_t *m) {
     uint32_t sections = m->data[31], size;
     if (TV_HEADER_SIZE + sections * TV_SECTION_SIZE > m->size) {
@@ -37,6 +57,9 @@ static int check_sections(tv_model_t *m) {
         return TV_ERR_SECTION;
     }
     m->info = find_section(m, "INFO", &m->info_size);
+    if (m->info != NULL && !is_utf8(m->info, m->info_size)) {
+        return TV_ERR_SECTION;
+    }
     m->names = find_section(m, "NAME", &size);
     if (m->names != NULL) {
         uint64_t used = 0;
@@ -44,7 +67,11 @@ static int check_sections(tv_model_t *m) {
             if (used >= size) {
                 return TV_ERR_SECTION;
             }
-            used += 1u + m->names[used];
+            uint8_t length = m->names[used++];
+            if (used + length > size || !is_utf8(m->names + used, length)) {
+                return TV_ERR_SECTION;
+            }
+            used += length;
         }
         if (used != size) {
             return TV_ERR_SECTION;
@@ -94,9 +121,9 @@ int tv_model_open(tv_model_t *m, const void *data, size_t size) {
     tv_tensor_get(&m->input, p + 56);
     m->macs = tv_u32(p + 68);
     if (m->image == 0 || m->image > TV_MAX_IMAGE || tv_u16(p + 26) != m->image || tv_u16(p + 28) != 3
-        || m->layers == 0 || m->layers > INT16_MAX || m->embed_layer >= m->layers
+        || m->layers == 0 || m->layers > TV_MAX_LAYERS || m->embed_layer >= m->layers
         || (m->dense_layer != TV_NO_LAYER && m->dense_layer >= m->layers)
-        || m->scratch_offset % 4
+        || m->arena_size > TV_MAX_ARENA || m->scratch_offset % 4
         || (uint64_t)m->scratch_offset + m->scratch_size > m->arena_size
         || m->input.pitch || tv_check_tensor(m, &m->input, m->image, m->image, 3)) {
         return TV_ERR_HEADER;

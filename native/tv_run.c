@@ -72,24 +72,22 @@ static int run_stage(run_t *run, stage_t *stage, uint32_t rows) {
     return TV_OK;
 }
 
-// Input rows that must exist before the layer's row y can be computed.
-static uint32_t rows_needed(const tv_layer_t *l, uint32_t y) {
-    if (l->op == TV_OP_ADD) {
-        return y + 1;
-    }
-    uint32_t end = y * l->stride + l->kernel; // pad_top < kernel: no underflow below
-    end -= l->pad_top;
-    return end < l->in_h ? end : l->in_h;
-}
-
 static int run_segment(run_t *run, stage_t *stages, int count) {
     stage_t *last = &stages[count - 1];
     if (count == 1) {
-        return run_stage(run, last, last->rows);
+        uint32_t most = (uint32_t)(TV_MAX_WORK / tv_layer_work(&last->layer)); // at least 1, tv_check.c
+        while (last->done < last->rows) {
+            uint32_t rest = last->rows - last->done;
+            int err = run_stage(run, last, rest < most ? rest : most);
+            if (err) {
+                return err;
+            }
+        }
+        return TV_OK;
     }
     while (last->done < last->rows) {
         stage_t *s = last;
-        while (s > stages && rows_needed(&s->layer, s->done) > s[-1].done) {
+        while (s > stages && tv_rows_needed(&s->layer, s->done) > s[-1].done) {
             s--;
         }
         int err = run_stage(run, s, 1);
