@@ -67,9 +67,40 @@ int tv_check_tensor(const tv_model_t *m, const tv_tensor_t *t, uint32_t h, uint3
 int tv_check_layers(tv_model_t *m);
 // Steps of one row: multiply-accumulates, or values that are read or moved.
 uint64_t tv_layer_work(const tv_layer_t *layer);
-// The record that writes the operand `t` of record `index`, -1 for the image, an error below.
-int tv_find_producer(const tv_model_t *m, int index, const tv_layer_t *reader,
-    const tv_tensor_t *t, int8_t zero_point);
+
+// tv_check_plan.c: are the operands of record `index` what earlier records wrote, when it reads them?
+int tv_check_operands(const tv_model_t *m, int index);
+// The record that writes the operand (or the second one) of record `index`, -1 for the image, an
+// error below.
+int tv_find_producer(const tv_model_t *m, int index, const tv_layer_t *reader, bool second);
+
+// A record, with the rows that it has to write and those that it has written. Index -1: the frame
+// intake, whose output is the image.
+typedef struct {
+    tv_layer_t layer;
+    int index;
+    uint32_t rows, done;
+} tv_stage_t;
+
+// tv_layer_get() that knows record -1, too.
+void tv_record_get(const tv_model_t *m, int index, tv_layer_t *layer);
+
+// tv_run.c. The last record of the segment that `index` is in.
+int tv_segment_end(const tv_model_t *m, int index);
+// Records first ... last, at most TV_MAX_STAGES + 1, as stages. Returns the last one.
+tv_stage_t *tv_segment(const tv_model_t *m, int first, int last, tv_stage_t *stages);
+// Whose turn it is to write a row, so that `last` can.
+tv_stage_t *tv_next_stage(tv_stage_t *stages, tv_stage_t *last);
+
+// Does the next record read this one's output while it is made?
+static inline bool tv_streams(const tv_model_t *m, int index) {
+    return index < 0 || (m->records[(size_t)index * TV_LAYER_SIZE + 1] & TV_FLAG_STREAM);
+}
+
+// Where a tensor ends in the arena, once tv_check_tensor() has found it sound.
+static inline uint32_t tv_tensor_end(const tv_tensor_t *t, uint32_t w, uint32_t c) {
+    return t->offset + (t->rows - 1u) * t->row_bytes + c * (t->pitch ? 2u * t->pitch : w);
+}
 
 // Taps of one output channel as stored, padding included.
 static inline uint64_t tv_stored_taps(const tv_layer_t *l) {

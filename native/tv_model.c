@@ -19,19 +19,22 @@ static const uint8_t *find_section(const tv_model_t *m, const char *tag, uint32_
 
 // Strict, as Python decodes: no overlong forms, no surrogates, nothing past U+10FFFF.
 static bool is_utf8(const uint8_t *p, size_t size) {
-    const uint8_t *end = p + size;
-    while (p < end) {
-        uint8_t first = *p++;
-        unsigned more = first < 0x80 ? 0 : first < 0xc2 ? 4 : first < 0xe0 ? 1 : first < 0xf0 ? 2 : first < 0xf5 ? 3 : 4;
-        if (more > (size_t)(end - p) || more == 4) {
+    static const uint32_t least[] = { 0, 0x80, 0x800, 0x10000 };
+    while (size > 0) {
+        uint32_t c = *p++, more = c < 0x80 ? 0 : c < 0xe0 ? 1 : c < 0xf0 ? 2 : 3, i;
+        if (--size < more || (more > 0 && (c < 0xc0 || c > 0xf7))) {
             return false;
         }
-        uint8_t low = first == 0xe0 ? 0xa0 : first == 0xf0 ? 0x90 : 0x80;
-        uint8_t high = first == 0xed ? 0x9f : first == 0xf4 ? 0x8f : 0xbf;
-        for (; more; more--, p++, low = 0x80, high = 0xbf) {
-            if (*p < low || *p > high) {
+        size -= more;
+        c = more ? c & (0x3f >> more) : c;
+        for (i = 0; i < more; i++) {
+            if (*p >> 6 != 2) {
                 return false;
             }
+            c = c << 6 | (*p++ & 0x3f);
+        }
+        if (c < least[more] || c >> 11 == 0x1b || c > 0x10ffff) {
+            return false;
         }
     }
     return true;
