@@ -11,6 +11,7 @@ import pytest
 from nets import Builder, random_graph
 
 from tinyvlm.device import pure
+from tinyvlm.device.encoder import Encoder
 from tinyvlm.net import tvlm
 from tinyvlm.net.plan import plan
 
@@ -152,6 +153,21 @@ def test_what_is_refused_everywhere(data, message):
     assert message in check_equal(data)
     with pytest.raises(ValueError):
         tvlm.load(data)
+
+
+@pytest.mark.parametrize("text", [b"[]", b"12", b'""', b"{]", b"[" * 200_000])
+def test_info_is_an_object(tmp_path, text):
+    """Not one: a sentence with the file's name, from the board's package and from the tools."""
+    build = Builder(12, seed=1)
+    graph = build.finish(4)
+    graph.info = {"name": "x" * (len(text) - 12)} if len(text) > 2 else {}
+    data = tvlm.to_bytes(graph)
+    at, size = sections(data)[b"INFO"]
+    (tmp_path / "x.tvlm").write_bytes(signed(data[:at] + text + data[at + size :]))
+    assert size == len(text)
+    for read in (Encoder, tvlm.load):
+        with pytest.raises(ValueError, match="x.tvlm: INFO is not a JSON object"):
+            read(str(tmp_path / "x.tvlm"))
 
 
 def test_a_row_may_not_cost_too_much():

@@ -38,8 +38,8 @@ class Encoder:
     def __init__(self, path):
         self.path = path
         self._engine, self.file_size, self.in_place = _engine(path)
-        self.info = json.loads(self._engine.info)
-        self.name = self.info.get("name", path)
+        self.info = _object(path, self._engine.info)
+        self.name = str(self.info.get("name", path))
         self.size = self._engine.size
         self.dim = self._engine.dim
         self.arena = self._engine.arena
@@ -186,6 +186,16 @@ def _engine(path):
         if error.errno == 2:
             raise named(error, path) from None
         raise
+
+
+def _object(path, text):
+    try:
+        found = json.loads(text)
+    except (ValueError, RuntimeError):  # the second if it is too deep
+        found = None
+    if not isinstance(found, dict):
+        raise ValueError("%s: INFO is not a JSON object; export the encoder again" % path)
+    return found
 
 
 def _open(path):

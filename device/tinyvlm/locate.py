@@ -47,7 +47,7 @@ class Heatmap:
             cells = ""
             for value in self[row]:
                 shade = int((value - high + span) / span * (len(_SHADES) - 1) + 0.5)
-                cells += 2 * _SHADES[max(0, shade)]
+                cells += 2 * _SHADES[max(0, shade) if high > 0 else 0]
             lines.append("|" + cells + "|")
         return "\n".join(lines)
 

@@ -1,8 +1,9 @@
 # SPDX-License-Identifier: MIT
 """Is the arena's plan of a `.tvlm` sound? native/tv_check_plan.c, line by line.
 
-What a layer reads was written by an earlier one, all of it by then, and by nobody else since. Every
-layer by itself is sound already. The image is the output of "record" -1, which streams into 0.
+What a layer reads was written by an earlier one, all of it by then, and by nobody else since.
+Every layer by itself is sound already. The image is the output of "record" -1, which streams
+into 0.
 """
 
 import struct
@@ -134,7 +135,7 @@ def _in_place(file, index, producer, reader, reference, i, layer):
 
 def _lead(file, first, last, which, reads=False):
     # By how many rows a stage is ahead of `last`, whenever that writes a row: least, most; and the
-    # rows that it has written in the end. One that reads: the rows at the top that it needs no more.
+    # rows that it has written in the end. One that reads: the top rows that it is done with.
     stages = [_record(file, i) for i in range(first, last + 1)]
     rows, end = [0] * len(stages), len(stages) - 1
     layer, own = stages[which - first], which - first

@@ -54,14 +54,15 @@ class Vocab:
         at = tvp.strings_end(data, path, strings, 3, size)
         end = tvp.strings_end(data, path, at, labels, size)
         self._levels, self._rivals, end = tvp.read_levels(data, path, end, fields)
-        names, place = [], strings
-        for _ in range(3):
-            names.append(tvp.text(data, place))
-            place += 2 + len(names[-1].encode())
-        self.encoder, self.text_encoder, self.prompt = names
-        words = tvp.Labels(data, at, labels)
+        self.encoder, self.text_encoder, self.prompt = tvp.Labels(data, strings, 3, path)
+        words = tvp.Labels(data, at, labels, path)
         if labels <= tvp.LIST:
             words = list(words)
+            if len(set(words)) != labels:
+                raise ValueError("%s: the same label twice; pack it again" % path)
+        for word in words:
+            if not word:
+                raise ValueError("%s: an empty label; pack it again" % path)
         self._row_bytes = row_size(dim, self.bits)
         rows = labels + self.background
         view = memoryview(data)[vectors : vectors + rows * self._row_bytes]

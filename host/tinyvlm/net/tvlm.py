@@ -273,8 +273,10 @@ def _parse(data: bytes) -> Encoder:
     names = _names(sections.get("NAME"), layers)
     try:
         info = json.loads(sections.get("INFO", b"{}"))
-    except ValueError:
-        raise ValueError("INFO is not JSON") from None
+    except (ValueError, RecursionError):
+        info = None
+    if not isinstance(info, dict):
+        raise ValueError("INFO is not a JSON object")
     graph = Graph(
         tuple(shape), Quant(scale, zero_point), [], names[embedding],
         None if dense == NO_LAYER else names[dense], info,
