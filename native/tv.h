@@ -13,6 +13,12 @@
 //     tv_score(embedding, vectors, rows, dim, 8, dim, cosines);
 //
 // Functions return 0 or a negative TV_ERR_... code; tv_strerror() gives the words.
+//
+// Reentrancy and lifetimes: functions keep no state and only tv_model_open() and tv_backend_use()
+// write to a model. So any number of threads may run one model at once, each with an arena, a frame
+// and outputs of its own (on "cmsis-nn", which has a memory beside, one at a time). The file stays in
+// place, and as it is, for as long as its model is used; so do the arena, the frame and the
+// outputs until tv_run() is back, a hook included: it may stop the run, not move what the run works in.
 
 #ifndef TV_H
 #define TV_H
