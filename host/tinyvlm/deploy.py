@@ -51,7 +51,9 @@ def open_target(args: argparse.Namespace) -> Target | Drive:
             raise BoardError(f"{port} is a folder; {backend} needs a serial port")
         from .boards.drive import Drive
 
-        return Drive(Path(port))
+        drive = Drive(Path(port))
+        drive.lock()
+        return drive
     from .boards.target import Target
     from .boards.transports import connect
 
@@ -204,6 +206,8 @@ def deploy(args: argparse.Namespace) -> int:
     finally:
         if hasattr(target, "link"):
             target.link.close()
+        elif target:
+            target.unlock()
 
 
 def finish(plan: Plan, target, args) -> int:

@@ -22,9 +22,13 @@ static const uint8_t *find(const uint8_t *data, size_t file_size, const char *ta
         if (memcmp(entry, tag, 4) == 0) {
             uint32_t offset = tv_u32(entry + 4);
             *size = tv_u32(entry + 8);
-            return (uint64_t)offset + *size <= file_size ? data + offset : NULL;
+            if ((uint64_t)offset + *size <= file_size) {
+                return data + offset;
+            }
+            break;
         }
     }
+    *size = 0;
     return NULL;
 }
 

@@ -169,6 +169,7 @@ def train(config: TrainConfig) -> Student:
             teacher=space.folder(config),
         )
         sums: dict[str, Tensor] = {}
+        counts: Counter[str] = Counter()  # a part may be of some batches only
         done, began, last = 0, time.monotonic(), time.monotonic()
         for batch in loader:
             # Epochs differ by a few steps; the learning rate goes by their expected number.
@@ -188,6 +189,7 @@ def train(config: TrainConfig) -> Student:
             done, step = done + 1, step + 1
             for key, value in parts.items():
                 sums[key] = sums.get(key, 0.0) + value
+                counts[key] += 1
             if done % LOG_EVERY == 0:
                 speed, last = LOG_EVERY * per_step / (time.monotonic() - last), time.monotonic()
                 log.info(
@@ -211,7 +213,7 @@ def train(config: TrainConfig) -> Student:
             "seconds": round(seconds, 1),
             "images_per_second": round(done * per_step / seconds),
             "lr": rate,
-            "loss": {k: [round(x, 4) for x in (v / done).tolist()] for k, v in sums.items()},
+            "loss": {k: [round(x, 4) for x in (v / counts[k]).tolist()] for k, v in sums.items()},
             "scale": [round(s, 1) for s in loss.scales().tolist()],
             "skipped": skipped(loader, world),
         }

@@ -24,6 +24,7 @@ PREFIX = struct.Struct("<Hff")  # dim, logit_scale, threshold
 LEARNT = struct.Struct("<HHff")  # label, times shown, weight, gain
 SHOTS, PREFIXES, NONE, SHOWN = 1, 2, 4, 8  # flags; no file has the first any more
 MAX_DIM = 65535
+MAX_LABELS = 65535
 MAX_TEXT = 255  # bytes of UTF-8 per string: what a small board can afford to show
 
 
@@ -98,7 +99,7 @@ def to_bytes(prototypes: Prototypes) -> bytes:
         raise ValueError(f"{rows} vectors for {len(p.labels)} labels + {p.background} background")
     if len(p.fingerprint) != 8:
         raise ValueError("the encoder's fingerprint has 8 bytes")
-    if len(p.labels) > 65535 or not 1 <= dim <= MAX_DIM:
+    if len(p.labels) > MAX_LABELS or not 1 <= dim <= MAX_DIM:
         raise ValueError("at most 65535 labels of 1 ... 65535 dimensions fit the format")
     if not _ascend(p.prefixes, dim) or len(p.prefixes) > 255:
         raise ValueError(f"prefixes must ascend from 1 to {dim - 1}, 255 at most")
