@@ -79,12 +79,12 @@ class Encoder:
     def classify(self, frame, vocab, top=3):
         """As tinyvlm.classify, with this encoder."""
         self.check(vocab)
-        embedding = self.take()
+        embedding = self._take()
         found = vocab.match(self.embed_into(frame, embedding), top)
         self._spare.append(embedding)
         return found
 
-    def take(self):
+    def _take(self):
         """A buffer for an embedding that nobody else has; append it to _spare when it is free."""
         try:
             return self._spare.pop()
@@ -160,7 +160,7 @@ def classify_into(frame, vocab, scores):
     """
     encoder = loaded()
     encoder.check(vocab)
-    embedding = encoder.take()
+    embedding = encoder._take()
     best = vocab.match_into(encoder.embed_into(frame, embedding), scores)
     encoder._spare.append(embedding)
     return best

@@ -241,7 +241,7 @@ class Vocab:
 
         encoder = loaded()
         encoder.check(self)
-        embedding = encoder.take()
+        embedding = encoder._take()
         shots = self.learn(label, encoder.embed_into(frame, embedding))
         encoder._spare.append(embedding)
         return shots

@@ -14,7 +14,6 @@ import io
 import re
 import struct
 import time
-from pathlib import Path
 
 from .ports import BoardError, check_port
 
@@ -28,7 +27,7 @@ class _Noise(OSError):
 
 
 class _Limit:
-    """A time limit on a serial port. mpremote has one for silence only: noise keeps it for ever."""
+    """A time limit on a serial port. mpremote has one for silence only; noise never ends."""
 
     def __init__(self, serial):
         self._end = None
@@ -162,25 +161,6 @@ class MpremoteLink(Link):
                 if error.args[1:] != (path,):
                     raise
                 raise OnBoard(f"OSError: {error.errno}") from None  # mpremote translated it
-
-    def romfs(self, image: str) -> None:
-        """Write a ROMFS image, as `mpremote romfs deploy` does."""
-        from argparse import Namespace
-
-        from mpremote.commands import CommandError, do_romfs
-        from mpremote.main import State
-
-        state = State()
-        state.transport = self.transport
-        state._auto_soft_reset = False
-        said = io.StringIO()
-        try:
-            seconds = 60 + Path(image).stat().st_size / 1000
-            with self._guard(seconds), contextlib.redirect_stdout(said):
-                do_romfs(state, Namespace(command=["deploy"], path=image, partition=0, mpy=False))
-        except (CommandError, SystemExit) as error:
-            last = said.getvalue().strip().splitlines()[-1:] or [str(error)]
-            raise BoardError(f"mpremote romfs deploy: {last[0]}") from None
 
     def soft_reset(self) -> None:
         with self._guard(30), contextlib.redirect_stdout(io.StringIO()):
