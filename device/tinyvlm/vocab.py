@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: MIT
 """Vocabularies: labels with their prototypes, from a `.tvp` file, by showing, or both."""
 
+import gc
 import struct
 from array import array
 from math import sqrt
@@ -350,10 +351,12 @@ class Vocab:
         # place of `old` ones. A change writes there, so that until it is complete nothing changed.
         vectors, size = self._held.vectors, self._row_bytes
         head, tail = at * size, (at + len(new)) * size
+        if hasattr(gc, "mem_free"):  # a board: the large piece first, before names lie around it
+            gc.collect()
         try:
+            rows = bytearray(len(vectors) + (len(new) - old) * size)
             labels = list(self.labels)
             labels[at : at + old] = new
-            rows = bytearray(len(vectors) + (len(new) - old) * size)
         except MemoryError:
             raise MemoryError(
                 "%s: a vocabulary must be in RAM to be changed, and %d labels with %d bytes "

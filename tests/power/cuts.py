@@ -20,8 +20,8 @@ from tinyvlm.vocab import Vocab  # noqa: E402
 class Flash:
     """Erased bytes are 0xff and programming only clears bits, as flash does."""
 
-    def __init__(self, block, count):
-        self.block, self.data = block, bytearray(b"\xff" * (block * count))
+    def __init__(self, block, prog, data):
+        self.block, self.prog, self.data = block, prog, bytearray(data)
         self.left, self.torn = -1, 0  # operations until the power goes (-1: it stays); quarters
 
     def readblocks(self, n, buf, off=0):
@@ -88,8 +88,7 @@ def run(flash, change, before):
     start, cuts, n = bytes(flash.data), 0, 1
     while True:
         for torn in range(5):
-            flash.data[:] = start
-            flash.left = -1
+            flash = Flash(flash.block, flash.prog, start)
             mounted(flash)
             vocab = Vocab(NEW)
             flash.left, flash.torn = n, torn
@@ -100,8 +99,9 @@ def run(flash, change, before):
                 through = False
             through = through and flash.left != 0
             vfs.umount("/f")
-            flash.left = -1
-            mounted(flash)  # the power is back
+            # The power is back. What was open then is gone with the old object, which stays dead.
+            flash = Flash(flash.block, flash.prog, flash.data)
+            mounted(flash)
             found = bytes(Vocab("/f/v.tvp").prototypes()[0])
             assert found in ((NEW_ROWS,) if through else (OLD_ROWS, NEW_ROWS)), (n, torn)
             with open("/f/other", "rb") as file:
@@ -121,8 +121,7 @@ total, before = {}, SEED
 while sum(total.values()) < MOST:
     for name, change in (("save()", save), ("deploy", deploy)):
         for block, prog in ((512, 16), (1024, 32), (4096, 128)):
-            flash = Flash(block, 32 if block < 4096 else 16)
-            flash.prog = prog
+            flash = Flash(block, prog, b"\xff" * (block * (32 if block < 4096 else 16)))
             vfs.VfsLfs2.mkfs(flash, progsize=prog, readsize=prog, lookahead=16)
             total[name] = total.get(name, 0) + run(flash, change, before)
     before += 1
