@@ -73,9 +73,9 @@ static void measure(const axis_t *a, size_t count, uint32_t side, uint16_t *at, 
     own = own < all ? own : all;
     int64_t first = (int64_t)(16 * a->sum) - own / 2, room = all - own;
     first = first < 0 ? 0 : first < room ? first : room;
-    int64_t pixels = (2 * own * side + all) / (2 * all);
+    uint32_t pixels = (uint32_t)((2 * own * side + all) / (2 * all));
     pixels += pixels == 0; // a square of few pixels
-    int64_t from = (2 * first * side + all) / (2 * all), last = (int64_t)side - pixels;
+    uint32_t from = (uint32_t)((2 * first * side + all) / (2 * all)), last = side - pixels;
     *at = (uint16_t)(from < last ? from : last); // both may have been rounded up
     *size = (uint16_t)pixels;
 }
