@@ -14,7 +14,7 @@ VENV := .venv
 .NOTPARALLEL:
 
 .DEFAULT_GOAL := help
-.PHONY: help setup packages board firmware max78000 natmod bench demo test scale size lint clean FORCE
+.PHONY: help setup packages board firmware max78000 natmod bench demo test scale fuzz power size lint clean FORCE
 
 help: ## Show this list
 	@sed -n 's/^\([a-z0-9]*\):.*## \(.*\)/make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 14
@@ -112,6 +112,12 @@ test: setup board $(VENV)/train.stamp $(VENV)/natmod.stamp size ## Run all tests
 scale: $(VENV)/train.stamp ## Train as with CC3M, in small: captions, CLIP, two processes, an interruption (10 minutes)
 	rm -rf build/scale
 	$(VENV)/bin/python tools/scale.py --out build/scale
+
+fuzz: setup ## Try hostile files on all readers: SECONDS=60 in all (Debian: clang libclang-rt-14-dev)
+	$(VENV)/bin/python tools/fuzz.py --seconds $(or $(SECONDS),60)
+
+power: setup ## Cut the power at every flash operation of save() and deploy: CUTS=100000
+	$(VENV)/bin/python tools/power.py --cuts $(or $(CUTS),100000)
 
 size: board ## Print code and RAM of the firmware, and how much they grew
 	@$(PYTHON) boards/sizes.py

@@ -32,9 +32,12 @@ endif
 endif
 
 # Ports compile with -Os for the sake of flash. The kernels are a few kilobytes and all of the
-# time, and -Os costs them 15 to 45 %. The last -O on a command line counts. Without errno a square
-# root is the FPU's instruction alone; else sqrtf() stands by, which a port of doubles has not.
-$(BUILD)/$(notdir $(TINYVLM_DIR))/tv_%.o $(BUILD)/$(notdir $(TINYVLM_DIR))/max78000/tv_%.o: CFLAGS += -O2 -Wextra -fno-math-errno
+# time, and -Os costs them 15 to 45 %. The last -O on a command line counts. What runs once a file or
+# once a frame stays small. Without errno a square root is the FPU's instruction alone; else sqrtf()
+# stands by, which a port of doubles has not.
+TINYVLM_BUILD := $(BUILD)/$(notdir $(TINYVLM_DIR))
+$(TINYVLM_BUILD)/tv_%.o $(TINYVLM_BUILD)/max78000/tv_%.o: CFLAGS += -O2 -Wextra -fno-math-errno
+$(addprefix $(TINYVLM_BUILD)/tv_,backend.o check.o check_plan.o error.o layer.o model.o region.o run.o): CFLAGS += -Os
 
 # CMSIS_NN=/prefix adds the backend "cmsis-nn", from an installed library: prefix/include and
 # prefix/lib. -u makes the linker look for its functions there, wherever the library stands on

@@ -13,6 +13,12 @@
 //     tv_score(embedding, vectors, rows, dim, 8, dim, cosines);
 //
 // Functions return 0 or a negative TV_ERR_... code; tv_strerror() gives the words.
+//
+// Reentrancy and lifetimes: functions keep no state and only tv_model_open() and tv_backend_use()
+// write to a model. So any number of threads may run one model at once, each with an arena, a frame
+// and outputs of its own (on "cmsis-nn", which has a memory beside, one at a time). The file stays in
+// place, and as it is, for as long as its model is used; so do the arena, the frame and the
+// outputs until tv_run() is back, a hook included: it may stop the run, not move what the run works in.
 
 #ifndef TV_H
 #define TV_H
@@ -45,6 +51,8 @@ enum {
     TV_ERR_SCRATCH = -15,
     TV_ERR_SEGMENT = -16,
     TV_ERR_OUTPUT = -17,
+    TV_ERR_OVERLAP = -18,
+    TV_ERR_WORK = -19,
     // a frame
     TV_ERR_FRAME_FORMAT = -20,
     TV_ERR_FRAME_JPEG = -21,
@@ -181,8 +189,8 @@ typedef struct {
 // the bytes the buffer must have (0 if the frame is not valid at all).
 int tv_frame_check(tv_frame_t *frame, uint64_t *need);
 
-// Called before (end = false) and after (end = true) every row, or every layer that runs in
-// one piece. layer -1 is the frame intake. Anything but 0 stops the run. It may also leave
+// Called before (end = false) and after (end = true) every row, or as many rows of a layer that
+// runs alone as take at most TV_MAX_WORK steps. layer -1 is the frame intake. Anything but 0 stops the run. It may also leave
 // by longjmp: the engine holds nothing that would have to be released.
 typedef int (*tv_hook_t)(void *ctx, int layer, bool end);
 

@@ -115,10 +115,10 @@ static uint64_t lay_out(const tv_model_t *m, uint8_t *memory) {
         uint32_t size = scratch_size(l);
         scratch = size > scratch ? size : scratch;
         if (memory) {
-            int from = tv_find_producer(m, (int)i, l, &l->in, l->in_zero_point);
+            int from = tv_find_producer(m, (int)i, l, false);
             step.in = from < 0 ? image : plan->steps[from].out;
             if (l->op == TV_OP_ADD) {
-                from = tv_find_producer(m, (int)i, l, &l->in2, l->in2_zero_point);
+                from = tv_find_producer(m, (int)i, l, true);
                 step.in2 = from < 0 ? image : plan->steps[from].out;
             }
             plan->steps[i] = step;

@@ -4,70 +4,48 @@
 
 #include "tv.h"
 
+// One after the other, in the order of the codes 0, -1, -2 ... in tv.h: a table of pointers would
+// take twice the space. A code that nobody uses has no words.
+static const char words[] =
+    "no error\0"
+    "this is not an encoder file (.tvlm)\0"
+    "the file is of a version that this firmware does not read\0"
+    "the file is truncated\0"
+    "the checksum does not match, the file is damaged\0"
+    "the header is inconsistent\0"
+    "a section is missing, has a wrong size or is not UTF-8\0"
+    "operation, kernel or stride is not supported\0" // -7
+    "shapes do not fit the operation\0"
+    "a tensor does not fit into the arena\0"
+    "an operand is not what an earlier layer writes\0" // -10
+    "a tensor keeps too few rows\0"
+    "pitch or margin of a planar tensor is wrong\0"
+    "weights or table lie outside the file, or their padding is not zero\0"
+    "bias, multiplier or shift is out of range\0"
+    "scratch_size is too small for a kernel\0"
+    "a streamed segment is too long, not closed or has a dense layer\0"
+    "the layer cannot be the embedding or the dense map\0"
+    "tensors or scratch overlap\0"
+    "a row takes more steps than Ctrl-C may wait for\0"
+    "unknown pixel format\0" // -20
+    "this is a JPEG; ask the camera for RGB565 or GRAYSCALE\0"
+    "width and height must be at least 1\0"
+    "the frame is too large: its shorter side is at most 4096 pixels, its longer one at most 65535\0"
+    "a YUYV frame must have an even width\0"
+    "stride is less than a row of pixels\0"
+    "the buffer is smaller than the frame\0"
+    "\0\0\0"
+    "the run was stopped\0" // -30
+    "this encoder has no dense map\0"
+    "the file has no known-answer test\0"
+    "the embedding of the test image differs from the file's\0"
+    "the library behind the backend refuses a layer\0";
+
 const char *tv_strerror(int err) {
-    switch (err) {
-        case TV_OK:
-            return "no error";
-        case TV_ERR_MAGIC:
-            return "this is not an encoder file (.tvlm)";
-        case TV_ERR_VERSION:
-            return "the file is of a version that this firmware does not read";
-        case TV_ERR_TRUNCATED:
-            return "the file is truncated";
-        case TV_ERR_CRC:
-            return "the checksum does not match, the file is damaged";
-        case TV_ERR_HEADER:
-            return "the header is inconsistent";
-        case TV_ERR_SECTION:
-            return "a section is missing or has a wrong size";
-        case TV_ERR_OP:
-            return "operation, kernel or stride is not supported";
-        case TV_ERR_SHAPE:
-            return "shapes do not fit the operation";
-        case TV_ERR_TENSOR:
-            return "a tensor does not fit into the arena";
-        case TV_ERR_PRODUCER:
-            return "an operand is not what an earlier layer writes";
-        case TV_ERR_RING:
-            return "a tensor keeps too few rows";
-        case TV_ERR_PLANAR:
-            return "pitch or margin of a planar tensor is wrong";
-        case TV_ERR_WEIGHTS:
-            return "weights or table lie outside the file";
-        case TV_ERR_QUANT:
-            return "bias, multiplier or shift is out of range";
-        case TV_ERR_SCRATCH:
-            return "scratch_size is too small for a kernel";
-        case TV_ERR_SEGMENT:
-            return "a streamed segment is too long, not closed or has a dense layer";
-        case TV_ERR_OUTPUT:
-            return "the layer cannot be the embedding or the dense map";
-        case TV_ERR_FRAME_FORMAT:
-            return "unknown pixel format";
-        case TV_ERR_FRAME_JPEG:
-            return "this is a JPEG; ask the camera for RGB565 or GRAYSCALE";
-        case TV_ERR_FRAME_EMPTY:
-            return "width and height must be at least 1";
-        case TV_ERR_FRAME_LARGE:
-            return "the frame is too large: its shorter side is at most 4096 pixels, "
-                   "its longer one at most 65535";
-        case TV_ERR_FRAME_ODD:
-            return "a YUYV frame must have an even width";
-        case TV_ERR_FRAME_STRIDE:
-            return "stride is less than a row of pixels";
-        case TV_ERR_FRAME_SHORT:
-            return "the buffer is smaller than the frame";
-        case TV_ERR_STOPPED:
-            return "the run was stopped";
-        case TV_ERR_NO_MAP:
-            return "this encoder has no dense map";
-        case TV_ERR_NO_TEST:
-            return "the file has no known-answer test";
-        case TV_ERR_TEST:
-            return "the embedding of the test image differs from the file's";
-        case TV_ERR_LIBRARY:
-            return "the library behind the backend refuses a layer";
-        default:
-            return "unknown error";
+    const char *p = words, *end = words + sizeof(words) - 1; // the string's own end
+    for (; err < 0 && p < end; err++) {
+        while (*p++) {
+        }
     }
+    return err || p == end || *p == 0 ? "unknown error" : p;
 }

@@ -60,6 +60,9 @@ enum { TV_FLAG_DENSE = 1, TV_FLAG_STREAM = 2, TV_FLAG_RELU = 4 };
 // Limits that keep every accumulator and every intermediate of the engine inside 32 bits.
 #define TV_MAX_IMAGE (1024)
 #define TV_MAX_STAGES (16)
+#define TV_MAX_LAYERS (1024)
+#define TV_MAX_ARENA (1u << 26)
+#define TV_MAX_WORK (1u << 24) // steps between two calls of the hook: about 50 ms on a Cortex-M7
 #define TV_MAX_ACC (1 << 30)
 #define TV_MAX_SHIFT (22) // of conv and depthwise: the rounding constant stays in int32
 #define TV_ADD_LEFT_SHIFT (20)

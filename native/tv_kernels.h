@@ -65,9 +65,42 @@ void tv_tensor_get(tv_tensor_t *tensor, const uint8_t *reference);
 // tv_check.c, for tv_model_open(). Tensor of shape h x w x c: does it lie in the arena?
 int tv_check_tensor(const tv_model_t *m, const tv_tensor_t *t, uint32_t h, uint32_t w, uint32_t c);
 int tv_check_layers(tv_model_t *m);
-// The record that writes the operand `t` of record `index`, -1 for the image, an error below.
-int tv_find_producer(const tv_model_t *m, int index, const tv_layer_t *reader,
-    const tv_tensor_t *t, int8_t zero_point);
+// Steps of one row: multiply-accumulates, or values that are read or moved.
+uint64_t tv_layer_work(const tv_layer_t *layer);
+
+// tv_check_plan.c: are the operands of record `index` what earlier records wrote, when it reads them?
+int tv_check_operands(const tv_model_t *m, int index);
+// The record that writes the operand (or the second one) of record `index`, -1 for the image, an
+// error below.
+int tv_find_producer(const tv_model_t *m, int index, const tv_layer_t *reader, bool second);
+
+// A record, with the rows that it has to write and those that it has written. Index -1: the frame
+// intake, whose output is the image.
+typedef struct {
+    tv_layer_t layer;
+    int index;
+    uint32_t rows, done;
+} tv_stage_t;
+
+// tv_layer_get() that knows record -1, too.
+void tv_record_get(const tv_model_t *m, int index, tv_layer_t *layer);
+
+// tv_run.c. The last record of the segment that `index` is in.
+int tv_segment_end(const tv_model_t *m, int index);
+// Records first ... last, at most TV_MAX_STAGES + 1, as stages. Returns the last one.
+tv_stage_t *tv_segment(const tv_model_t *m, int first, int last, tv_stage_t *stages);
+// Whose turn it is to write a row, so that `last` can.
+tv_stage_t *tv_next_stage(tv_stage_t *stages, tv_stage_t *last);
+
+// Does the next record read this one's output while it is made?
+static inline bool tv_streams(const tv_model_t *m, int index) {
+    return index < 0 || (m->records[(size_t)index * TV_LAYER_SIZE + 1] & TV_FLAG_STREAM);
+}
+
+// Where a tensor ends in the arena, once tv_check_tensor() has found it sound.
+static inline uint32_t tv_tensor_end(const tv_tensor_t *t, uint32_t w, uint32_t c) {
+    return t->offset + (t->rows - 1u) * t->row_bytes + c * (t->pitch ? 2u * t->pitch : w);
+}
 
 // Taps of one output channel as stored, padding included.
 static inline uint64_t tv_stored_taps(const tv_layer_t *l) {
@@ -80,6 +113,16 @@ static inline int8_t *tv_row(int8_t *arena, const tv_tensor_t *t, uint32_t y) {
     return arena + t->offset + (size_t)slot * t->row_bytes;
 }
 
+// Input rows that must exist before the layer's row y can be computed.
+static inline uint32_t tv_rows_needed(const tv_layer_t *l, uint32_t y) {
+    if (l->op == TV_OP_ADD) {
+        return y + 1;
+    }
+    uint32_t end = y * l->stride + l->kernel; // pad_top < kernel: no underflow below
+    end -= l->pad_top;
+    return end < l->in_h ? end : l->in_h;
+}
+
 // Is the layer a matrix product, or a sum, of whole maps that lie pixel after pixel? Then the
 // rows y ... y + rows - 1 are one long row.
 static inline bool tv_is_whole(const tv_tensor_t *t, uint32_t h, uint32_t w, uint32_t c) {
@@ -88,7 +131,8 @@ static inline bool tv_is_whole(const tv_tensor_t *t, uint32_t h, uint32_t w, uin
 
 static inline bool tv_is_flat(const tv_layer_t *l) {
     bool pointwise = l->op == TV_OP_ADD
-        || (l->op == TV_OP_CONV && l->kernel == 1 && l->stride == 1);
+        || (l->op == TV_OP_CONV && l->kernel == 1 && l->stride == 1
+            && l->in_h == l->out_h && l->in_w == l->out_w);
     return pointwise && tv_is_whole(&l->in, l->in_h, l->in_w, l->in_c)
            && tv_is_whole(&l->out, l->out_h, l->out_w, l->out_c)
            && (l->op != TV_OP_ADD || tv_is_whole(&l->in2, l->in_h, l->in_w, l->in_c));

@@ -56,12 +56,38 @@ void tv_layer_get(const tv_model_t *model, unsigned index, tv_layer_t *layer) {
     layer->table = weights_at(model, tv_u32(p + 64));
 }
 
-uint64_t tv_layer_macs(const tv_layer_t *l) {
-    if (l->op != TV_OP_CONV && l->op != TV_OP_DEPTHWISE) {
-        return 0;
+void tv_record_get(const tv_model_t *m, int index, tv_layer_t *l) {
+    if (index >= 0) {
+        tv_layer_get(m, (unsigned)index, l);
+        return;
     }
-    uint32_t taps = (uint32_t)l->kernel * l->kernel * (l->op == TV_OP_CONV ? l->in_c : 1);
-    return (uint64_t)l->out_h * l->out_w * l->out_c * taps;
+    memset(l, 0, sizeof(*l));
+    l->out_h = l->out_w = m->image;
+    l->out_c = 3;
+    l->out = m->input;
+    l->out_zero_point = m->input_zero_point;
+}
+
+// Values that one output value is made of.
+static uint64_t window(const tv_layer_t *l) {
+    uint64_t square = (uint32_t)l->kernel * l->kernel;
+    switch (l->op) {
+        case TV_OP_CONV:
+            return square * l->in_c;
+        case TV_OP_DEPTHWISE:
+        case TV_OP_AVGPOOL:
+            return square;
+        default:
+            return 1;
+    }
+}
+
+uint64_t tv_layer_macs(const tv_layer_t *l) {
+    return l->op > TV_OP_DEPTHWISE ? 0 : (uint64_t)l->out_h * l->out_w * l->out_c * window(l);
+}
+
+uint64_t tv_layer_work(const tv_layer_t *l) {
+    return (uint64_t)(l->out.pitch > l->out_w ? l->out.pitch : l->out_w) * l->out_c * window(l);
 }
 
 uint64_t tv_layer_scratch(const tv_layer_t *l) {

@@ -17,6 +17,29 @@ static const uint8_t *find_section(const tv_model_t *m, const char *tag, uint32_
     return NULL;
 }
 
+// Strict, as Python decodes: no overlong forms, no surrogates, nothing past U+10FFFF.
+static bool is_utf8(const uint8_t *p, size_t size) {
+    static const uint32_t least[] = { 0, 0x80, 0x800, 0x10000 };
+    while (size > 0) {
+        uint32_t c = *p++, more = c < 0x80 ? 0 : c < 0xe0 ? 1 : c < 0xf0 ? 2 : 3, i;
+        if (--size < more || (more > 0 && (c < 0xc0 || c > 0xf7))) {
+            return false;
+        }
+        size -= more;
+        c = more ? c & (0x3f >> more) : c;
+        for (i = 0; i < more; i++) {
+            if (*p >> 6 != 2) {
+                return false;
+            }
+            c = c << 6 | (*p++ & 0x3f);
+        }
+        if (c < least[more] || c >> 11 == 0x1b || c > 0x10ffff) {
+            return false;
+        }
+    }
+    return true;
+}
+
 static int check_sections(tv_model_t *m) {
     uint32_t sections = m->data[31], size;
     if (TV_HEADER_SIZE + sections * TV_SECTION_SIZE > m->size) {
@@ -37,6 +60,9 @@ static int check_sections(tv_model_t *m) {
         return TV_ERR_SECTION;
     }
     m->info = find_section(m, "INFO", &m->info_size);
+    if (m->info != NULL && !is_utf8(m->info, m->info_size)) {
+        return TV_ERR_SECTION;
+    }
     m->names = find_section(m, "NAME", &size);
     if (m->names != NULL) {
         uint64_t used = 0;
@@ -44,7 +70,11 @@ static int check_sections(tv_model_t *m) {
             if (used >= size) {
                 return TV_ERR_SECTION;
             }
-            used += 1u + m->names[used];
+            uint8_t length = m->names[used++];
+            if (used + length > size || !is_utf8(m->names + used, length)) {
+                return TV_ERR_SECTION;
+            }
+            used += length;
         }
         if (used != size) {
             return TV_ERR_SECTION;
@@ -94,9 +124,9 @@ int tv_model_open(tv_model_t *m, const void *data, size_t size) {
     tv_tensor_get(&m->input, p + 56);
     m->macs = tv_u32(p + 68);
     if (m->image == 0 || m->image > TV_MAX_IMAGE || tv_u16(p + 26) != m->image || tv_u16(p + 28) != 3
-        || m->layers == 0 || m->layers > INT16_MAX || m->embed_layer >= m->layers
+        || m->layers == 0 || m->layers > TV_MAX_LAYERS || m->embed_layer >= m->layers
         || (m->dense_layer != TV_NO_LAYER && m->dense_layer >= m->layers)
-        || m->scratch_offset % 4
+        || m->arena_size > TV_MAX_ARENA || m->scratch_offset % 4
         || (uint64_t)m->scratch_offset + m->scratch_size > m->arena_size
         || m->input.pitch || tv_check_tensor(m, &m->input, m->image, m->image, 3)) {
         return TV_ERR_HEADER;

@@ -20,6 +20,7 @@
 #define MAXIMUM (2)
 #define BELOW (UNIT * 14 / 100) // less this
 #define WARMEST (63)        // weight of the warmest cell; with 255 x 255 cells all still fits
+#define START (8)           // in the mask: the warmest cell
 #define MARGIN (3)          // sixteenths of the square's side that a box is wider than its region
 
 static int32_t whole(float heat) {
@@ -72,8 +73,9 @@ static void measure(const axis_t *a, size_t count, uint32_t side, uint16_t *at, 
     own = own < all ? own : all;
     int64_t first = (int64_t)(16 * a->sum) - own / 2, room = all - own;
     first = first < 0 ? 0 : first < room ? first : room;
-    int64_t pixels = (2 * own * side + all) / (2 * all);
-    int64_t from = (2 * first * side + all) / (2 * all), last = (int64_t)side - pixels;
+    uint32_t pixels = (uint32_t)((2 * own * side + all) / (2 * all));
+    pixels += pixels == 0; // a square of few pixels
+    uint32_t from = (uint32_t)((2 * first * side + all) / (2 * all)), last = side - pixels;
     *at = (uint16_t)(from < last ? from : last); // both may have been rounded up
     *size = (uint16_t)pixels;
 }
@@ -94,22 +96,30 @@ void tv_map_region(const float *heat, size_t height, size_t width, uint32_t side
     int64_t level = MEAN * sum + MAXIMUM * (int64_t)cells * most - scale * BELOW;
     int64_t range = scale * most - level;
     for (size_t c = 0; c < cells; c++) {
-        mask[c] = c == warmest ? 1 : scale * warmth(heat, c, height, width) > level ? 2 : 0; // 2: if connected
+        mask[c] = scale * warmth(heat, c, height, width) > level ? 2 : 0; // 2: if connected
     }
-    for (bool grown = true; grown;) {
-        grown = false;
-        for (size_t c = 0; c < cells; c++) {
-            size_t column = c % width;
-            if (mask[c] == 2 && ((column > 0 && mask[c - 1] == 1) || (column < width - 1 && mask[c + 1] == 1)
-                || (c >= width && mask[c - width] == 1) || (c + width < cells && mask[c + width] == 1))) {
-                mask[c] = 1;
-                grown = true;
-            }
+    // Depth first, in time that grows with the cells alone: where the region was entered stands in the
+    // mask, 4 and the number of the step.
+    const size_t steps[] = { 1, (size_t)-1, width, (size_t)-width };
+    size_t at = warmest;
+    mask[at] = START;
+    for (;;) {
+        size_t column = at % width, s = 0;
+        while (s < 4 && !((s < 2 ? column + steps[s] < width : at + steps[s] < cells) && mask[at + steps[s]] == 2)) {
+            s++;
+        }
+        if (s < 4) {
+            at += steps[s];
+            mask[at] = (uint8_t)(4 + s);
+        } else if (mask[at] != START) {
+            at -= steps[mask[at] - 4];
+        } else {
+            break;
         }
     }
     axis_t x = { 0 }, y = { 0 };
     for (size_t c = 0; c < cells; c++) {
-        mask[c] &= 1;
+        mask[c] = mask[c] >= 4;
         if (mask[c]) {
             int64_t above = scale * warmth(heat, c, height, width) - level;
             uint32_t weight = 1 + (range > 0 && above > 0 ? (uint32_t)(WARMEST * above / range) : 0);

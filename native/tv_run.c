@@ -7,13 +7,6 @@
 #include "tv_kernels.h"
 
 typedef struct {
-    tv_layer_t layer;
-    int index;          // of the record; -1: the frame intake
-    uint32_t rows;      // rows it has to write
-    uint32_t done;      // rows written
-} stage_t;
-
-typedef struct {
     const tv_model_t *model;
     tv_frame_t *frame;
     int8_t *arena;
@@ -55,7 +48,7 @@ static void run_kernel(run_t *run, const tv_layer_t *layer, uint32_t y, uint32_t
 }
 
 // The next `rows` rows of a stage.
-static int run_stage(run_t *run, stage_t *stage, uint32_t rows) {
+static int run_stage(run_t *run, tv_stage_t *stage, uint32_t rows) {
     if (run->hook && run->hook(run->hook_ctx, stage->index, false)) {
         return TV_ERR_STOPPED;
     }
@@ -72,27 +65,39 @@ static int run_stage(run_t *run, stage_t *stage, uint32_t rows) {
     return TV_OK;
 }
 
-// Input rows that must exist before the layer's row y can be computed.
-static uint32_t rows_needed(const tv_layer_t *l, uint32_t y) {
-    if (l->op == TV_OP_ADD) {
-        return y + 1;
+int tv_segment_end(const tv_model_t *m, int index) {
+    while (tv_streams(m, index)) {
+        index++;
     }
-    uint32_t end = y * l->stride + l->kernel; // pad_top < kernel: no underflow below
-    end -= l->pad_top;
-    return end < l->in_h ? end : l->in_h;
+    return index;
 }
 
-static int run_segment(run_t *run, stage_t *stages, int count) {
-    stage_t *last = &stages[count - 1];
-    if (count == 1) {
-        return run_stage(run, last, last->rows);
+tv_stage_t *tv_segment(const tv_model_t *m, int first, int last, tv_stage_t *stages) {
+    for (; first <= last; first++, stages++) {
+        tv_record_get(m, first, &stages->layer);
+        stages->index = first;
+        stages->rows = stages->layer.out_h;
+        stages->done = 0;
+    }
+    return stages - 1;
+}
+
+tv_stage_t *tv_next_stage(tv_stage_t *stages, tv_stage_t *last) {
+    while (last > stages && tv_rows_needed(&last->layer, last->done) > last[-1].done) {
+        last--;
+    }
+    return last;
+}
+
+static int run_segment(run_t *run, tv_stage_t *stages, tv_stage_t *last) {
+    uint32_t most = 1; // rows at once
+    if (last == stages) {
+        most = (uint32_t)(TV_MAX_WORK / tv_layer_work(&last->layer)); // at least 1, tv_check.c
     }
     while (last->done < last->rows) {
-        stage_t *s = last;
-        while (s > stages && rows_needed(&s->layer, s->done) > s[-1].done) {
-            s--;
-        }
-        int err = run_stage(run, s, 1);
+        tv_stage_t *s = tv_next_stage(stages, last);
+        uint32_t rest = s->rows - s->done;
+        int err = run_stage(run, s, rest < most ? rest : most);
         if (err) {
             return err;
         }
@@ -111,39 +116,28 @@ static void copy_out(const run_t *run, const tv_layer_t *l, int8_t *to) {
 int tv_run(const tv_model_t *m, tv_frame_t *frame, void *arena,
     int8_t *embedding, int8_t *map, tv_hook_t hook, void *hook_ctx) {
     run_t run = { m, frame, arena, (int8_t *)arena + m->scratch_offset, hook, hook_ctx };
-    stage_t stages[TV_MAX_STAGES + 1];
+    tv_stage_t stages[TV_MAX_STAGES + 1];
     if (map != NULL && m->dense_layer == TV_NO_LAYER) {
         return TV_ERR_NO_MAP;
     }
     if (m->backend->library != NULL) {
         return m->backend->library->run(m, frame, arena, embedding, map, hook, hook_ctx);
     }
-    int count = 0;
-    stages[count].index = -1;
-    stages[count].rows = m->image;
-    stages[count++].done = 0;
-    for (int i = 0; i < m->layers; i++) {
-        stage_t *s = &stages[count++];
-        tv_layer_get(m, (unsigned)i, &s->layer);
-        s->index = i;
-        s->rows = s->layer.out_h;
-        s->done = 0;
-        if (s->layer.flags & TV_FLAG_STREAM) {
-            continue;
-        }
-        if (map != NULL || !(s->layer.flags & TV_FLAG_DENSE)) {
-            int err = run_segment(&run, stages, count);
+    for (int last, first = -1; first < m->layers; first = last + 1) {
+        last = tv_segment_end(m, first);
+        tv_stage_t *stage = tv_segment(m, first, last, stages);
+        if (map != NULL || !(stage->layer.flags & TV_FLAG_DENSE)) {
+            int err = run_segment(&run, stages, stage);
             if (err) {
                 return err;
             }
-            if (i == m->embed_layer) {
-                copy_out(&run, &s->layer, embedding);
+            if (last == m->embed_layer) {
+                copy_out(&run, &stage->layer, embedding);
             }
-            if (map != NULL && i == m->dense_layer) {
-                copy_out(&run, &s->layer, map);
+            if (map != NULL && last == m->dense_layer) {
+                copy_out(&run, &stage->layer, map);
             }
         }
-        count = 0;
     }
     return TV_OK;
 }

@@ -300,6 +300,29 @@ def test_something_else_at_the_port(monkeypatch, backend, answer, message):
     assert status == 2 and f"{port}" in err and message in err
 
 
+def test_a_line_that_never_falls_silent(monkeypatch):
+    """mpremote looks at its clock in silence only; the noise has no end."""
+    monkeypatch.setattr(transports, "QUIET", 0.2)
+    master, slave = os.openpty()
+    tty.setraw(slave)
+
+    def rustle():
+        try:
+            while True:
+                os.write(master, b"\x55\xaa" * 50)
+        except OSError:
+            pass
+
+    threading.Thread(target=rustle, daemon=True).start()
+    try:
+        status, _, err = run("--port", os.ttyname(slave))
+        named = os.ttyname(slave)
+    finally:
+        os.close(slave)
+        os.close(master)
+    assert status == 2 and named in err
+
+
 def test_no_such_port():
     status, _, err = run("--port", "/dev/ttyNone7")
     assert status == 2 and "/dev/ttyNone7: no such port" in err

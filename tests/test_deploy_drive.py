@@ -8,6 +8,7 @@ import pytest
 from deploying import make_vocab, run, small_encoder
 
 from tinyvlm.boards import deployment, ports
+from tinyvlm.boards.drive import Drive
 
 BOOT_OUT = """\
 Adafruit CircuitPython 9.2.1 on 2024-11-20; Adafruit Feather ESP32-S3 with ESP32S3
@@ -144,6 +145,20 @@ def test_links_do_not_lead_off_the_drive(drive, tmp_path):
     assert (drive / "pets.tvp").read_bytes() == pets.read_bytes()
     assert not (drive / "pets.tvp").is_symlink() and len(list(outside.iterdir())) == 2
     assert (outside / "victim").read_text() == "mine"
+
+
+def test_two_at_once(drive, tmp_path):
+    """They would remove each other's half-written files."""
+    pets = make_vocab(tmp_path / "pets.tvp")
+    first = Drive(drive)
+    first.lock()
+    before = tree(drive)
+    status, _, err = run(pets, "--port", drive)
+    assert status == 2 and "another tinyvlm-deploy is busy with" in err
+    assert tree(drive) == before
+    first.unlock()
+    assert run(pets, "--port", drive)[0] == 0
+    assert run(pets, "--port", drive)[0] == 0  # which gave it back
 
 
 def test_what_a_drive_says_of_itself_is_text(drive):

@@ -128,21 +128,22 @@ def test_pulled_after_the_rename(monkeypatch, powered, tmp_path):
 
 
 def test_pulled_while_romfs_is_written(monkeypatch, powered, tmp_path):
-    """ROMFS is written in place: its encoder is gone then, and the next deploy brings it back."""
+    """ROMFS is written in place, its first bytes last: half of it is no encoder, and none is
+    found, until the next deploy brings it back."""
     board = powered()
     other = tmp_path / "other.tvlm"  # the same encoder but for a byte behind its end
     other.write_bytes(DEFAULT_MODEL.read_bytes() + b"\0")
     with monkeypatch.context() as patch:
-        pull_when(patch, board, "vfs.rom_ioctl(4,", None, 20)
+        pull_when(patch, board, "repr(write(", None, 20)
         status, _, err = run("--encoder", other, "--port", board.port)
-    assert status == 2 and "its encoder in ROMFS is not complete" in err
+    assert status == 2 and "its ROMFS is empty until all of it is written" in err
     board = powered()
     assert board.exec("print(__import__('tinyvlm').Vocab('pets.tvp').labels)") == str(OLD)
     _, error = board.transport.exec_raw("__import__('tinyvlm').load()")
-    assert b"the file is damaged" in error
+    assert b"no encoder (*.tvlm) on this board" in error
     board.disconnect()
     status, out, _ = run("--port", board.port, "--dry-run")
-    assert "/rom/other.tvlm is incomplete, a copy was cut off" in out
+    assert "base.tvlm" in out and "incomplete" not in out
     assert run("--encoder", other, "--port", board.port)[0] == 0
     board.close()
     assert after_reboot(powered)[0] == OLD

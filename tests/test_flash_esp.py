@@ -16,6 +16,8 @@ from esptool.targets import CHIP_DEFS  # noqa: E402
 
 from tinyvlm import flash  # noqa: E402
 from tinyvlm.boards import ports  # noqa: E402
+from tinyvlm.boards.firmware import read_image  # noqa: E402
+from tinyvlm.boards.ports import BoardError  # noqa: E402
 
 TOP = Path(__file__).resolve().parents[1]
 CHIPS = ["esp32", "esp32s2", "esp32s3", "esp32c3", "esp32c6", "esp32p4"]
@@ -107,6 +109,23 @@ def test_damaged_image(image):
     path.write_bytes(data[:500])
     status, _, err = run(path, "--dry-run")
     assert status == 2 and "damaged" in err
+
+
+def test_damaged_headers(image):
+    """A byte of the image's header, or of a segment's, changed: read, or refused in a sentence."""
+    path, said = image("esp32s3"), set()
+    data = path.read_bytes()
+    for at in range(48):
+        for change in (0x01, 0x80, 0xFF):
+            damaged = bytearray(data)
+            damaged[at] ^= change
+            path.write_bytes(damaged)
+            try:
+                read_image(path)
+                said.add("")
+            except BoardError as error:
+                said.add(str(error))
+    assert len(said) > 2 and not any("\n" in one for one in said)
 
 
 def test_application_without_partition_table(image):

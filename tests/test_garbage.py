@@ -123,7 +123,9 @@ def test_many_labels(machines, shown):  # noqa: F811
     # names of so many labels are read from the file: text, and what reading leaves
     texts = 0 if shown else 3 * 112
     assert board.eval("grown(call)") <= 32 + 32 * 3 + texts
-    board.exec("def call():\n    v.ranking().best(near, v.dim, v.level(), 3)")
+    board.exec(
+        "r = v.ranking()\nb = r.take()\ndef call():\n    r.best(b, near, v.dim, v.level(), 3)"
+    )
     assert board.eval("grown(call)") == 0
     there, here = both(
         machines,

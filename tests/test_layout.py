@@ -22,7 +22,7 @@ MAY_IMPORT = {
     "files": set(),
     "shipped": set(),
     "net": {"files", "shipped"},
-    "net.tvlm": {"files", "shipped", "max78000"},
+    "net.tvlm": {"device", "files", "shipped", "max78000"},  # device: which files are legal
     "words": {"files", "shipped", "net.tvlm"},
     "measure": {"api", "device", "files", "picture", "shipped", "net", "words", "train.labels"},
     "measure.eval_encoders": {"net", "max78000"},  # what the accelerator takes

@@ -353,6 +353,8 @@ for n in list(range(200)) + list(range(200, head, 41)):
         said.add(str(e))
 """)
     assert board.eval("said") == {"the file is truncated"}
+    # ... where the plan's own header ends: nothing is known of the plan
+    assert board.eval('chip.has_plan(io.BytesIO(raw[:raw.find(b"TVMX") + 20]))') is False
     assert "OSError" in board.eval("error(chip.Encoder, 5)")
     assert board.eval("tinyvlm.selftest()") is True
 

@@ -9,6 +9,7 @@ from contextlib import redirect_stdout
 import pytest
 
 from tinyvlm.boards.onboard import call
+from tinyvlm.boards.target import Target
 
 HEAD = b"TVPR" + bytes(4)
 
@@ -107,3 +108,90 @@ def test_folders_and_listing(there):
     assert sorted(left) == sorted(want)
     run("files.remove", [*left, "none"])
     assert not list(there.rglob("*_new.mpy")) and (there / "other.new").exists()
+
+
+class Memory:
+    """vfs with a ROMFS partition in memory: what is written must have been erased."""
+
+    def __init__(self, size, block, least):
+        self.rom, self.block, self.least, self.writes, self.ended = (
+            bytearray(size),
+            block,
+            least,
+            0,
+            0,
+        )
+
+    def umount(self, path):
+        assert path == "/rom"
+        raise OSError(22)
+
+    def rom_ioctl(self, what, number=0, *more):
+        if what == 3:
+            at, size = more if len(more) == 2 else (0, *more)
+            size += -size % self.block
+            self.rom[at : at + size] = b"\xff" * size
+            return self.least
+        if what == 4:
+            at, data = more
+            assert at % self.least == 0 and len(data) % self.least == 0
+            assert self.rom[at : at + len(data)] == b"\xff" * len(data)
+            self.rom[at : at + len(data)] = data
+            self.writes += 1
+        if what == 5:
+            self.ended += 1
+        return {2: self.rom, 6: self.block}.get(what)
+
+
+class Device(Memory):
+    """The same as a block device."""
+
+    def rom_ioctl(self, what, number=0):
+        assert what == 2
+        return self
+
+    def ioctl(self, what, number):
+        if what == 6:
+            at = number * self.block
+            self.rom[at : at + self.block] = b"\xff" * self.block
+        return self.block
+
+    def writeblocks(self, number, data, offset):
+        assert offset + len(data) <= self.block
+        at = number * self.block + offset
+        assert self.rom[at : at + len(data)] == b"\xff" * len(data)
+        self.rom[at : at + len(data)] = data
+        self.writes += 1
+
+
+class Prompt:
+    """A link to a board that is this PC."""
+
+    def __init__(self, seen):
+        self.seen = seen
+
+    def value(self, code, timeout=30):
+        said = io.StringIO()
+        with redirect_stdout(said):
+            exec(code, {})
+        self.seen()
+        return eval(said.getvalue().splitlines()[-1])
+
+    run = value
+
+
+@pytest.mark.parametrize("kind", [Memory, Device])
+@pytest.mark.parametrize(("block", "least"), [(4096, 32), (1 << 17, 32), (256, 1), (4096, 4096)])
+@pytest.mark.parametrize("size", [17, 4096, 20_001])
+def test_the_first_bytes_of_romfs_come_last(monkeypatch, kind, block, least, size):
+    """Whenever the power goes, half an image has no beginning, and is not mounted."""
+    image = b"\xd2\xcd\x31" + bytes(i * 7 % 251 for i in range(size - 3))
+    vfs, begun = kind(1 << 17, block, least), []
+    monkeypatch.setitem(__import__("sys").modules, "vfs", vfs)
+    vfs.rom[: len(image)] = image[::-1]
+    target = Target.__new__(Target)
+    target.link = Prompt(lambda: begun.append(bytes(vfs.rom[:3]) == image[:3]))
+    target.write_romfs(image)
+    assert vfs.rom[: len(image)] == image
+    assert not any(begun[:-2]) and all(begun[-2:]) and len(begun) >= 3
+    assert vfs.ended == (kind is Memory)

@@ -173,3 +173,10 @@ def test_the_pc_opens_any_picture(tmp_path):
         tinyvlm.Frame.open(tmp_path / "no.jpg")
     with pytest.raises(FileNotFoundError):
         tinyvlm.Frame.open(tmp_path / "nothing.jpg")
+
+
+def test_a_picture_that_would_fill_the_memory(tmp_path):
+    """Pillow stops at 179 million pixels; the sentence is ours."""
+    Image.new("1", (20_000, 10_000)).save(tmp_path / "x.png")
+    with pytest.raises(ValueError, match="x.png: too many pixels; make it smaller first"):
+        tinyvlm.Frame.open(tmp_path / "x.png")

@@ -141,6 +141,29 @@ def to_nodes(net, images):
     return nodes, quantize.calibrate(nodes, batches)
 
 
+def test_a_residual_operand_is_not_evened_out():
+    """It has two readers; what one of them undoes the other would not."""
+    torch.manual_seed(3)
+
+    def conv(name, src, into, out, **more):
+        w = torch.rand(out, into, 1, 1) * torch.logspace(-2, 0, out)[:, None, None, None]
+        return quantize.Node(name, "conv", src, w=torch.nn.Parameter(w),
+                             b=torch.nn.Parameter(torch.rand(out)), **more)  # fmt: skip
+
+    nodes = [
+        conv("a", "input", 3, 8, relu=True),
+        conv("b", "a", 8, 8, relu=True),
+        conv("c", "b", 8, 8),
+        quantize.Node("sum", "add", "c", "a"),
+        conv("d", "sum", 8, 4),
+    ]
+    images = torch.randint(0, 256, (2, 4, 4, 3), dtype=torch.uint8)
+    before, weights = quantize.run(nodes, to_input(images)), [n.w.clone() for n in nodes[:2]]
+    quantize.equalize(nodes, [images])
+    assert torch.allclose(quantize.run(nodes, to_input(images)), before, rtol=1e-4)
+    assert torch.equal(nodes[0].w, weights[0]) and not torch.equal(nodes[1].w, weights[1])
+
+
 @pytest.mark.parametrize("model", ["smoke", "max78000"])
 def test_fine_tuning_computes_what_is_exported(model):
     """Of random weights, and again after steps that moved all of them."""

@@ -3,6 +3,9 @@
 
 from __future__ import annotations
 
+import json
+import re
+
 import pytest
 import shapes
 
@@ -20,6 +23,26 @@ def test_a_shape_is_the_student(name, capsys):
     assert cells[1] == f"{sum(row[2] for row in table) / 1e6:.2f}"
     assert cells[2] == f"{sum(row[3] for row in table) / 1e3:.0f}"
     assert bool(cells[6]) == (name == "max78000")
+
+
+@pytest.mark.parametrize(
+    ("fields", "message"),
+    [
+        ({"torchcompile": "false"}, "sets 'torchcompile' to \"false\"; it must be like false"),
+        ({"epochs": 20.5}, "sets 'epochs' to 20.5; it must be like 20"),
+        ({"epochs": True}, "sets 'epochs' to true"),
+        ({"lr": "3e-3"}, "sets 'lr' to \"3e-3\"; it must be like 0.003"),
+        ({"prefix_weights": [1, 1]}, "sets 'prefix_weights' to"),
+        ({"name": None}, "sets 'name' to null"),
+    ],
+)
+def test_a_configuration_has_values_of_the_right_kind(tmp_path, fields, message):
+    path = tmp_path / "mine.json"
+    path.write_text(json.dumps(fields))
+    with pytest.raises(SystemExit, match=re.escape(message)):
+        read(str(path), "--config")
+    path.write_text('{"lr": 1, "epochs": 3, "prefix_weights": [1, 1, 2, 1, 0.5]}')
+    assert read(str(path), "--config")["prefix_weights"] == (1, 1, 2, 1, 0.5)
 
 
 def test_the_shipped_shapes_keep_their_promises():

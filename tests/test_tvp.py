@@ -192,6 +192,55 @@ def test_prefixes_that_cannot_be(read, at, value, message):
         read(bytes(data))
 
 
+def signed(data):
+    data = bytearray(data)
+    data[12:16] = zlib.crc32(data[16:]).to_bytes(4, "little")
+    return bytes(data)
+
+
+@pytest.mark.parametrize("rows", [3, 300])  # a list of labels, and a file in place
+@pytest.mark.parametrize("read", [tvp.read, device_vocab.Vocab], ids=["host", "device"])
+@pytest.mark.parametrize(
+    ("old", "new", "message"),
+    [
+        ("label 1 ü".encode(), "label 2 ü".encode(), "the same label twice"),
+        (b"label 1 \xc3", b"label 1 \xff", "a string is not UTF-8"),
+        (b"lexicon", b"lexico\xc3", "a string is not UTF-8"),
+        (b"\x0a\0label 1 \xc3\xbc", b"\0\0\x08\0label 1 ", "an empty label"),
+    ],
+)
+def test_strings_that_cannot_be(tmp_path, rows, read, old, new, message):
+    """The file's name is said, and when it is opened, not when the label is shown."""
+    if rows > 256 and message == "the same label twice" and read is device_vocab.Vocab:
+        pytest.skip("a board compares up to 256 labels with each other")
+    data = tvp.to_bytes(sample(rows, 4))
+    assert data.count(old) == 1
+    (tmp_path / "x.tvp").write_bytes(signed(data.replace(old, new)))
+    with pytest.raises(ValueError, match=f"x.tvp: {message}; pack it again"):
+        read(str(tmp_path / "x.tvp"))
+
+
+def test_the_same_files_are_legal_on_both():
+    """Every byte behind the checksum, changed in four ways, and the checksum with it."""
+    data, said = tvp.to_bytes(sample(3, 8, background=1, learnt=LEARNT, **NONE)), {}
+    for at in range(16, len(data)):
+        for change in (0x01, 0x10, 0x80, 0xFF):
+            changed = bytearray(data)
+            changed[at] ^= change
+            verdicts = []
+            for read in (tvp.from_bytes, device_vocab.Vocab):
+                try:
+                    read(signed(changed))
+                    verdicts.append(True)
+                except ValueError as error:
+                    assert str(error).startswith("vocabulary: ")
+                    verdicts.append(False)
+            assert verdicts[0] == verdicts[1], (at, change)
+            said[verdicts[0]] = said.get(verdicts[0], 0) + 1
+    print(f"{said[True]} accepted, {said[False]} refused, all verdicts equal")
+    assert said[False] > 100
+
+
 def test_unknown_cannot_be_shown():
     """It could not be told from the verdict."""
     vocab = device_vocab.Vocab(tvp.to_bytes(sample(2, 16)))
@@ -245,10 +294,16 @@ def test_none_takes_its_share_at_every_prefix_and_silent_rows_none():
         {"learnt": {2: (1, 1.0, 1.0)}},
         {"learnt": {0: (65536, 1.0, 1.0)}},
         {"learnt": {0: (0, 1.0, 1.0)}},
+        {"logit_scale": math.nan},
+        {"threshold": math.inf},
+        {"none": [math.nan]},
+        {"learnt": {0: (1, 1.0, math.inf)}},
     ],
 )
 def test_what_does_not_fit_is_not_written(wrong):
-    with pytest.raises(ValueError, match="must ascend|one cosine|1 rivals of 0|be of labels"):
+    with pytest.raises(
+        ValueError, match="must ascend|one cosine|1 rivals of 0|be of labels|finite"
+    ):
         tvp.to_bytes(sample(2, 16, **wrong))
 
 

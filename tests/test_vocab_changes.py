@@ -97,10 +97,10 @@ def test_a_ranking_from_before_a_change_still_answers_as_before():
     vocab = device_vocab.Vocab(tvp.to_bytes(sample(3, 16)))
     vocab.learn("label 1 ü", SHOWN)  # from here on it is in RAM
     ranking = vocab.ranking()
-    before = np.array(ranking.compare(ASKED, 16))
+    before = np.array(ranking.compare(ranking.take(), ASKED, 16))
     vocab.learn("label 1 ü", ASKED)
     vocab.remove("label 0 ü")
-    assert (np.array(ranking.compare(ASKED, 16)) == before).all()
+    assert (np.array(ranking.compare(ranking.take(), ASKED, 16)) == before).all()
 
 
 SQUEEZE = """

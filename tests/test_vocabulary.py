@@ -6,6 +6,12 @@ import pytest
 from tinyvlm.words import vocabulary
 
 
+def test_as_many_bad_lines_are_told_as_one_reads():
+    with pytest.raises(ValueError) as error:
+        vocabulary.parse(b"a: b: c\n" * 100_000)
+    assert len(str(error.value).splitlines()) == 100
+
+
 def labels(text):
     return [entry.label for entry in vocabulary.parse(text.encode())]
 
@@ -37,6 +43,9 @@ def test_byte_order_mark_and_line_ends(raw):
         (b"cat:\n", ":1: 'cat' has no phrase after the colon"),
         (b"cat: a: b\n", ":1: two colons"),
         (b"ca\x07t\n", ":1: a control character"),
+        (b"cat: " + b"word " * 2_500_000, ":1: at most 1000 phrases of 1000 letters"),
+        (b"cat: " + b"word, " * 100_000, ":1: at most 1000 phrases of 1000 letters"),
+        (b"".join(b"w%d\n" % i for i in range(100_000)), ":65536: more than 65535 labels"),
         (b"x" * 256, ":1: the label has 256 bytes, at most 255 fit"),
         (b"unknown\n", ":1: 'unknown' is what a frame is called that shows none of the labels"),
         (b"Unknown: cat\n", ":1: 'Unknown' is what a frame is called that shows none"),

@@ -33,19 +33,26 @@ class Encoder:
     size: side of the image it wants; dim: dimensions of an embedding; in_place: True when the
     weights are used from memory-mapped flash. ValueError for a damaged file, MemoryError if it is
     too large for this board.
+
+    Reentrancy and lifetimes: an Encoder has one arena, so it runs one frame at a time: whoever
+    asks meanwhile, from another thread or a callback, gets RuntimeError; an Encoder for each
+    thread is the way. classify() and detect() keep what they work with apart from each other's;
+    what embed() returns is the next call's, too.
     """
 
     def __init__(self, path):
         self.path = path
         self._engine, self.file_size, self.in_place = _engine(path)
-        self.info = json.loads(self._engine.info)
-        self.name = self.info.get("name", path)
+        self.info = _object(path, self._engine.info)
+        self.name = str(self.info.get("name", path))
         self.size = self._engine.size
         self.dim = self._engine.dim
         self.arena = self._engine.arena
         self.macs = self._engine.macs
         self.fingerprint = self._engine.fingerprint
         self._embedding = array("b", bytes(self.dim))
+        self._spare = []  # more of these, and what detect() works in: taken, and given back
+        self._work = []
 
     def __repr__(self):
         return "Encoder(%s: %dx%d -> %d, %.1f M MAC, %d KB %s, arena %d KB)" % (
@@ -72,7 +79,17 @@ class Encoder:
     def classify(self, frame, vocab, top=3):
         """As tinyvlm.classify, with this encoder."""
         self.check(vocab)
-        return vocab.match(self.embed(frame), top)
+        embedding = self._take()
+        found = vocab.match(self.embed_into(frame, embedding), top)
+        self._spare.append(embedding)
+        return found
+
+    def _take(self):
+        """A buffer for an embedding that nobody else has; append it to _spare when it is free."""
+        try:
+            return self._spare.pop()
+        except IndexError:
+            return array("b", bytes(self.dim))
 
     def check(self, vocab):
         """ValueError if the vocabulary was packed for another encoder."""
@@ -143,7 +160,10 @@ def classify_into(frame, vocab, scores):
     """
     encoder = loaded()
     encoder.check(vocab)
-    return vocab.match_into(encoder.embed(frame), scores)
+    embedding = encoder._take()
+    best = vocab.match_into(encoder.embed_into(frame, embedding), scores)
+    encoder._spare.append(embedding)
+    return best
 
 
 def _find():
@@ -186,6 +206,16 @@ def _engine(path):
         if error.errno == 2:
             raise named(error, path) from None
         raise
+
+
+def _object(path, text):
+    try:
+        found = json.loads(text)
+    except (ValueError, RuntimeError):  # the second if it is too deep
+        found = None
+    if not isinstance(found, dict):
+        raise ValueError("%s: INFO is not a JSON object; export the encoder again" % path)
+    return found
 
 
 def _open(path):

@@ -47,7 +47,7 @@ class Heatmap:
             cells = ""
             for value in self[row]:
                 shade = int((value - high + span) / span * (len(_SHADES) - 1) + 0.5)
-                cells += 2 * _SHADES[max(0, shade)]
+                cells += 2 * _SHADES[max(0, shade) if high > 0 else 0]
             lines.append("|" + cells + "|")
         return "\n".join(lines)
 
@@ -62,7 +62,8 @@ class Heatmap:
 class _Work:
     """The buffers of one encoder and vocabulary, kept for the next frame.
 
-    The encoder keeps them, so that load() frees them together with it.
+    The encoder keeps them, so that load() frees them together with it. An exception leaves them
+    to the garbage collector.
     """
 
     def __init__(self, encoder, rows):
@@ -143,9 +144,10 @@ def detect(frame, vocab, threshold=None):
     level, ranking, dim = vocab.level(threshold), vocab.ranking(), vocab.dim
     embedding, candidates = work.embedding, work.candidates  # four at once would be a tuple
     found, whole = [], -1
+    buffers = ranking.take()
     count = largest(work.peaks, len(vocab), _CANDIDATES, candidates)
-    if ranking.best(embedding, dim, level, 1):
-        whole, sure = ranking.index(0), ranking.score(0)
+    if ranking.best(buffers, embedding, dim, level, 1):
+        whole, sure = buffers.order[0], buffers.scores[0]
         for i in range(count):
             if candidates[i] == whole:
                 break
@@ -158,10 +160,12 @@ def detect(frame, vocab, threshold=None):
         map_mean(work.map, work.cells, work.mask, embedding)
         score = -1
         if every:
-            ranking.all(embedding, dim, level, work.peaks)  # the peaks have done their work
+            ranking.all(
+                buffers, embedding, dim, level, work.peaks
+            )  # the peaks have done their work
             score = work.peaks[index]
-        elif ranking.best(embedding, dim, level, 1) and ranking.index(0) == index:
-            score = ranking.score(0)
+        elif ranking.best(buffers, embedding, dim, level, 1) and buffers.order[0] == index:
+            score = buffers.scores[0]
         if index == whole and sure > score:
             score = sure
         if score < 0:
@@ -170,6 +174,8 @@ def detect(frame, vocab, threshold=None):
         while place and found[place - 1][1] < score:
             place -= 1
         found.insert(place, (vocab.labels[index], score, work.box(frame)))
+    ranking.give(buffers)
+    work.encoder._work.append(work)
     return found
 
 
@@ -183,6 +189,7 @@ def heatmap(frame, label, vocab):
     frame = as_frame(frame, work.encoder.size)
     work.run(frame, vocab)
     heat = work.heat_of(vocab, index)[:]
+    work.encoder._work.append(work)
     return Heatmap(vocab.labels[index], _square(frame), work.height, work.width, heat)
 
 
@@ -190,10 +197,13 @@ def _begin(vocab):
     encoder = loaded()
     encoder.check(vocab)
     rows = vocab.prototypes()[1]
-    work = getattr(encoder, "_work", None)
+    try:
+        work = encoder._work.pop()  # nobody else has it until it is given back
+    except IndexError:
+        work = None
     if work is None or work.rows != rows:
-        encoder._work = work = None  # the old buffers are free before the new ones are taken
-        encoder._work = work = _Work(encoder, rows)
+        work = None  # the old buffers are free before the new ones are taken
+        work = _Work(encoder, rows)
     return work
 
 

@@ -10,7 +10,7 @@ import gc
 import struct
 
 from .lanes import BIAS, Lanes
-from .pure_file import ADD, AVGPOOL, CONV, DEPTHWISE
+from .pure_check import ADD, AVGPOOL, CONV, DEPTHWISE
 
 # More bytes for the inputs of a convolution as lanes, and more lanes: faster.
 WORK = 24 * 1024
@@ -56,7 +56,7 @@ def run(layer, data, sources):
 def _taps(layer, plane, y, rows):
     # For each tap (ky, kx) of the window: the numbers it meets for `rows` output rows from y on.
     width, stride, kernel = layer.in_w, layer.stride, layer.kernel
-    if kernel == 1 and stride == 1 and not layer.pad_top and not layer.pad_left:
+    if kernel == 1 and stride == 1 and width == layer.out_w:
         return [plane[y * width : (y + rows) * width]]
     span = (layer.out_w - 1) * stride + 1
     zero = [layer.in_zero_point + 128]

@@ -2,13 +2,24 @@
 """Which labels are nearest to an embedding, in buffers that the next frame uses again.
 
 On a board with the engine nothing here allocates once a call was made: no lists, no slices, and
-no floats, each of which would be a block of the heap.
+no floats, each of which would be a block of the heap. Whoever compares takes a set of buffers and
+gives it back; another thread, or a callback that runs meanwhile, gets another one.
 """
 
 from array import array
 
 from .score import best as best_labels
 from .score import rank, score, weigh
+
+
+class Buffers:
+    """What one comparison works in. order, scores: the nearest labels, as best() finds them."""
+
+    def __init__(self):
+        self.how = array("f", [0, 0, 0])  # scale, threshold, none
+        self.order = array("H", [0])
+        self.scores = array("f", [0])
+        self.cosines = None
 
 
 class Ranking:
@@ -25,35 +36,43 @@ class Ranking:
         self._bits = bits
         self._shown = array("H", sorted(learnt))
         self._gains = array("f", [learnt[i][2] for i in self._shown] or [1])  # empty: not aligned
-        self._how = array("f", [0, 0, 0])  # scale, threshold, none
-        self._cosines = None
-        self._order = array("H", [0])
-        self._scores = array("f", [0])  # of the labels in _order
+        self._spare = [Buffers()]
 
-    def compare(self, embedding, dim):
-        """Cosines with every prototype, in an array that is used again."""
+    def take(self):
+        """Buffers that nobody else has until they are given back."""
+        try:
+            return self._spare.pop()  # one step, which no other thread can divide
+        except IndexError:
+            return Buffers()
+
+    def give(self, buffers):
+        """Give buffers back. Those that an exception kept are replaced by new ones."""
+        self._spare.append(buffers)
+
+    def compare(self, buffers, embedding, dim):
+        """Cosines with every prototype, in buffers.cosines."""
         self._check(embedding, dim)
-        out, rows, shown = self._cosines, self._rows, self._shown
+        out, rows, shown = buffers.cosines, self._rows, self._shown
         if out is None:
-            out = self._cosines = array("f", bytes(4 * rows))
+            out = buffers.cosines = array("f", bytes(4 * rows))
         score(embedding, self._vectors, rows, self._stored_dim, self._bits, dim, out)
         weigh(out, shown, len(shown), self._gains)
         return out
 
-    def best(self, embedding, dim, level, count):
-        """How many of the `count` nearest labels count; index() and score() say which.
+    def best(self, buffers, embedding, dim, level, count):
+        """How many of the `count` nearest labels count; buffers.order and .scores say which.
 
         level: scale, threshold and none, see tvp.py. 0: a background word is nearer, or no score
-        reaches the threshold; score(0) is the best label's all the same. However many labels
+        reaches the threshold; scores[0] is the best label's all the same. However many labels
         there are, only the nearest are kept.
         """
         self._check(embedding, dim)
-        self._set(level)
+        _set(buffers.how, level)
         labels, shown = self._labels, self._shown
         count = min(count, labels)
-        if len(self._order) < count:
-            self._order = array("H", bytes(2 * count))
-            self._scores = array("f", bytes(4 * count))
+        if len(buffers.order) < count:
+            buffers.order = array("H", bytes(2 * count))
+            buffers.scores = array("f", bytes(4 * count))
         return best_labels(
             embedding,
             self._vectors,
@@ -65,37 +84,30 @@ class Ranking:
             shown,
             len(shown),
             self._gains,
-            self._how,
+            buffers.how,
             count,
-            self._order,
-            self._scores,
+            buffers.order,
+            buffers.scores,
         )
 
-    def index(self, rank):
-        """The index of the label that best() put at a rank."""
-        return self._order[rank]
-
-    def score(self, rank):
-        """The score of the label that best() put at a rank."""
-        return self._scores[rank]
-
-    def all(self, embedding, dim, level, scores):
+    def all(self, buffers, embedding, dim, level, scores):
         """Every label's score into `scores`. Returns the best one's index, -1 if none counts."""
-        labels, order = self._labels, self._order
+        labels, order = self._labels, buffers.order
         if len(scores) < labels:
             raise ValueError(
                 "scores has room for %d values, the vocabulary %d labels: give it an "
                 "array('f') of len(vocab)" % (len(scores), labels)
             )
-        cosines = self.compare(embedding, dim)
-        self._set(level)
-        count = rank(cosines, labels, self._rows, self._how, scores, 1, order)
+        cosines = self.compare(buffers, embedding, dim)
+        _set(buffers.how, level)
+        count = rank(cosines, labels, self._rows, buffers.how, scores, 1, order)
         return order[0] if count else -1
 
     def _check(self, embedding, dim):
         if len(embedding) < dim:
             raise ValueError("the embedding has %d dimensions, dim is %d" % (len(embedding), dim))
 
-    def _set(self, level):
-        for i in range(3):
-            self._how[i] = level[i]
+
+def _set(how, level):
+    for i in range(3):
+        how[i] = level[i]

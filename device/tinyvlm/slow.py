@@ -285,4 +285,5 @@ def _measure(sums, count, side):
     size = min(2 * (8 * spread + _MARGIN * count * weight), every)
     first = min(max(16 * moment - size // 2, 0), every - size)
     at, pixels = [(2 * part * side + every) // (2 * every) for part in (first, size)]
+    pixels = pixels or 1  # a square of few pixels
     return min(at, side - pixels), pixels  # both may have been rounded up

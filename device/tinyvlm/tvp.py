@@ -23,8 +23,9 @@ STEP = 16  # of these, the place of every 16th is kept
 class Labels:
     """Many labels, UTF-8 in a buffer, as a sequence of str: 4 bytes of RAM for 16 of them."""
 
-    def __init__(self, data, at, count):
+    def __init__(self, data, at, count, path):
         self._data = data
+        self._path = path
         self._count = count
         self._places = array("I", [0] * ((count + STEP - 1) // STEP))
         for i in range(count):
@@ -43,16 +44,24 @@ class Labels:
         at = self._places[index // STEP]
         for _ in range(index % STEP):
             at += 2 + (self._data[at] | self._data[at + 1] << 8)
-        return text(self._data, at)
+        return self._text(at)
 
     def __iter__(self):
         at = self._places[0] if self._count else 0
         for _ in range(self._count):
-            yield text(self._data, at)
+            yield self._text(at)
             at += 2 + (self._data[at] | self._data[at + 1] << 8)
 
     def __repr__(self):
         return "<%d labels: %s, %s, ...>" % (self._count, self[0], self[1])
+
+    def _text(self, at):
+        # u16 length, UTF-8
+        size = self._data[at] | self._data[at + 1] << 8
+        try:
+            return str(bytes(self._data[at + 2 : at + 2 + size]), "utf-8")
+        except ValueError:  # UnicodeError is one
+            raise ValueError("%s: a string is not UTF-8; pack it again" % self._path) from None
 
     def index(self, label):
         """Where a label stands. ValueError if it is not there."""
@@ -60,11 +69,6 @@ class Labels:
             if name == label:
                 return i
         raise ValueError("no label %r" % (label,))
-
-
-def text(data, at):
-    """The string at a place: u16 length, UTF-8."""
-    return str(bytes(data[at + 2 : at + 2 + (data[at] | data[at + 1] << 8)]), "utf-8")
 
 
 def open_file(path):
@@ -156,7 +160,10 @@ def read_levels(data, path, at, fields):
         if end > size or rivals > fields[7]:
             raise ValueError("%s: inconsistent background; pack it again" % path)
         at = end
-    return [levels[i] + (nones[i],) for i in range(len(levels))], rivals, at
+    levels = [levels[i] + (nones[i],) for i in range(len(levels))]
+    if not all([_finite(value) for level in levels for value in level]):
+        raise ValueError("%s: inconsistent prefixes; pack it again" % path)
+    return levels, rivals, at
 
 
 def read_learnt(data, path, at, fields):
@@ -168,10 +175,14 @@ def read_learnt(data, path, at, fields):
             raise ValueError("%s: inconsistent shots; pack it again" % path)
         for i in range(count):
             label, shots, weight, gain = struct.unpack_from("<HHff", data, at + 2 + 12 * i)
-            if label >= fields[6]:
+            if label >= fields[6] or not _finite(weight) or not _finite(gain):
                 raise ValueError("%s: inconsistent shots; pack it again" % path)
             learnt[label] = [shots, weight, gain]
     return learnt
+
+
+def _finite(value):
+    return value - value == 0
 
 
 def level_at(levels, dim):

@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: MIT
 """Vocabularies: labels with their prototypes, from a `.tvp` file, by showing, or both."""
 
+import gc
 import struct
 from array import array
 from math import sqrt
@@ -34,6 +35,11 @@ class Vocab:
     smaller value for speed. threshold: least score that counts, 0 ... 1; it follows dim, until
     you set it. background: prototypes that stand for "none of them". ValueError if the file is
     damaged.
+
+    Reentrancy and lifetimes: any number of threads, and callbacks in the middle of a call, may
+    compare at once; each comparison has buffers of its own. What changes a Vocab (add, remove,
+    dim, threshold) is for one thread: others see it as it was or as it is. Nothing is copied from
+    a buffer given as the file: leave it as it is for as long as the Vocab lives.
     """
 
     def __init__(self, path):
@@ -54,14 +60,15 @@ class Vocab:
         at = tvp.strings_end(data, path, strings, 3, size)
         end = tvp.strings_end(data, path, at, labels, size)
         self._levels, self._rivals, end = tvp.read_levels(data, path, end, fields)
-        names, place = [], strings
-        for _ in range(3):
-            names.append(tvp.text(data, place))
-            place += 2 + len(names[-1].encode())
-        self.encoder, self.text_encoder, self.prompt = names
-        words = tvp.Labels(data, at, labels)
+        self.encoder, self.text_encoder, self.prompt = tvp.Labels(data, strings, 3, path)
+        words = tvp.Labels(data, at, labels, path)
         if labels <= tvp.LIST:
             words = list(words)
+            if len(set(words)) != labels:
+                raise ValueError("%s: the same label twice; pack it again" % path)
+        for word in words:
+            if not word:
+                raise ValueError("%s: an empty label; pack it again" % path)
         self._row_bytes = row_size(dim, self.bits)
         rows = labels + self.background
         view = memoryview(data)[vectors : vectors + rows * self._row_bytes]
@@ -152,9 +159,13 @@ class Vocab:
         """Cosine of an embedding (int8 buffer) with every prototype, as an array('f').
 
         Labels first, then the background words that compete with them. The array is reused by
-        the next call.
+        the next comparison, of another thread, too.
         """
-        return self.ranking().compare(embedding, self._dim)
+        ranking = self.ranking()
+        buffers = ranking.take()
+        found = ranking.compare(buffers, embedding, self._dim)
+        ranking.give(buffers)
+        return found
 
     def prototypes(self):
         """(rows, their count, dimensions stored, bits, dimensions in use), for the engine."""
@@ -164,9 +175,9 @@ class Vocab:
             held.prototypes = held.vectors, rows, self._stored_dim, self.bits, self._dim
         return held.prototypes
 
-    def ranking(self):
+    def ranking(self, held=None):
         """What compares, with its buffers; another one once the prototypes have changed."""
-        held = self._held
+        held = held or self._held
         if held.ranking is None:
             held.ranking = Ranking(
                 held.vectors,
@@ -189,12 +200,15 @@ class Vocab:
         found = []
         if top < 1:
             return found
-        ranking = self.ranking()
-        count = ranking.best(embedding, self._dim, self._level, top)
+        held = self._held
+        ranking = self.ranking(held)
+        buffers = ranking.take()
+        count = ranking.best(buffers, embedding, self._dim, self._level, top)
         for i in range(count):
-            found.append((self.labels[ranking.index(i)], ranking.score(i)))
+            found.append((held.labels[buffers.order[i]], buffers.scores[i]))
         if not found:
-            found.append(("unknown", 1 - ranking.score(0)))
+            found.append(("unknown", 1 - buffers.scores[0]))
+        ranking.give(buffers)
         return found
 
     def match_into(self, embedding, scores):
@@ -203,7 +217,11 @@ class Vocab:
         Returns the index of the best label, -1 where match() would say "unknown". The scores are
         match()'s.
         """
-        return self.ranking().all(embedding, self._dim, self._level, scores)
+        ranking = self.ranking()
+        buffers = ranking.take()
+        best = ranking.all(buffers, embedding, self._dim, self._level, scores)
+        ranking.give(buffers)
+        return best
 
     def level(self, threshold=None):
         """(scale, threshold, none) for the dimensions in use, or with another threshold."""
@@ -224,7 +242,10 @@ class Vocab:
 
         encoder = loaded()
         encoder.check(self)
-        return self.learn(label, encoder.embed(frame))
+        embedding = encoder._take()
+        shots = self.learn(label, encoder.embed_into(frame, embedding))
+        encoder._spare.append(embedding)
+        return shots
 
     def learn(self, label, embedding):
         """As add(), from an embedding (int8 buffer).
@@ -330,10 +351,12 @@ class Vocab:
         # place of `old` ones. A change writes there, so that until it is complete nothing changed.
         vectors, size = self._held.vectors, self._row_bytes
         head, tail = at * size, (at + len(new)) * size
+        if hasattr(gc, "mem_free"):  # a board: the large piece first, before names lie around it
+            gc.collect()
         try:
+            rows = bytearray(len(vectors) + (len(new) - old) * size)
             labels = list(self.labels)
             labels[at : at + old] = new
-            rows = bytearray(len(vectors) + (len(new) - old) * size)
         except MemoryError:
             raise MemoryError(
                 "%s: a vocabulary must be in RAM to be changed, and %d labels with %d bytes "

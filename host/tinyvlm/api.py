@@ -224,6 +224,8 @@ def to_frame(picture: Picture) -> Frame:
                 return to_frame(image)
         except UnidentifiedImageError as error:
             raise ValueError(f"{picture}: not a picture that Pillow can read") from error
+        except Image.DecompressionBombError:
+            raise ValueError(f"{picture}: too many pixels; make it smaller first") from None
     if hasattr(picture, "convert") and hasattr(picture, "tobytes"):  # a PIL image
         from .picture import rgb
 

@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 _LOST = {
     "look": "nothing was changed",
     "copy": "nothing was replaced, what was on the board still works",
-    "romfs": "its encoder in ROMFS is not complete, the vocabularies are as before",
+    "romfs": "its ROMFS is empty until all of it is written, the vocabularies are as before",
     "switch": "each file on it is the old or the new one, complete",
     "test": "everything is in place, only the self-test is missing",
 }
@@ -51,7 +51,9 @@ def open_target(args: argparse.Namespace) -> Target | Drive:
             raise BoardError(f"{port} is a folder; {backend} needs a serial port")
         from .boards.drive import Drive
 
-        return Drive(Path(port))
+        drive = Drive(Path(port))
+        drive.lock()
+        return drive
     from .boards.target import Target
     from .boards.transports import connect
 
@@ -109,16 +111,11 @@ def carry_out(plan: Plan, target) -> None:
 
 
 def write_romfs(plan: Plan, target) -> None:
-    import tempfile
-
     from .boards.deployment import make_image
 
     image = make_image(plan.encoder, [(path, target.read(path)) for path in plan.kept])
-    with tempfile.TemporaryDirectory() as folder:
-        path = Path(folder) / "tinyvlm.romfs"
-        path.write_bytes(image)
-        plan.doing = "romfs"
-        target.link.romfs(str(path))
+    plan.doing = "romfs"
+    target.write_romfs(image)
     if not target.check_romfs(image):
         raise BoardError("ROMFS: the checksum differs on the board; run the same command again")
 
@@ -204,6 +201,8 @@ def deploy(args: argparse.Namespace) -> int:
     finally:
         if hasattr(target, "link"):
             target.link.close()
+        elif target:
+            target.unlock()
 
 
 def finish(plan: Plan, target, args) -> int:

@@ -22,7 +22,7 @@ typedef struct {
     PyThreadState *thread;
     uint32_t *times;    // layers + 1 sums of ns, the intake first; or NULL
     uint64_t begin;
-    unsigned rows;      // since Ctrl-C was looked for
+    uint64_t looked;    // when Ctrl-C was looked for
 } hook_t;
 
 static uint64_t now_ns(void) {
@@ -40,8 +40,9 @@ static int hook(void *ctx, int layer, bool end) {
         h->times[layer + 1] += (uint32_t)(now_ns() - h->begin);
     }
     int stop = 0;
-    if (end && ++h->rows == 512) { // a few milliseconds
-        h->rows = 0;
+    uint64_t now = end ? now_ns() : h->looked;
+    if (now - h->looked > 5000000) {
+        h->looked = now;
         PyEval_RestoreThread(h->thread);
         stop = PyErr_CheckSignals();
         h->thread = PyEval_SaveThread();
@@ -151,7 +152,7 @@ static int run(encoder_t *self, tv_frame_t *frame, int8_t *out, int8_t *map, uin
         return 1;
     }
     self->busy = true;
-    hook_t h = { .times = times };
+    hook_t h = { .times = times, .looked = now_ns() };
     h.thread = PyEval_SaveThread();
     int err = frame
         ? tv_run(&self->model, frame, self->arena, out, map, hook, &h)

@@ -22,9 +22,13 @@ static const uint8_t *find(const uint8_t *data, size_t file_size, const char *ta
         if (memcmp(entry, tag, 4) == 0) {
             uint32_t offset = tv_u32(entry + 4);
             *size = tv_u32(entry + 8);
-            return (uint64_t)offset + *size <= file_size ? data + offset : NULL;
+            if ((uint64_t)offset + *size <= file_size) {
+                return data + offset;
+            }
+            break;
         }
     }
+    *size = 0;
     return NULL;
 }
 
@@ -146,7 +150,7 @@ int tv_max78000_file_parts(tv_max78000_parts_t *parts, tv_max78000_read_t read, 
                 return TV_MAX78000_ERR_TRUNCATED;
             }
             err = fetch(plan, part->at, sizeof(plan), read, ctx);
-            part->size = tv_u32(plan + 24);
+            part->size = err ? 0 : tv_u32(plan + 24);
             if (err == TV_OK && memcmp(plan, "TVMX", 4) != 0) {
                 err = TV_MAX78000_ERR_MAGIC;
             } else if (err == TV_OK && (part->size > whole || tv_u32(plan + 28) > whole - part->size)) {

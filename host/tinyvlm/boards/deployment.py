@@ -179,6 +179,8 @@ def plan_encoder(plan: Plan, target, args, vocabs, model: Model | None) -> None:
         raise BoardError(
             f"ROMFS has {facts.romfs} bytes, {len(plan.image)} are needed; nothing was changed"
         )
+    if facts.rom_files:
+        plan.lines.append(("", "until the command has ended the board has no ROMFS: keep it on"))
     plan.lines += [
         ("", f"{path} was packed for another encoder and will not work with this one")
         for path, fingerprint, _ in facts.vocabs

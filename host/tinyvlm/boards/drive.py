@@ -34,6 +34,7 @@ class Drive:
 
     def __init__(self, root: Path):
         self.root = root
+        self._lock: int | None = None
         try:
             if not is_plain(root / BOOT_OUT):
                 raise OSError
@@ -44,6 +45,30 @@ class Drive:
             ) from None
         text = "".join(c for c in text if c.isprintable() or c == "\n")  # it goes to the terminal
         self.facts = self._look(text)
+
+    def lock(self) -> None:
+        """Nobody else deploys to this drive until unlock(): they would remove each other's files.
+
+        The folder itself is locked, where the system can do that (not Windows).
+        """
+        try:
+            import fcntl
+
+            self._lock = os.open(self.root, os.O_RDONLY | os.O_DIRECTORY)
+            fcntl.flock(self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except (ImportError, AttributeError):
+            pass
+        except BlockingIOError:
+            raise BoardError(
+                f"another tinyvlm-deploy is busy with {self.root}; wait until it has ended"
+            ) from None
+        except OSError:  # a file system without locks
+            pass
+
+    def unlock(self) -> None:
+        if self._lock is not None:
+            os.close(self._lock)
+            self._lock = None
 
     def _look(self, text: str) -> Facts:
         # "Adafruit CircuitPython 9.2.1 on 2024-11-20; Adafruit Feather ESP32-S3 with ESP32S3"

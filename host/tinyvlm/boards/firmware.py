@@ -103,7 +103,7 @@ def read_esp(path: Path, data: bytes, address: int | None = None) -> Image:
         whole = image.checksum == image.calculate_checksum()
         digest = getattr(image, "stored_digest", None)
         whole = whole and (digest is None or digest == image.calc_digest)
-    except (FatalError, struct.error, IndexError, RuntimeError) as error:
+    except (FatalError, struct.error, IndexError, RuntimeError, TypeError, ValueError) as error:
         raise BoardError(f"{path.name}: damaged: {str(error).splitlines()[0]}") from None
     if not whole:
         raise BoardError(f"{path.name}: damaged, its checksum is wrong; get it again")

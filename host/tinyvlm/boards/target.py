@@ -12,6 +12,7 @@ it is copied again: nothing tells whether it is complete).
 
 from __future__ import annotations
 
+import binascii
 import hashlib
 import zlib
 from dataclasses import dataclass, field
@@ -24,6 +25,7 @@ from .transports import Link
 NEW = ".new"
 ENOSPC = 28
 
+_ROMFS_CHUNK = 4096  # bytes that travel in one piece
 # The places where the device package looks for an encoder, in its order.
 _PLACES = ("/rom", "/rom/lib", "", "/lib", "/flash", "/sd")
 
@@ -140,10 +142,22 @@ class Target:
         self.link.run(call("switch.switch", [file.path for file in files]))
 
     def read(self, path: str) -> bytes:
-        import binascii
-
         lines = self.link.run(call("read.read", path), 600).splitlines()
         return binascii.a2b_base64("".join(lines[:-1]))  # the last one is what it returns
+
+    def write_romfs(self, image: bytes) -> None:
+        """Put an image into ROMFS, in place of what is there.
+
+        Its first bytes come last: without them nothing is mounted, so that half an image never is.
+        """
+        least = max(1, self.link.value(call("romfs.prepare", len(image)), 120))
+        image += bytes(-len(image) % least)
+        head, step = -(-16 // least) * least, -(-_ROMFS_CHUNK // least) * least
+        places = [(at, at + step) for at in range(head, len(image), step)]
+        for at, end in [*places, (0, head)]:
+            text = binascii.b2a_base64(image[at:end], newline=False)
+            self.link.run(call("romfs.write", at, text))
+        self.link.run(call("romfs.done"))
 
     def check_romfs(self, image: bytes) -> bool:
         """Is the image in ROMFS, byte by byte?"""

@@ -13,11 +13,40 @@ import contextlib
 import io
 import re
 import struct
+import time
 
 from .ports import BoardError, check_port
 
+PATIENCE = 4  # a line that never falls silent is given up after so many times the usual
 QUIET = 3  # seconds without an expected byte until the board counts as gone
 CHUNK = 1024  # bytes of a file that travel in one piece through mpremote
+
+
+class _Noise(OSError):
+    """There is no end of what comes in."""
+
+
+class _Limit:
+    """A time limit on a serial port. mpremote has one for silence only; noise never ends."""
+
+    def __init__(self, serial):
+        self._end = None
+        self._read, self._waiting = serial.read, serial.inWaiting
+        serial.read = lambda size=1: self._checked(self._read, size)
+        serial.inWaiting = lambda: self._checked(self._waiting)
+
+    def _checked(self, call, *more):
+        if self._end is not None and time.monotonic() > self._end:
+            raise _Noise
+        return call(*more)
+
+    @contextlib.contextmanager
+    def __call__(self, seconds: float):
+        self._end = time.monotonic() + seconds
+        try:
+            yield
+        finally:
+            self._end = None
 
 
 class LinkLost(BoardError):
@@ -104,10 +133,11 @@ class MpremoteLink(Link):
         except TransportError:
             raise self._busy() from None
         self.transport.serial.write_timeout = QUIET
+        self._limit = _Limit(self.transport.serial)
         heard = io.StringIO()
         try:
             # The first proves that somebody is there, the second frees what a program left in RAM.
-            with contextlib.redirect_stdout(heard):
+            with contextlib.redirect_stdout(heard), self._limit(PATIENCE * QUIET):
                 self.transport.enter_raw_repl(soft_reset=False, timeout_overall=QUIET)
                 self.transport.enter_raw_repl(soft_reset=True)
         except self._errors:
@@ -115,7 +145,7 @@ class MpremoteLink(Link):
             raise self._silent(heard.getvalue()) from None
 
     def run(self, code: str, timeout: float = 30) -> str:
-        with self._guard():
+        with self._guard(timeout):
             out, err = self.transport.exec_raw(code, timeout=timeout)
         if err:
             raise OnBoard(err.decode(errors="replace"))
@@ -124,7 +154,7 @@ class MpremoteLink(Link):
     def put(self, path: str, data: bytes) -> None:
         from mpremote.commands import show_progress_bar
 
-        with self._guard():
+        with self._guard(30 + len(data) / 1000):
             try:
                 self.transport.fs_writefile(path, data, CHUNK, progress_callback=show_progress_bar)
             except OSError as error:
@@ -132,41 +162,24 @@ class MpremoteLink(Link):
                     raise
                 raise OnBoard(f"OSError: {error.errno}") from None  # mpremote translated it
 
-    def romfs(self, image: str) -> None:
-        """Write a ROMFS image, as `mpremote romfs deploy` does."""
-        from argparse import Namespace
-
-        from mpremote.commands import CommandError, do_romfs
-        from mpremote.main import State
-
-        state = State()
-        state.transport = self.transport
-        state._auto_soft_reset = False
-        said = io.StringIO()
-        try:
-            with self._guard(), contextlib.redirect_stdout(said):
-                do_romfs(state, Namespace(command=["deploy"], path=image, partition=0, mpy=False))
-        except (CommandError, SystemExit) as error:
-            last = said.getvalue().strip().splitlines()[-1:] or [str(error)]
-            raise BoardError(f"mpremote romfs deploy: {last[0]}") from None
-
     def soft_reset(self) -> None:
-        with self._guard(), contextlib.redirect_stdout(io.StringIO()):
+        with self._guard(30), contextlib.redirect_stdout(io.StringIO()):
             self.transport.enter_raw_repl(soft_reset=True)
 
     def close(self) -> None:
-        with contextlib.suppress(*self._errors):
+        with contextlib.suppress(*self._errors), self._limit(QUIET):
             if self.transport.in_raw_repl:
                 self.transport.exit_raw_repl()
         with contextlib.suppress(*self._errors):
             self.transport.close()
 
     @contextlib.contextmanager
-    def _guard(self):
+    def _guard(self, seconds: float):
         from mpremote.transport import TransportExecError
 
         try:
-            yield
+            with self._limit(PATIENCE * seconds):
+                yield
         except TransportExecError as error:
             raise OnBoard(error.error_output) from None
         except self._errors:

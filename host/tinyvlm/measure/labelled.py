@@ -163,7 +163,7 @@ def _of(where: str, name: str, more: dict, beside: str, content: bytes) -> Sampl
 def _json(raw: bytes, where: str) -> dict:
     try:
         fields = json.loads(raw)
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise ValueError(f"{where}: not JSON ({error}); correct or remove it") from None
     return fields if isinstance(fields, dict) else {}
 

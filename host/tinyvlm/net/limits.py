@@ -30,8 +30,8 @@ def check(graph: Graph) -> None:
             f"input {height}x{width}x{channels}: the image must be square, RGB and at most "
             f"{MAX_IMAGE} pixels wide"
         )
-    if not 1 <= len(graph.layers) <= 32767:
-        raise ValueError(f"the graph has {len(graph.layers)} layers; 1 ... 32767 fit the format")
+    if not 1 <= len(graph.layers) <= 1024:
+        raise ValueError(f"the graph has {len(graph.layers)} layers; 1 ... 1024 fit the format")
     for layer in graph.layers:
         with _naming(layer):
             _check_alone(layer)

@@ -19,6 +19,7 @@ from pathlib import Path
 
 import numpy as np
 
+from ..device.pure_file import File
 from ..files import write_atomic
 from . import limits, packing
 from .graph import (
@@ -168,6 +169,8 @@ def to_bytes(graph: Graph, plan: Plan | None = None, cpu: bool = True) -> bytes:
     )  # fmt: skip
     data = bytearray(header + table + body)
     struct.pack_into("<I", data, 12, zlib.crc32(data[16:]))
+    if cpu:
+        File(data)
     return bytes(data)
 
 
@@ -223,7 +226,10 @@ def load(source: str | Path | bytes) -> Encoder:
     else:
         name, data = str(source), Path(source).read_bytes()
     try:
-        return _parse(_checked(data))
+        data = _checked(data)
+        encoder = _parse(data)
+        File(data)  # what the engine accepts; all else was said in the words of the tools
+        return encoder
     except ValueError as error:
         raise ValueError(f"{name}: {error}") from None
 
@@ -267,8 +273,10 @@ def _parse(data: bytes) -> Encoder:
     names = _names(sections.get("NAME"), layers)
     try:
         info = json.loads(sections.get("INFO", b"{}"))
-    except ValueError:
-        raise ValueError("INFO is not JSON") from None
+    except (ValueError, RecursionError):
+        info = None
+    if not isinstance(info, dict):
+        raise ValueError("INFO is not a JSON object")
     graph = Graph(
         tuple(shape), Quant(scale, zero_point), [], names[embedding],
         None if dense == NO_LAYER else names[dense], info,

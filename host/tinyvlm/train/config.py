@@ -187,9 +187,28 @@ def read(name: str, flag: str) -> dict:
     strange = sorted(set(raw) - {f.name for f in fields(TrainConfig)})
     if strange:
         raise SystemExit(f"{flag} {name}: {path} sets {strange[0]!r}, which does not exist")
+    for f in fields(TrainConfig):
+        if f.name in raw and f.name != "student" and not _is_like(raw[f.name], f.default):
+            raise SystemExit(
+                f"{flag} {name}: {path} sets {f.name!r} to {json.dumps(raw[f.name])}; "
+                f"it must be like {json.dumps(f.default)}"
+            )
     if "prefix_weights" in raw:
         raw["prefix_weights"] = tuple(raw["prefix_weights"])
     return raw
+
+
+def _is_like(value: object, default: object) -> bool:
+    """Is it of the default's kind? A whole number will do for one with a point."""
+    if isinstance(default, tuple):
+        return (
+            isinstance(value, list)
+            and len(value) == len(default)
+            and all(_is_like(x, 0.0) for x in value)
+        )
+    if isinstance(default, float):
+        return type(value) in (int, float)
+    return type(value) is type(default)
 
 
 def weights(text: str) -> tuple[float, ...]:

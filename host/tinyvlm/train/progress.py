@@ -14,6 +14,7 @@ from __future__ import annotations
 import logging
 import math
 import time
+from collections import Counter
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from datetime import timedelta
@@ -39,6 +40,7 @@ class Progress:
     done: int = 0
     waited: float = 0.0  # seconds for images, in the whole epoch
     sums: dict[str, Tensor] = field(default_factory=dict)  # of the losses, one value a prefix
+    counts: Counter[str] = field(default_factory=Counter)  # a loss may be of some batches only
 
     def __post_init__(self) -> None:
         self.began = self._last = time.monotonic()
@@ -72,13 +74,15 @@ class Progress:
         self._total = self._total + total.detach()
         for key, value in parts.items():
             self.sums[key] = self.sums.get(key, 0.0) + value
+            self.counts[key] += 1
         every = self.config.log_every_n_steps
         if self.done == 1 or self.done == self.steps or self.done % every == 0:
             self._line(total.item(), parts, rate)
 
     def losses(self) -> dict[str, list[float]]:
         """The mean of each loss in this epoch, at each prefix."""
-        return {k: [round(x, 4) for x in (v / self.done).tolist()] for k, v in self.sums.items()}
+        means = {key: value / self.counts[key] for key, value in self.sums.items()}
+        return {key: [round(x, 4) for x in mean.tolist()] for key, mean in means.items()}
 
     def _line(self, total: float, parts: dict[str, Tensor], rate: float) -> None:
         if not math.isfinite(total):

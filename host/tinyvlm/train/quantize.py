@@ -223,13 +223,19 @@ def equalize(nodes: list[Node], batches: list[Tensor], strength: float = 0.5) ->
 
     for images in batches:
         run(nodes, to_input(images), see)
-    reader = {node.src: node for node in nodes}
+    readers: dict[str, list[Node]] = {}
+    for node in nodes:
+        for source in filter(None, (node.src, node.src2)):
+            readers.setdefault(source, []).append(node)
     for node in nodes:
         if not node.relu:
             continue
-        after = reader[node.name]
-        while after.kind == "pool":
-            after = reader[after.name]
+        after = readers.get(node.name, [])
+        while len(after) == 1 and after[0].kind == "pool":
+            after = readers.get(after[0].name, [])
+        if len(after) != 1 or after[0].w is None:
+            continue
+        (after,) = after
         top = peak[node.name].clamp(min=1e-3 * peak[node.name].max().item())
         s = (top / (top.mean() if node.top == math.inf else node.top)) ** strength
         node.w.div_(s[:, None, None, None])

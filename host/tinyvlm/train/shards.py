@@ -91,7 +91,7 @@ def caption(sample: dict) -> str:
             return sample["txt"].decode().strip()
         fields = json.loads(sample.get("json", b"{}"))
         return next((str(fields[k]).strip() for k in FIELDS if fields.get(k) is not None), "")
-    except (ValueError, AttributeError):  # not UTF-8, not JSON, not an object
+    except (ValueError, AttributeError, RecursionError):  # no UTF-8, no JSON, no object, too deep
         return ""
 
 

@@ -207,7 +207,7 @@ def cost_table(config: StudentConfig, size: int = 0) -> list[tuple[str, str, int
     if config.scheme == "max78000":
         side, channels = side // config.stem, 3 * config.stem**2
     else:
-        side, channels = side // 2, config.stem
+        side, channels = -(-side // 2), config.stem
         add("stem 3x3 s2", side, channels, 27)
     for i, b in enumerate(config.blocks):
         if isinstance(b, Conv):
@@ -218,7 +218,7 @@ def cost_table(config: StudentConfig, size: int = 0) -> list[tuple[str, str, int
         mid = b.expand or channels
         if b.expand:
             add(f"block{i} expand 1x1", side, mid, channels)
-        side //= b.stride
+        side = -(-side // b.stride)
         add(f"block{i} depthwise {b.kernel}x{b.kernel} s{b.stride}", side, mid, b.kernel**2)
         add(f"block{i} project 1x1", side, b.out, mid)
         channels = b.out

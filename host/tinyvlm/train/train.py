@@ -204,9 +204,7 @@ def train(config: TrainConfig) -> Student:
             "waited": round(progress.waited, 1),
             "images_per_second": round(progress.images / seconds),
             "lr": rate,
-            "loss": {
-                k: [round(x, 4) for x in (v / done).tolist()] for k, v in progress.sums.items()
-            },
+            "loss": progress.losses(),
             "scale": [round(s, 1) for s in loss.scales().tolist()],
             "skipped": skipped(loader, world),
             "shards_read": world.sum(loader.reads.total()),

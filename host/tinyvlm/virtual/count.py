@@ -8,6 +8,7 @@ estimates (cycles.py). `run` makes the report that `tinyvlm-bench --json` prints
 
 from __future__ import annotations
 
+import ast
 import itertools
 import subprocess
 import sys
@@ -67,7 +68,7 @@ class Session:
         return out.decode().strip()
 
     def eval(self, expression: str):
-        return eval(self.exec(f"print(repr({expression}))"))
+        return ast.literal_eval(self.exec(f"print(repr({expression}))"))
 
 
 def frames() -> dict[str, bytes]:

@@ -133,7 +133,7 @@ def find(
         for check in (found.scale_at, found.none_at, found.threshold_at, found.rates_at):
             check(64)  # all is there
         return found if raw["fingerprint"] == fingerprint.hex() else None
-    except (KeyError, TypeError, AttributeError, ValueError) as error:
+    except (KeyError, TypeError, AttributeError, ValueError, RecursionError) as error:
         raise ValueError(
             f"{path}: not made by tinyvlm.background ({error!r}); make it again or remove it"
         ) from error

@@ -40,6 +40,9 @@ def encode(
             encoded = [encoder.encode(phrase, prompts) for phrase in entry.phrases]
         except UnknownPhrase as error:
             problems.append(f"{name}:{entry.line}: {error}")
+            if len(problems) == vocabulary.MAX_PROBLEMS:  # looking for what was meant takes time
+                problems.append("... and perhaps more")
+                break
             continue
         vectors.append(normalize(np.mean([e.vector for e in encoded], axis=0)))
         notes.append(origin([e.how for e in encoded]))

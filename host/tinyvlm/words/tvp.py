@@ -7,6 +7,7 @@ wrote.
 
 from __future__ import annotations
 
+import math
 import struct
 import zlib
 from dataclasses import dataclass, field
@@ -23,6 +24,7 @@ PREFIX = struct.Struct("<Hff")  # dim, logit_scale, threshold
 LEARNT = struct.Struct("<HHff")  # label, times shown, weight, gain
 SHOTS, PREFIXES, NONE, SHOWN = 1, 2, 4, 8  # flags; no file has the first any more
 MAX_DIM = 65535
+MAX_LABELS = 65535
 MAX_TEXT = 255  # bytes of UTF-8 per string: what a small board can afford to show
 
 
@@ -91,11 +93,13 @@ def to_bytes(prototypes: Prototypes) -> bytes:
         raise ValueError("a vocabulary needs at least one label")
     if len(set(p.labels)) != len(p.labels):
         raise ValueError("labels must be unique")
+    if "" in p.labels:
+        raise ValueError("a label is empty")
     if rows != len(p.labels) + p.background:
         raise ValueError(f"{rows} vectors for {len(p.labels)} labels + {p.background} background")
     if len(p.fingerprint) != 8:
         raise ValueError("the encoder's fingerprint has 8 bytes")
-    if len(p.labels) > 65535 or not 1 <= dim <= MAX_DIM:
+    if len(p.labels) > MAX_LABELS or not 1 <= dim <= MAX_DIM:
         raise ValueError("at most 65535 labels of 1 ... 65535 dimensions fit the format")
     if not _ascend(p.prefixes, dim) or len(p.prefixes) > 255:
         raise ValueError(f"prefixes must ascend from 1 to {dim - 1}, 255 at most")
@@ -105,6 +109,15 @@ def to_bytes(prototypes: Prototypes) -> bytes:
         raise ValueError(f"{p.rivals} rivals of {p.background} background rows")
     if not all(0 <= i < len(p.labels) and 0 < p.learnt[i][0] < 65536 for i in p.learnt):
         raise ValueError("what was learnt must be of labels that were shown 1 ... 65535 times")
+    numbers = [
+        p.logit_scale,
+        p.threshold,
+        *sum(p.prefixes, ()),
+        *p.none,
+        *sum(p.learnt.values(), ()),
+    ]
+    if not _finite(*numbers):
+        raise ValueError("a scale, threshold, cosine or gain is not finite")
     vectors = p.vectors.astype(np.int8)
     if p.bits == 4:
         vectors = _pack_nibbles(vectors)
@@ -180,8 +193,15 @@ def from_bytes(data: bytes, name: str = "vocabulary") -> Prototypes:
         length = struct.unpack_from("<H", data, at)[0]
         if at + 2 + length > size:
             raise ValueError(f"{name}: inconsistent strings; make it again with tinyvlm-pack")
-        texts.append(data[at + 2 : at + 2 + length].decode("utf-8"))
+        try:
+            texts.append(data[at + 2 : at + 2 + length].decode("utf-8"))
+        except UnicodeDecodeError:
+            raise ValueError(f"{name}: a string is not UTF-8; pack it again") from None
         at += 2 + length
+    if len(set(texts[3:])) != labels:
+        raise ValueError(f"{name}: the same label twice; pack it again")
+    if "" in texts[3:]:
+        raise ValueError(f"{name}: an empty label; pack it again")
     prefixes, none, rivals, learnt = _tail(data[at:size], fields, name)
     return Prototypes(
         labels=texts[3:],
@@ -221,18 +241,18 @@ def _tail(data: bytes, fields: tuple, name: str) -> tuple[list, list, int, dict]
             end = 1 + data[0] * PREFIX.size
             prefixes = [PREFIX.unpack_from(data, at) for at in range(1, end, PREFIX.size)]
             data = data[end:]
-        good = _ascend(prefixes, dim)
+        good = _ascend(prefixes, dim) and _finite(*fields[11:13], *sum(prefixes, ()))
         if good and flags & NONE:
             what = "background"
             rivals, *none = struct.unpack_from(f"<H{len(prefixes) + 1}f", data)
             data = data[2 + 4 * len(none) :]
-            good = rivals <= background
+            good = rivals <= background and _finite(*none)
         if good and flags & SHOWN:
             what = "shots"
             (count,) = struct.unpack_from("<H", data)
             rows = (LEARNT.unpack_from(data, 2 + i * LEARNT.size) for i in range(count))
             learnt = {label: tuple(row) for label, *row in rows}
-            good = all(label < labels for label in learnt)
+            good = all(label < labels and _finite(*learnt[label]) for label in learnt)
     except (IndexError, struct.error):
         good = False
     if not good:
@@ -243,6 +263,10 @@ def _tail(data: bytes, fields: tuple, name: str) -> tuple[list, list, int, dict]
 def _ascend(prefixes: list[tuple[int, float, float]], dim: int) -> bool:
     dims = [0, *(prefix[0] for prefix in prefixes), dim]
     return all(low < high for low, high in zip(dims, dims[1:], strict=False))
+
+
+def _finite(*values: float) -> bool:
+    return all(map(math.isfinite, values))
 
 
 def _text(text: str) -> bytes:

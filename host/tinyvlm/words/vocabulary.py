@@ -11,13 +11,17 @@ Empty lines and everything after a `#` are ignored. Without a colon the label is
 
 from __future__ import annotations
 
+import re
 import unicodedata
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from .tvp import MAGIC, MAX_TEXT
+from .tvp import MAGIC, MAX_LABELS, MAX_TEXT
 
+MAX_PHRASE = 1000  # bytes: no text encoder reads that much
+MAX_PHRASES = 1000  # of a label
+MAX_PROBLEMS = 100  # that are told
 UNKNOWN = "unknown"  # what a frame is called that shows none of the labels
 UNSEEN = dict.fromkeys(map(ord, "\u00ad\u200b\u2060\ufeff"))  # soft hyphen, spaces of no width
 
@@ -54,12 +58,16 @@ def parse(raw: bytes, name: str = "vocabulary") -> list[Entry]:
         if not text:
             continue
         problem = _problem(text)
-        label, phrases = _split(text)
+        label, phrases = _split(text[: MAX_PHRASE * 4] if problem else text)
         key = _key(label)
         if problem is None and key in seen:
             problem = f"{label!r} stands in line {seen[key]} already; remove one"
+        if problem is None and len(entries) == MAX_LABELS:
+            problem = f"more than {MAX_LABELS} labels, the most that fit into a file"
         if problem:
             problems.append(f"{name}:{number}: {problem}")
+            if len(problems) == MAX_PROBLEMS or len(entries) == MAX_LABELS:
+                break
             continue
         seen[key] = number
         entries.append(Entry(label, phrases, number))
@@ -106,6 +114,9 @@ def _split(text: str) -> tuple[str, tuple[str, ...]]:
 
 
 def _problem(text: str) -> str | None:
+    pieces = re.split("[:,]", text)
+    if len(pieces) > MAX_PHRASES + 1 or max(map(len, pieces)) > MAX_PHRASE:
+        return f"at most {MAX_PHRASES} phrases of {MAX_PHRASE} letters are possible in a line"
     label, phrases = _split(text)
     if not label:
         return "no label before the colon; write `label: phrase, phrase`"

@@ -1,0 +1,47 @@
+# SPDX-License-Identifier: MIT
+"""The corpora of `make fuzz`, replayed: seeds, and what was found once."""
+
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+HERE = Path(__file__).parent
+sys.path.insert(0, str(HERE / "fuzz"))
+from fuzz_python import TARGETS  # noqa: E402
+
+FLAGS = (
+    "-std=c11 -O1 -g -Wall -Wextra -Werror -fsanitize=address,undefined -fno-sanitize-recover=all"
+).split()
+
+
+def corpus(target):
+    found = sorted((HERE / "corpus" / target).iterdir())
+    assert found
+    return found
+
+
+def test_every_corpus_has_a_target():
+    targets = {path.stem.removeprefix("fuzz_") for path in (HERE / "fuzz").glob("fuzz_*.c")}
+    assert {path.name for path in (HERE / "corpus").iterdir()} == {*targets, *TARGETS}
+
+
+@pytest.mark.skipif(not shutil.which("gcc"), reason="needs gcc")
+@pytest.mark.parametrize("target", ["model", "answers", "frame"])
+def test_in_c(tmp_path, target):
+    native, files = HERE.parent / "native", corpus(target)
+    sources = [HERE / "fuzz" / f"fuzz_{target}.c", HERE / "fuzz" / "replay.c"]
+    sources += sorted(native.glob("tv_*.c"))
+    program = tmp_path / target
+    subprocess.run(["gcc", *FLAGS, "-I", native, *sources, "-lm", "-o", program], check=True)
+    done = subprocess.run([program, *files], capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr[-3000:]
+    assert done.stdout == f"{len(files)} inputs, nothing found\n"
+
+
+@pytest.mark.parametrize("target", TARGETS)
+def test_in_python(target):
+    for path in corpus(target):
+        TARGETS[target](path.read_bytes())
