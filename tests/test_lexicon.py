@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 
 from tinyvlm.shipped import DATA
-from tinyvlm.train.lexicon import words
+from tinyvlm.train.lexicon import composition, words
 from tinyvlm.words import lexicon
 from tinyvlm.words.lexicon import KINDS, Lexicon, canonical, singulars
 from tinyvlm.words.space import UnknownPhrase
@@ -159,3 +159,22 @@ def test_estimates_lie_near_their_kind(shipped):
 
 def test_kinds_have_a_number_each(shipped):
     assert set(np.unique(shipped.kinds)) == set(range(len(lexicon.KINDS)))
+
+
+@pytest.mark.parametrize("count", [2, 3])
+def test_a_composed_name_is_nearer_to_its_true_vector_than_its_noun(shipped, count):
+    number, [(alone_hit, alone), (hit, cosine)] = composition.names(shipped, count)
+    assert number > 40 and hit > alone_hit and cosine > alone + 0.05
+    assert len(shipped) == len(shipped.vectors)  # every name is back in its place
+
+
+def test_what_a_caption_says_of_its_nouns(shipped):
+    words = "a black dog on the beach".split()
+    assert set(composition.phrases(shipped, words)) == {
+        ("colour", "black", "dog"),
+        ("place", "beach", "dog"),
+    }
+
+
+def test_told_apart_is_a_share_of_pairs():
+    assert composition.area(np.array([3.0, 1, 2, 0]), np.array([True, True, False, False])) == 75
