@@ -137,3 +137,10 @@ def test_what_is_wrong_is_said(tmp_path, monkeypatch, capsys, arguments, message
     assert command.main([*arguments, "-o", "x.json"]) == 2
     assert message in capsys.readouterr().err
     assert not (tmp_path / "x.json").exists()
+
+
+@pytest.mark.parametrize(
+    ("threshold", "said"), [(0.28, "0.28"), (np.float32(0.305), "0.305"), (1, "1.00")]
+)
+def test_a_threshold_is_said_as_it_is(threshold, said):
+    assert background.said(threshold) == said

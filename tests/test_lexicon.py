@@ -1,11 +1,13 @@
 # SPDX-License-Identifier: MIT
 """The shipped table of words: what is in it, and how plurals, spellings and typos are taken."""
 
+from pathlib import Path
+
 import numpy as np
 import pytest
 
 from tinyvlm.shipped import DATA
-from tinyvlm.train.lexicon import words
+from tinyvlm.train.lexicon import composition, words
 from tinyvlm.words import lexicon
 from tinyvlm.words.lexicon import KINDS, Lexicon, canonical, singulars
 from tinyvlm.words.space import UnknownPhrase
@@ -51,6 +53,17 @@ trout, tulip, turtle, wardrobe, whale, willow_tree, wolf, woman, worm
 """
 
 
+def read(name):
+    """`left: right` lines of a file of tests/data, without comments."""
+    text = (Path(__file__).parent / "data" / name).read_text()
+    lines = [line for line in text.splitlines() if line and not line.startswith("#")]
+    return [tuple(line.split(": ", 1)) for line in lines]
+
+
+def split(text):
+    return [word.strip() for word in text.split(",")]
+
+
 @pytest.fixture(scope="module")
 def shipped():
     return Lexicon.load(DATA / "lexicon.npz")
@@ -76,6 +89,26 @@ def test_class_names_of_public_sets_are_there(shipped, classes, count):
     names = [" ".join(name.split()) for name in classes.split(",")]
     assert len(set(names)) == count
     assert not [n for n in names if not shipped.encode(n).how.startswith(KINDS)]
+
+
+@pytest.mark.parametrize(("of", "names"), read("class_names.txt"))
+def test_class_names_of_textures_and_places_pack(shipped, of, names):
+    found = [shipped.encode(name).how for name in split(names)]  # UnknownPhrase if one does not
+    assert sum("ignored" in how for how in found) < len(found) / 20
+
+
+@pytest.mark.parametrize(("word", "neighbours"), read("makers_words.txt"))
+def test_a_makers_word_lies_where_it_belongs(shipped, word, neighbours):
+    vector = shipped.encode(word).vector
+    near, far = (
+        max(vector @ shipped.encode(other).vector for other in split(words))
+        for words in neighbours.split("|")
+    )
+    assert near > far
+
+
+def test_the_makers_list_is_long():
+    assert len(dict(read("makers_words.txt"))) == len(read("makers_words.txt")) >= 300
 
 
 def test_names_are_in_the_form_in_which_they_are_compared(shipped):
@@ -159,3 +192,22 @@ def test_estimates_lie_near_their_kind(shipped):
 
 def test_kinds_have_a_number_each(shipped):
     assert set(np.unique(shipped.kinds)) == set(range(len(lexicon.KINDS)))
+
+
+@pytest.mark.parametrize("count", [2, 3])
+def test_a_composed_name_is_nearer_to_its_true_vector_than_its_noun(shipped, count):
+    number, [(alone_hit, alone), (hit, cosine)] = composition.names(shipped, count)
+    assert number > 40 and hit > alone_hit and cosine > alone + 0.05
+    assert len(shipped) == len(shipped.vectors)  # every name is back in its place
+
+
+def test_what_a_caption_says_of_its_nouns(shipped):
+    words = "a black dog on the beach".split()
+    assert set(composition.phrases(shipped, words)) == {
+        ("colour", "black", "dog"),
+        ("place", "beach", "dog"),
+    }
+
+
+def test_told_apart_is_a_share_of_pairs():
+    assert composition.area(np.array([3.0, 1, 2, 0]), np.array([True, True, False, False])) == 75

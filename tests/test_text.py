@@ -42,18 +42,32 @@ def test_no_word_at_all(lexicon, phrase):
         lexicon.encode(phrase)
 
 
-def test_composition_keeps_the_head_first(lexicon):
-    encoded = lexicon.encode("strawberry rocket")
-    assert encoded.how == "composed of strawberry + rocket"
-    strawberry, rocket = (lexicon.encode(w).vector for w in ("strawberry", "rocket"))
-    assert encoded.vector @ rocket > encoded.vector @ strawberry
-    assert encoded.vector @ strawberry > rocket @ strawberry
+@pytest.mark.parametrize(
+    ("phrase", "names"),
+    [
+        ("strawberry rocket", ["strawberry", "rocket"]),
+        ("the guinea pig on my sofa", ["guinea pig", "sofa"]),  # the longest names, not words
+        ("dogs and a traffic light at the beach", ["dog", "traffic light", "beach"]),
+        ("rocket with a rocket and a strawberry", ["rocket", "strawberry"]),
+        ("strawberry lawnmower", ["strawberry", "lawn mower"]),
+    ],
+)
+def test_a_phrase_is_the_mean_of_the_names_in_it(lexicon, phrase, names):
+    encoded = lexicon.encode(phrase)
+    assert encoded.how == f"composed of {' + '.join(names)}"
+    alike = [encoded.vector @ lexicon.encode(name).vector for name in names]
+    assert np.isclose(np.linalg.norm(encoded.vector), 1, atol=1e-5)
+    total = sum(lexicon.encode(name).vector for name in names)
+    assert np.allclose(total / np.linalg.norm(total), encoded.vector, atol=1e-5)
+    assert min(alike) > 0.3
 
 
 def test_unknown_modifier_is_told_and_unknown_head_is_an_error(lexicon):
     assert lexicon.encode("qwxz rocket").how == "'qwxz' is not known and ignored; using 'rocket'"
     with pytest.raises(UnknownPhrase, match="did you mean .*elephant"):
         lexicon.encode("elefant")
+    with pytest.raises(UnknownPhrase, match="not in the lexicon"):
+        lexicon.encode("rocket qwxz")  # a typing error there is no rocket
     with pytest.raises(UnknownPhrase, match="text-encoder"):
         lexicon.encode("qwxz")
 

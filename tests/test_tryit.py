@@ -94,6 +94,20 @@ def test_boxes_are_drawn_in_pixels_of_the_picture():
     assert shown.getpixel((260, 130)) == (255, 255, 255)
 
 
+def test_labels_of_boxes_and_the_list_of_scores_do_not_hide_each_other():
+    image = Image.new("RGB", (240, 240), "white")
+    labels, scores = ["cat", "dog"], [("cat", 0.9), ("dog", 0.8)]
+
+    def areas(*corners):
+        boxes = [(*found, (*at, 60, 50)) for found, at in zip(scores, corners, strict=True)]
+        shown = np.asarray(tryit.annotate(image, scores, boxes, labels))
+        colours = [tuple(bytes.fromhex(c[1:])) for c in tryit.COLOURS[:2]]
+        return [int((shown == colour).all(axis=2).sum()) for colour in colours]
+
+    for near, apart in zip(areas((2, 16), (6, 20)), areas((2, 100), (100, 100)), strict=True):
+        assert near > 0.85 * apart  # only outlines cross it
+
+
 def test_the_heat_lies_over_the_square_that_was_seen():
     image = Image.new("RGB", (640, 480), "white")
     shown = tryit.annotate(image, [], [], [], [[0, 0], [0, 1]])

@@ -76,7 +76,7 @@ def test_the_command_writes_its_tables(photos, tmp_path, monkeypatch, capsys):
         return photos
 
     monkeypatch.setattr(held_out, "gather", gather)
-    names = ("verdicts", "thresholds", "shots", "calibration")
+    names = ("verdicts", "thresholds", "shots", "grown", "calibration")
     page = tmp_path / "page.md"
     page.write_text("".join(f"<!-- begin: {n} -->\n<!-- end: {n} -->\n" for n in names))
     for folder in ("a", "b"):
@@ -105,3 +105,10 @@ def test_sentences_are_no_labels(tmp_path, monkeypatch):
     monkeypatch.setattr(held_out, "FEWEST", 2)
     found = held_out.gather([], DEFAULT_MODEL, 9, 1, None, True)
     assert found.classes == ["cat", "dog"] and found.label.tolist() == [0, 1, 0]
+
+
+def test_a_vocabulary_that_grew_names_no_more_than_one_that_was_packed_so(photos):
+    maker, trials = verdict.Maker(photos, DEFAULT_MODEL), verdict.draw(photos, 10, 6, most=10)
+    grown, packed = verdict.grown(maker, trials, 1), verdict.words(maker, trials)
+    assert (grown.shows == packed.shows).all()
+    assert grown.rates()["named"] < packed.rates()["named"] + 15

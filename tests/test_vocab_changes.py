@@ -2,7 +2,9 @@
 """add(), learn() and remove() are all or nothing: an exception at any line leaves the old
 vocabulary or the new one, whether it is Ctrl-C or a heap that is full."""
 
+import math
 import sys
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -101,6 +103,31 @@ def test_a_ranking_from_before_a_change_still_answers_as_before():
     vocab.learn("label 1 ü", ASKED)
     vocab.remove("label 0 ü")
     assert (np.array(ranking.compare(ranking.take(), ASKED, 16)) == before).all()
+
+
+def test_none_of_them_weighs_the_same_beside_more_labels(tmp_path):
+    """exp(scale * none) grows with the labels, at every prefix, in memory and in the file."""
+    made = replace(sample(3, 16), prefixes=[(8, 6.0, 0.25)], none=[0.5, 0.25])
+    vocab = device_vocab.Vocab(tvp.to_bytes(made))
+    for name in "abc":
+        vocab.learn(name, SHOWN)
+    vocab.save(str(tmp_path / "grown.tvp"))
+    for grown in (vocab, device_vocab.Vocab(str(tmp_path / "grown.tvp"))):
+        for dim, none, level in ((8, 0.5, (6.0, 0.25)), (16, 0.25, (None, vocab.threshold))):
+            grown.dim = dim
+            scale, threshold, now = grown.level()
+            assert threshold == level[1] and level[0] in (None, scale)
+            assert now == pytest.approx(none + math.log(6 / 3) / scale)
+        for name in "abc":
+            grown.remove(name)
+        assert grown.level()[2] == pytest.approx(0.25)
+
+
+def test_without_none_of_them_a_change_leaves_the_level():
+    vocab = device_vocab.Vocab(tvp.to_bytes(sample(3, 16)))
+    before = vocab.level()
+    vocab.learn("new", SHOWN)
+    assert vocab.level() == before
 
 
 SQUEEZE = """

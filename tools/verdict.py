@@ -27,6 +27,7 @@ from tinyvlm.words.background import KNOB, RATES
 from tinyvlm.words.lint import DIMS
 
 TRIALS = 60
+GROWN = (1, 3), (3, 10), (3, 20), (10, 20)  # labels packed, and after add()
 
 
 def main(argv: list[str] | None = None) -> int:
@@ -38,6 +39,7 @@ def main(argv: list[str] | None = None) -> int:
             "verdicts": _verdicts(pools, args),
             "thresholds": _thresholds(pools, args),
             "shots": _shots(pools, args),
+            "grown": _grown(pools, args),
             "calibration": _calibration(pools, args),
         }
     except (OSError, ValueError) as error:
@@ -111,6 +113,21 @@ def _shots(pools: dict, args: argparse.Namespace) -> str:
                     rates = {n: answers.rates() for n, answers in found.items() if n}
                 cells = ["/".join(_row(rates[n])) if n in rates else "" for n in verdict.SHOTS]
                 rows.append([name, str(size), what, *cells])
+    return markdown(rows)
+
+
+def _grown(pools: dict, args: argparse.Namespace) -> str:
+    """Few labels packed, and ten photos each of more labels shown."""
+    rows = [["photos", "packed", "labels", *RATES, "calibration error"]]
+    for name, photos in pools.items():
+        for start, size in GROWN:
+            try:
+                trials = verdict.draw(photos, size, args.trials, 10)
+            except ValueError:
+                continue
+            found = verdict.grown(verdict.Maker(photos, args.model), trials, start)
+            rows.append([name, str(start), str(size), *_row(found.rates())])
+            rows[-1].append(f"{found.error(True):.1f}")
     return markdown(rows)
 
 

@@ -4,7 +4,7 @@
 import gc
 import struct
 from array import array
-from math import sqrt
+from math import log, sqrt
 
 from . import tvp
 from .ranking import Ranking
@@ -25,7 +25,7 @@ class _Held:
         self.vectors = vectors
         self.learnt = learnt  # label index -> times shown, weight, factor on its cosines
         self.sums = sums  # label index -> sum of the unit embeddings shown, array('f')
-        self.prototypes = self.ranking = None  # made once, when asked for
+        self.prototypes = self.ranking = self.level = None  # made once, when asked for
 
 
 class Vocab:
@@ -73,8 +73,8 @@ class Vocab:
         rows = labels + self.background
         view = memoryview(data)[vectors : vectors + rows * self._row_bytes]
         self._held = _Held(words, view, tvp.read_learnt(data, path, end, fields), {})
-        self._stored_dim = dim
-        self.dim = dim  # and what goes with it
+        self._packed = labels  # how many the levels were fitted for
+        self._stored_dim = self._dim = dim
 
     @property
     def labels(self):
@@ -98,18 +98,17 @@ class Vocab:
                 "with a larger --dim" % (dim, self._stored_dim)
             )
         self._dim = int(dim)
-        self._held.prototypes = None
-        self._level = tvp.level_at(self._levels, dim)[1:]
+        self._held.prototypes = self._held.level = None
 
     @property
     def logit_scale(self):
         """The factor on cosines that makes scores probabilities, for the dimensions in use."""
-        return self._level[0]
+        return self.level()[0]
 
     @property
     def threshold(self):
         """The least score that counts, for the dimensions in use. What you set holds for all."""
-        return self._level[1]
+        return self.level()[1]
 
     @threshold.setter
     def threshold(self, threshold):
@@ -121,7 +120,7 @@ class Vocab:
             raise ValueError("threshold %r: a score is 0 ... 1" % (threshold,))
         threshold = float(threshold)
         self._levels = [(dim, scale, threshold, none) for dim, scale, _, none in self._levels]
-        self._level = self._level[0], threshold, self._level[2]
+        self._held.level = None
 
     def __len__(self):
         return len(self.labels)
@@ -203,7 +202,7 @@ class Vocab:
         held = self._held
         ranking = self.ranking(held)
         buffers = ranking.take()
-        count = ranking.best(buffers, embedding, self._dim, self._level, top)
+        count = ranking.best(buffers, embedding, self._dim, self.level(), top)
         for i in range(count):
             found.append((held.labels[buffers.order[i]], buffers.scores[i]))
         if not found:
@@ -219,15 +218,28 @@ class Vocab:
         """
         ranking = self.ranking()
         buffers = ranking.take()
-        best = ranking.all(buffers, embedding, self._dim, self._level, scores)
+        best = ranking.all(buffers, embedding, self._dim, self.level(), scores)
         ranking.give(buffers)
         return best
 
     def level(self, threshold=None):
         """(scale, threshold, none) for the dimensions in use, or with another threshold."""
+        held = self._held
+        if held.level is None:
+            held.level = tvp.level_at(self._grown(), self._dim)[1:]
         if threshold is None:
-            return self._level
-        return self._level[0], threshold, self._level[2]
+            return held.level
+        return held.level[0], threshold, held.level[2]
+
+    def _grown(self):
+        # "None of them" counts as much beside many labels as beside few: what was fitted for
+        # other numbers of labels differs by just this (docs/vocabulary.md), so that a vocabulary
+        # that add() made grow needs no other fit.
+        count = len(self._held.labels)
+        if count == self._packed or self._levels[-1][3] == tvp.NOTHING:
+            return self._levels
+        more = log(count / self._packed)
+        return [level[:3] + (level[3] + more / level[1],) for level in self._levels]
 
     # -- learning by showing ----------------------------------------------------------------
 
@@ -309,10 +321,10 @@ class Vocab:
 
         path: where to, the file it came from if left out. Returns the bytes written.
         """
-        flags = tvp.LEARNT if self._held.learnt else 0
-        if len(self._levels) > 1:
+        flags, levels = tvp.LEARNT if self._held.learnt else 0, self._grown()
+        if len(levels) > 1:
             flags |= tvp.PREFIXES
-        if self._levels[-1][3] != tvp.NOTHING:
+        if levels[-1][3] != tvp.NOTHING:
             flags |= tvp.NONE
         header = (
             self.fingerprint,
@@ -321,8 +333,8 @@ class Vocab:
             self._stored_dim,
             self.bits,
             flags,
-            self._levels[-1][1],
-            self._levels[-1][2],
+            levels[-1][1],
+            levels[-1][2],
         )
         return tvp.write(path or self.path, header, self._parts)
 
@@ -332,13 +344,14 @@ class Vocab:
             yield 1, struct.pack("<H", len(text.encode())) + text.encode()
         for label in self.labels:
             yield 1, struct.pack("<H", len(label.encode())) + label.encode()
-        if len(self._levels) > 1:
-            yield 1, bytes([len(self._levels) - 1])
-            for level in self._levels[:-1]:
+        levels = self._grown()
+        if len(levels) > 1:
+            yield 1, bytes([len(levels) - 1])
+            for level in levels[:-1]:
                 yield 1, struct.pack("<Hff", *level[:3])
-        if self._levels[-1][3] != tvp.NOTHING:
+        if levels[-1][3] != tvp.NOTHING:
             yield 1, struct.pack("<H", self._rivals)
-            for level in self._levels:
+            for level in levels:
                 yield 1, struct.pack("<f", level[3])
         learnt = self._held.learnt
         if learnt:

@@ -157,7 +157,7 @@ def _said(
         odd[MOST:] = [f"  ... and {len(odd) - MOST} more; --explain lists them"]
     labels = ", ".join(prototypes.labels[:20]) + (", ..." if len(prototypes.labels) > 20 else "")
     if prototypes.threshold:
-        labels += f"; unknown if no score reaches {prototypes.threshold:.2f}"
+        labels += f"; unknown if no score reaches {background.said(prototypes.threshold)}"
     return ([] if args.explain else odd) + [
         f"{output}: {plural(len(prototypes.labels), 'label')} x {plural(args.dim, 'dimension')} x "
         f"{args.bits} bits, "

@@ -85,22 +85,37 @@ def annotate(
         pen.rectangle(
             (left, upper, left + side - 1, upper + side - 1), outline=(255, 255, 255, 90)
         )
-    for label, score, (x, y, width, height) in boxes:
-        colour = _colour(label, labels)
+    for label, _, (x, y, width, height) in boxes:
         corners = [factor * v for v in (x, y, x + width, y + height)]
-        pen.rectangle(corners, outline=colour, width=max(2, round(unit / 6)))
-        at = (corners[0], max(0, corners[1] - 1.35 * unit))
-        _tag(pen, at, f"{label} {score:.2f}", font, colour)
+        pen.rectangle(corners, outline=_colour(label, labels), width=max(2, round(unit / 6)))
+    taken = []
     for row, (label, score) in enumerate(scores):
         at = (unit / 2, unit / 2 + row * 1.5 * unit)
-        _tag(pen, at, f"{label} {score:.2f}", font, BACK)
+        taken.append(_tag(pen, at, f"{label} {score:.2f}", font, BACK))
+    for label, score, (x, y, _, _) in boxes:
+        at = (factor * x, max(0, factor * y - 1.35 * unit))
+        colour = _colour(label, labels)
+        taken.append(_tag(pen, at, f"{label} {score:.2f}", font, colour, taken))
     return canvas
 
 
-def _tag(pen: ImageDraw.ImageDraw, at: tuple[float, float], text: str, font, colour) -> None:
-    left, top, right, bottom = pen.textbbox(at, text, font)
-    pen.rectangle((left - 3, top - 3, right + 3, bottom + 3), fill=colour)
+def _tag(
+    pen: ImageDraw.ImageDraw, at: tuple[float, float], text: str, font, colour, taken=()
+) -> tuple[float, float, float, float]:
+    """Writes a text, to the right of those that stand in its place, and returns its rectangle."""
+    left, top, right, bottom = _frame(pen, at, text, font)
+    for other in sorted(taken):
+        if left <= other[2] and other[0] <= right and top <= other[3] and other[1] <= bottom:
+            at = at[0] + other[2] + 1 - left, at[1]
+            left, top, right, bottom = _frame(pen, at, text, font)
+    pen.rectangle((left, top, right, bottom), fill=colour)
     pen.text(at, text, "white", font)
+    return left, top, right, bottom
+
+
+def _frame(pen: ImageDraw.ImageDraw, at: tuple[float, float], text: str, font) -> tuple:
+    left, top, right, bottom = pen.textbbox(at, text, font)
+    return left - 3, top - 3, right + 3, bottom + 3
 
 
 def _colour(label: str, labels: Sequence[str]) -> str:

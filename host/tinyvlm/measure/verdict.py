@@ -171,3 +171,15 @@ def shown(maker: Maker, trials: Sequence[Trial], words: bool = True) -> dict[int
             if n in SHOTS:
                 found.setdefault(n, []).append(ask(vocab, maker.photos, trial))
     return {n: join(parts) for n, parts in found.items()}
+
+
+def grown(maker: Maker, trials: Sequence[Trial], start: int) -> Answers:
+    """The answers of vocabularies of `start` words to which all photos of the rest were shown."""
+    parts = []
+    for trial in trials:
+        vocab = maker.vocab(trial.classes[:start])
+        for number, photos in list(zip(trial.classes, trial.show, strict=True))[start:]:
+            for photo in photos:
+                vocab.learn(maker.photos.classes[number], maker.photos.embeddings[photo].tobytes())
+        parts.append(ask(vocab, maker.photos, trial))
+    return join(parts)

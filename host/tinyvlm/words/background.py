@@ -137,3 +137,8 @@ def find(
         raise ValueError(
             f"{path}: not made by tinyvlm.background ({error!r}); make it again or remove it"
         ) from error
+
+
+def said(threshold: float) -> str:
+    """A threshold in as many digits as it has: "0.28", "0.305"."""
+    return f"{threshold:.3f}".removesuffix("0")

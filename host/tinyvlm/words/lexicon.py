@@ -2,9 +2,10 @@
 """The offline text encoder: a table of words and short noun phrases with their vectors.
 
 A phrase is looked up as written, then without articles, then in the singular, then without minding
-where words are joined (lawnmower, lawn-mower).  One that is not in the table is *composed*: its
-head noun (the longest known ending) weighs most, known words before it pull the vector their way.
-A phrase whose head is unknown is an error with suggestions.
+where words are joined (lawnmower, lawn-mower).  One that is not in the table is *composed*: the
+mean of the longest names in it, all alike, which is nearer to CLIP's own vectors than any weight
+on the last noun (tinyvlm.train.lexicon.composition measures it).  Unknown words are ignored and
+named; a phrase whose last word is unknown is an error with suggestions.
 
 File: an .npz with `names` (UTF-8, one a line), `kinds` uint8 (n,) as numbered in KINDS, `vectors`
 int8 (n, dim), `centre` (teacher dim,), `projection` (teacher dim, dim) and `space`, the name of
@@ -29,8 +30,12 @@ from .space import Encoded, TextMap, UnknownPhrase, normalize
 # Where a name's vector comes from: the teacher's own for just this name; its own from several
 # prompts, moved to where single prompts lie; or a regression from a sentence encoder.
 KINDS = ("exact", "ensemble", "estimated")
-HEAD_WEIGHT = 0.7  # a "red car" is a car first
-ARTICLES = {"a", "an", "the", "my", "your", "our", "some", "of", "with", "and", "in", "on"}
+LONGEST = 4  # words of a name within a phrase
+# Words that no picture shows; they are left out before a phrase is taken apart.
+ARTICLES = set(
+    "a an the my your our his her its their this that some of with and in on at by to for from"
+    " is are".split()
+)
 IRREGULAR = {  # ending of the plural -> of the singular: firemen, grandchildren, dormice
     "men": "man",
     "people": "person",
@@ -124,10 +129,9 @@ class Lexicon:
         if (known := self.known(phrase)) is not None:
             return known
         words, content = self._split(phrase)
-        for start in range(1, len(content)):
-            for joined in (False, True):
-                if (head := self._lookup(content[start:], joined)) is not None:
-                    return self._compose(content[:start], head)
+        names, ignored = self._parts(content)
+        if names and content[-1] not in ignored:
+            return self._compose(names, ignored)
         raise UnknownPhrase(f"{phrase!r} is not in the lexicon{self._suggest(words, content)}")
 
     def known(self, phrase: str) -> Encoded | None:
@@ -146,19 +150,28 @@ class Lexicon:
         words = canonical(phrase).split()
         return words, [word for word in words if word not in ARTICLES] or words
 
-    def _compose(self, words: list[str], head: str) -> Encoded:
-        known = [name for word in words if (name := self._lookup([word])) is not None]
-        ignored = [word for word in words if self._lookup([word]) is None]
-        note = f"composed of {' + '.join([*known, head])}" if known else f"using {head!r}"
+    def _parts(self, words: list[str]) -> tuple[list[str], list[str]]:
+        """The longest names of the table in a phrase, from its begin; and the words in none."""
+        names, ignored, at = [], [], 0
+        while at < len(words):
+            ends = range(min(len(words), at + LONGEST), at, -1)
+            tries = ((joined, end) for joined in (False, True) for end in ends)
+            found = ((self._lookup(words[at:end], joined), end) for joined, end in tries)
+            name, end = next((pair for pair in found if pair[0]), (None, at + 1))
+            if name is None:
+                ignored.append(words[at])
+            elif name not in names:
+                names.append(name)
+            at = end
+        return names, ignored
+
+    def _compose(self, names: list[str], ignored: list[str]) -> Encoded:
+        note = f"composed of {' + '.join(names)}" if len(names) > 1 else f"using {names[0]!r}"
         if ignored:
-            words = " and ".join(map(repr, ignored))
-            verb = "is" if len(ignored) == 1 else "are"
+            words = " and ".join(map(repr, dict.fromkeys(ignored)))
+            verb = "is" if len(set(ignored)) == 1 else "are"
             note = f"{words} {verb} not known and ignored; {note}"
-        vector = self._row(head)
-        if known:
-            side = normalize(np.mean([self._row(name) for name in known], axis=0))
-            vector = normalize(HEAD_WEIGHT * vector + (1 - HEAD_WEIGHT) * side)
-        return Encoded(vector, note)
+        return Encoded(normalize(np.sum([self._row(name) for name in names], axis=0)), note)
 
     def _lookup(self, words: list[str], joined: bool = False) -> str | None:
         """The table's name for these words: as they are, or with the last one in the singular."""

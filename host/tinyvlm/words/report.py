@@ -14,6 +14,7 @@ from html import escape
 
 import numpy as np
 
+from .background import said
 from .lint import CLOSE, Lint, Pair
 from .space import normalize
 from .tvp import Prototypes
@@ -211,9 +212,8 @@ def _words(facts: Facts) -> str:
         f"{rows}</table>"
     )
     if p.threshold:
-        text += (
-            f"\n<h2>None of them</h2>\n<p>A frame is unknown if no score reaches {p.threshold:.2f}"
-        )
+        least = said(p.threshold)
+        text += f"\n<h2>None of them</h2>\n<p>A frame is unknown if no score reaches {least}"
         if facts.words:
             text += f", or if it is nearer to one of: {escape(', '.join(facts.words))}"
         text += ".</p>"

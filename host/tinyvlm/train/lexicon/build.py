@@ -24,11 +24,11 @@ import numpy as np
 
 from tinyvlm.shipped import DATA
 from tinyvlm.train import text
-from tinyvlm.train.lexicon import words
+from tinyvlm.train.lexicon import kinds, words
 from tinyvlm.words import lexicon
 from tinyvlm.words.space import TextMap, normalize
 
-COUNT = 27_000  # names from WordNet and everyday life; the text table's come on top
+COUNT = 27_250  # names from WordNet and everyday life; the text table's come on top
 LONGEST = 4  # words: longer names in the text table are captions, not things that people type
 KINDS = {"clip": "exact", "ensemble": "ensemble", "estimated": "estimated"}  # text.py -> lexicon
 BACK = {known: kind for kind, known in KINDS.items()}
@@ -55,16 +55,19 @@ def step_words(args: argparse.Namespace) -> None:
     pieces = functools.lru_cache(None)(Sentences().pieces)
     classes = class_names(args.data)
     chosen = words.choose(wordnet.read(), pieces, COUNT)
-    wanted = {*chosen, *text.MEANS_ELSE, *classes, *classes.values()}
+    corrected = kinds.read().keys()
+    wanted = {*chosen, *corrected, *text.MEANS_ELSE, *classes, *classes.values()}
     if args.add:
         with np.load(args.words) as known:
             for name, vector, kind in zip(
                 known["names"], known["vectors"], known["kinds"], strict=True
             ):
-                if name in wanted and name not in table.vector:
+                if name in wanted - corrected and name not in table.vector:
                     table.vector[str(name)] = vector.astype(np.float32)
                     table.kind[str(name)] = BACK[lexicon.KINDS[kind]]
     text.add_estimates(table, sorted(wanted))
+    estimated = sorted(n for n in corrected if table.kind.get(n) == "estimated")
+    kinds.correct(table.vector, estimated, table.centre)
     # Estimated vectors of spellings that have a better known name give way to that name's.
     for spelling, plain in classes.items():
         if table.kind.get(spelling) == "estimated":

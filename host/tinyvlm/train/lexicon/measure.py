@@ -3,7 +3,8 @@
 
     python -m tinyvlm.train.lexicon.measure --data ../shared/data
 
-Retrieval@1 is how often the estimate's nearest true vector is the name's own.
+Retrieval@1 is how often the estimate's nearest true vector is the name's own. The last lines are
+of the names in kinds.txt that CLIP has vectors of: as estimated, and moved towards their kinds.
 """
 
 from __future__ import annotations
@@ -13,8 +14,9 @@ from pathlib import Path
 
 import numpy as np
 
+from tinyvlm.train.lexicon import kinds
 from tinyvlm.train.lexicon.estimate import Estimator, Meanings, Regression
-from tinyvlm.train.text import load_table
+from tinyvlm.train.text import TextTable, load_table
 from tinyvlm.words.lexicon import singulars, squeeze
 from tinyvlm.words.space import normalize
 
@@ -77,11 +79,9 @@ def figures(hit: np.ndarray, cosine: np.ndarray) -> str:
     )
 
 
-def measure(rows: list[tuple[str, np.ndarray]], names: list[str]) -> None:
+def measure(estimator: Estimator, texts: list[str], family: np.ndarray, names: list[str]) -> None:
     """Print retrieval@1 among `names` when their families are all unknown."""
-    estimator = Estimator(rows)
-    texts, meanings = [text for text, _ in rows], estimator.meanings
-    family = families(texts, estimator.y, meanings)
+    meanings = estimator.meanings
     test = np.array([texts.index(name) for name in names])
     known = np.flatnonzero(~np.isin(family, family[test]))
     regression = Regression(estimator.known.take(known), estimator.y[known])
@@ -97,12 +97,47 @@ def measure(rows: list[tuple[str, np.ndarray]], names: list[str]) -> None:
         print(f"{kind:30}{mine.sum():5} names  {figures(hit[mine], cosine[mine])}")
 
 
+def measure_kinds(
+    estimator: Estimator,
+    texts: list[str],
+    family: np.ndarray,
+    table: TextTable,
+    without: list[str],
+) -> None:
+    """Print what kinds are worth for the names that have both kinds and a vector by CLIP."""
+    row = {part: i for i, text in enumerate(texts) for part in text.split(", ")}
+    row |= {text: i for i, text in enumerate(texts)}
+    known = {
+        name: have
+        for name, words in kinds.read().items()
+        if name in row
+        and table.kind.get(name) == "clip"
+        and name not in without
+        and (have := [table.vector[word] for word in words if table.kind.get(word) == "clip"])
+    }
+    test = np.array([row[name] for name in known])
+    others = np.flatnonzero(~np.isin(family, family[test]))
+    regression = Regression(estimator.known.take(others), estimator.y[others])
+    truth = normalize(estimator.y[test] - regression.centre)
+    made = normalize(regression(estimator.known.take(test)) - regression.centre)
+    means = [normalize(np.array(have) - regression.centre).mean(0) for have in known.values()]
+    moved = kinds.toward(made, normalize(np.stack(means)))
+    for kind, vectors in (("with kinds, as estimated", made), ("... moved to them", moved)):
+        cosines = vectors @ truth.T
+        hit = cosines.argmax(1) == np.arange(len(truth))
+        print(f"{kind:30}{len(test):5} names  {figures(hit, np.diag(cosines))}")
+
+
 def main() -> None:
     p = argparse.ArgumentParser(description=__doc__.split("\n")[0])
     p.add_argument("--data", type=Path, default=Path("../shared/data"))
     args = p.parse_args()
     table = load_table(args.data / "text" / "clip-vit-b-32-openai.npz")
-    measure(table.rows, MEASURED.read_text().splitlines())
+    estimator, texts = Estimator(table.rows), [text for text, _ in table.rows]
+    family = families(texts, estimator.y, estimator.meanings)
+    names = MEASURED.read_text().splitlines()
+    measure(estimator, texts, family, names)
+    measure_kinds(estimator, texts, family, table, names)
 
 
 if __name__ == "__main__":

@@ -163,6 +163,23 @@ wilted plant, dirty dishes, clean plate, broken glass, flat tire, snowman, snowf
 frost, fog, sunrise, sunset, night sky, starry sky, blue sky, cloudy sky, fireman, policeman,
 milkman, fisherman, snowplow, mail, cell, light, market, nursery, coach, claw, spiral, spike,
 bullet, head, hip, beam, site, panther, sloth
+dragon, monster, ghost, angel, unicorn, samurai, ninja, pirate, wizard, zombie, vampire, superhero,
+snowstorm, hailstone, cyclone, tornado, yoga, exercise, race, weaving, bathing, choir, orchestra,
+macaroni, swiss roll, toilet roll, extension lead, plug socket, oven glove, tower crane, security
+guard, o ring, american flag, european flag, german flag, union jack, lollipop lady, crescent moon,
+round table, bubble bath, white wine, red wine, surprise party, birthday party, wedding, concert,
+fireworks, bonfire, parade, traffic warden, bus driver, taxi driver, train driver, cartoon, comic,
+comic book, photo album, selfie, screenshot, spreadsheet, toolbar, fall leaves, autumn leaves,
+shooting star, northern lights, solar eclipse, full moon, half moon, milky way, rocket launch,
+angry man, happy child, smiling woman, sleeping baby, tired, asleep, awake, hug, kiss, handshake,
+salute, applause, shrug, wink, arguing, fighting, sneezing, coughing, climbing, hiking, rowing,
+sailing, surfing, skiing, ice skating, skateboarding, horse riding, painting a wall, gardening,
+shopping, sweeping, mopping, ironing, knitting, sewing, drawing, writing, singing, praying,
+meditating, stretching, lifting weights, crawling, hanging out washing, feeding the birds, white,
+off white, blonde, grassy, sandy, snowy, rocky, muddy, dusty, sunny, rainy, foggy, stormy, windy,
+wild, urban, rural, natural, underwater, outdoor, indoor, japanese, chinese, american, european,
+german, british, french, italian, mexican, zen garden, japanese garden, rodeo, rodeo arena,
+junkyard, broadleaf forest, natural history museum
 """
 # The dishes of Food-101 (Bossard et al., ECCV 2014), by their class names.
 FOOD = """
