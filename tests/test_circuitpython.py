@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: MIT
 """The examples for stock firmware, with the modules that firmware lacks taken away: CircuitPython,
-ESP32, OpenMV cameras and ESP-VISION. Each prints the answer that the PC's C engine gives for that picture."""
+ESP32, OpenMV cameras and ESP-VISION. Each prints the PC's answer for that picture."""
 
 import ast
 import subprocess

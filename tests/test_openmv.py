@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""The device package on OpenMV's and ESP-VISION's stock firmware, with stand-ins for its modules."""
+"""The device package on OpenMV's and ESP-VISION's stock firmware, with stand-ins for theirs."""
 
 import json
 

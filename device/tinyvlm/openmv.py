@@ -46,7 +46,7 @@ class Engine:
 
     exact: resize frames in the exact integers of docs/format.md, in Python. Otherwise, for frames
     of RGB565_LE and GRAY8, by the firmware's own code in C: much faster, and not the same pixels
-    unless the frame's shorter side is the encoder's size already. ValueError for a foreign .tflite.
+    unless the frame's shorter side is the encoder's size. ValueError for a foreign .tflite.
     """
 
     in_place = False  # the firmware decides: OpenMV uses a file in ROMFS in place
@@ -133,7 +133,7 @@ class Engine:
 
 
 def _resized(intake, tensor):
-    # The centred square by the firmware's code into the tensor; False if it cannot read this frame.
+    # The centred square by the firmware's code into the tensor; False if it cannot read it.
     import image
 
     size, gray = intake.size, intake.format == GRAY8
