@@ -111,6 +111,7 @@ def test_what_is_refused(drive, small, tmp_path):
         ([pets, "--openmv", drive, "--backend", "ampy"], "needs no --backend"),
         ([pets, "--openmv", drive, "--engine", pets], "needs no --engine"),
         (["--openmv", pets], "vocabularies come first"),
+        ([pets, "--openmv", ""], "vocabularies come first"),
     ]  # fmt: skip
     before = tree(drive)
     for arguments, message in cases:

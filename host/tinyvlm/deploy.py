@@ -183,6 +183,7 @@ def deploy(args: argparse.Namespace) -> int:
     from .boards.deployment import make_plan, read_model, read_vocabs
     from .boards.transports import LinkLost
 
+    openmv.check(args)
     native = native_mpy.read(args.engine) if args.engine else None
     model = read_model(args.encoder) if args.encoder else None
     vocabs = read_vocabs(args.vocab, model)
@@ -272,26 +273,9 @@ def list_ports() -> int:
     return 0
 
 
-def check_arguments(args: argparse.Namespace) -> None:
-    """ValueError for options that do not go together."""
-    if args.openmv is None:
-        return
-    for name, given in (
-        ("--port", args.port != "auto"),
-        ("--backend", args.backend),
-        ("--engine", args.engine),
-        ("--examples", args.examples),
-    ):
-        if given:
-            raise ValueError(f"--openmv needs no {name}; leave it out")
-    if args.openmv.endswith(".tvp"):
-        raise ValueError("vocabularies come first: tinyvlm-deploy pets.tvp --openmv")
-
-
 def main(argv: list[str] | None = None) -> int:
     args = _arguments().parse_args(argv)
     try:
-        check_arguments(args)
         return list_ports() if args.list else deploy(args)
     except (BoardError, OSError, ValueError, ImportError) as error:
         print(f"tinyvlm-deploy: {explain(error)}", file=sys.stderr)

@@ -23,6 +23,18 @@ OLD = "main.old.py"  # where a main.py goes that is not the example
 MARKS = {".openmv_disk": "an OpenMV camera", ".esp_vision_disk": "an ESP-VISION board"}
 
 
+def check(args) -> None:
+    """ValueError for options of tinyvlm-deploy that do not go with --openmv."""
+    if args.openmv is None:
+        return
+    others = {"port": args.port != "auto", "backend": args.backend, "engine": args.engine}
+    for name, given in (others | {"examples": args.examples}).items():
+        if given:
+            raise ValueError(f"--openmv needs no --{name}; leave it out")
+    if not args.openmv or args.openmv.endswith(".tvp"):
+        raise ValueError("vocabularies come first: tinyvlm-deploy pets.tvp --openmv")
+
+
 def is_image(place: str) -> bool:
     """Is a ROMFS image meant, and not a drive?"""
     return Path(place).suffix in IMAGES
