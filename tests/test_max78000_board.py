@@ -214,9 +214,11 @@ def test_the_shipped_encoder_names_photos(start, tmp_path):
     with start(romfs(tmp_path, files)) as board:
         # in one command: QEMU's FTHR has its files in RAM, a soft reset between would lose them
         detect = TOP / "device" / "examples" / "detect.py"
-        photos_only = ["exec", "import sys; sys.modules['camera'] = None"]
-        command = ["cp", words, ":", "+", *photos_only, "+", "run", detect]
-        said = board.mpremote(*command, timeout=LIMIT)
+        # The camera of QEMU's FTHR has no supply; that of the virtual Cortex-M7 sees other frames.
+        is_fthr = isinstance(board, Fthr)
+        hide = [] if is_fthr else ["exec", "import sys; sys.modules['camera'] = None", "+"]
+        said = board.mpremote("cp", words, ":", "+", *hide, "run", detect, timeout=LIMIT)
+        assert is_fthr == ("camera: the PMIC, which supplies the camera: " in said)
         assert "Vocab(4 labels" in said
         board.exec("import tinyvlm")
         assert board.eval("tinyvlm.load()._engine.backend") == "max78000"

@@ -22,6 +22,7 @@ from test_board_engine import RESIZE, RESIZED, romfs
 
 from tinyvlm.net import tvlm
 from tinyvlm.shipped import DATA
+from tinyvlm.virtual.board import ROMFS_ADDRESS, qemu_command
 
 TOP = Path(__file__).resolve().parents[1]
 BOARD_ARCHS = ("armv7emsp", "armv7emdp", "armv6m")
@@ -388,6 +389,40 @@ def test_a_callback_that_resizes_a_buffer_ends_the_frame(start_board, build, fil
         after = RESIZED if name == "file" else "no error"
         assert board.eval(f"resize({name!r}, raw)") == (RESIZED, after)
     assert board.eval("_tinyvlm.Encoder(raw).selftest()") is True
+
+
+class CortexM33(BoardUnderTest):
+    """The virtual board on QEMU's mps2-an505: the core of an RP2350."""
+
+    def __init__(self, firmware, image):
+        command = qemu_command(firmware, image)
+        moved = {"mps2-an500": "mps2-an505", f"{ROMFS_ADDRESS:#x}": f"{ROMFS_ADDRESS + 2**29:#x}"}
+        for old, new in moved.items():
+            command = [part.replace(old, new) for part in command]
+        self._start(command)
+
+
+@pytest.fixture(scope="module")
+def m33(micropython):
+    """The virtual board's firmware with the engine, for a Cortex-M33."""
+    folder = TOP / "build" / "m33"
+    status, said = make(
+        *("-C", micropython / "ports" / "qemu", "BOARD=VIRT_CORTEX_M7", "CORE=m33", "-j2"),
+        *(f"BOARD_DIR={TOP / 'boards' / 'VIRT_CORTEX_M7'}", f"BUILD={folder}"),
+        *(f"USER_C_MODULES={TOP}", f"MPY_LIB_DIR={micropython}", f"PYTHON={sys.executable}"),
+    )
+    assert status == 0, said[-3000:]
+    return folder / "firmware.elf"
+
+
+@pytest.mark.parametrize("arch", [None, "armv7emsp"], ids=["built-in", "mpy"])
+def test_cortex_m33(m33, build, files, body, expected, tmp_path, arch):
+    """What an RP2350 runs: the fast kernels, on an M33."""
+    with CortexM33(m33, image(tmp_path, files, build, [arch] if arch else [])) as board:
+        said = board.exec(f"{prelude(arch)}{IN_PLACE}{body}", timeout=400)
+        assert board.eval("_tinyvlm.backends()[0]") == "dsp"
+        assert "M33" in board.eval("__import__('os').uname().machine")
+    compare(f"QEMU's Cortex-M33, {arch or 'built in'}", said, expected)
 
 
 class RiscV(BoardUnderTest):
