@@ -1,12 +1,13 @@
 # SPDX-License-Identifier: MIT
-"""Stand-ins for the two modules of OpenMV's firmware that tinyvlm uses: `ml` and `image`.
+"""Stand-ins for the modules of OpenMV's and ESP-VISION's firmware that tinyvlm uses.
 
-They follow OpenMV's documentation and firmware (modules/py_ml.c, modules/py_image.c): what is
-accepted, what is handed out, and in which units. ml.Model runs the .tflite by LiteRT's reference
-kernels. Resampling is not modelled: draw_image takes the nearest pixel, so tests of equal pixels
-use frames that need none.
+They follow the documentation and sources of OpenMV 5 (`ml`, `image`, `csi`; before 5 `sensor`) and
+ESP-VISION (`tflite`, `image`, `sensor`): what is accepted, what is handed out, and in which units.
+Both Models run the .tflite by LiteRT's reference kernels; ml's outputs are real numbers, tflite's
+the integers. Resampling is not modelled: draw_image takes the nearest pixel, so tests of equal
+pixels use frames that need none.
 
-    with openmv.firmware():
+    with openmv.firmware("openmv") as image:
         img = image.Image(96, 96, image.RGB565)
 """
 
@@ -29,6 +30,7 @@ class Image:
         if len(buffer) < size:
             raise ValueError("Buffer is too small")
         self._size, self._format, self._buffer = (width, height), pixformat, buffer
+        self.drawn, self.flushed = [], 0
 
     def width(self):
         return self._size[0]
@@ -59,6 +61,20 @@ class Image:
         self._pixels()[:] = cut[rows][:, columns]
         return self
 
+    def draw_rectangle(self, rect, *, color=(255, 255, 255), thickness=1, fill=False):
+        x, y, width, height = rect
+        assert 0 <= x < x + width <= self.width() and 0 <= y < y + height <= self.height()
+        self.drawn.append(tuple(rect))
+        return self
+
+    def draw_string(self, x, y, text, *, color=(255, 255, 255)):
+        assert 0 <= x < self.width() and 0 <= y < self.height()
+        self.drawn.append(text)
+        return self
+
+    def flush(self):
+        self.flushed += 1
+
     def to_ndarray(self, dtype, buffer=None):
         assert dtype == ord("b")
         pixels = self._pixels().astype(np.int32)
@@ -72,10 +88,16 @@ class Image:
         return out.reshape(pixels.shape)
 
 
+class PlainImage(Image):
+    """An image.Image without to_ndarray, which ESP-VISION's stubs do not list."""
+
+    to_ndarray = property()
+
+
 class Model:
     """ml.Model(path): int8 inputs are filled by callables, outputs are float arrays."""
 
-    def __init__(self, path, load_to_fb=False):
+    def __init__(self, path, *, postprocess=None):
         from ai_edge_litert.interpreter import Interpreter, OpResolverType
 
         with open(path, "rb") as file:
@@ -105,22 +127,85 @@ class Model:
             value = np.frombuffer(tensor, np.int8).reshape(shape)
             self._interpreter.set_tensor(details["index"], value)
         self._interpreter.invoke()
-        outputs = []
-        for i, details in enumerate(self._outputs):
-            value = self._interpreter.get_tensor(details["index"]).astype(np.float32)
-            outputs.append((value - self.output_zero_point[i]) * np.float32(self.output_scale[i]))
-        return outputs if callback is None else callback(self, inputs, outputs)
+        outputs = [self._interpreter.get_tensor(details["index"]) for details in self._outputs]
+        if callback is not None:
+            return callback(self, inputs, outputs)
+        return [self._handed_out(i, output) for i, output in enumerate(outputs)]
+
+    def _handed_out(self, i, output):
+        return (output.astype(np.float32) - self.output_zero_point[i]) * np.float32(
+            self.output_scale[i]
+        )
+
+
+class RawModel(Model):
+    """tflite.Model(path): as ml's, but the outputs are the integers themselves."""
+
+    def _handed_out(self, i, output):
+        return output
+
+
+# What runs a .tflite, and the class of images
+FIRMWARE = {"openmv": ("ml", Model, Image), "espvision": ("tflite", RawModel, PlainImage)}
+
+
+def module(name, **contents):
+    made = types.ModuleType(name)
+    vars(made).update(contents)
+    return made
 
 
 @contextlib.contextmanager
-def firmware():
-    """`import ml` and `import image` work inside."""
-    image, ml = types.ModuleType("image"), types.ModuleType("ml")
-    image.Image, ml.Model = Image, Model
+def firmware(kind="openmv"):
+    """`import image` works inside, and `import ml` or, on ESP-VISION, `import tflite`."""
+    name, model, kind_of_image = FIRMWARE[kind]
+    image = module("image", Image=kind_of_image, AREA=AREA, BILINEAR=BILINEAR)
     image.GRAYSCALE, image.RGB565, image.JPEG = GRAYSCALE, RGB565, JPEG
-    image.AREA, image.BILINEAR = AREA, BILINEAR
-    sys.modules.update(image=image, ml=ml)
+    sys.modules.update({"image": image, name: module(name, Model=model)})
     try:
         yield image
     finally:
-        del sys.modules["image"], sys.modules["ml"]
+        del sys.modules["image"], sys.modules[name]
+
+
+def csi(take):
+    """OpenMV 5's module; take() gives the next picture."""
+
+    class CSI:
+        def __init__(self):
+            self.calls = []
+
+        def reset(self, hard=True):
+            self.calls.append("reset")
+
+        def pixformat(self, value):
+            self.calls.append(value)
+
+        def framesize(self, value):
+            self.calls.append(value)
+
+        def snapshot(self, time=-1, frames=-1):
+            assert self.calls == ["reset", "RGB565", "QVGA"]
+            return None if time >= 0 or frames >= 0 else take()
+
+    return module("csi", CSI=CSI, RGB565="RGB565", QVGA="QVGA")
+
+
+def sensor(take):
+    """The module before csi, and ESP-VISION's."""
+    calls = []
+
+    def snapshot():
+        assert calls == ["reset", "RGB565", "QVGA"]
+        return take()
+
+    return module(
+        "sensor",
+        reset=lambda: calls.append("reset"),
+        set_pixformat=calls.append,
+        set_framesize=calls.append,
+        skip_frames=lambda time=0, n=0: None,
+        snapshot=snapshot,
+        RGB565="RGB565",
+        QVGA="QVGA",
+    )

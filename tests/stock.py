@@ -4,9 +4,10 @@ package is the board's, `_tinyvlm` is missing, and so is every module that the f
 
     python tests/stock.py circuitpython code.py FOLDER     # one picture: FOLDER/pixels, 160x120
     python tests/stock.py esp32 esp32_detect.py FOLDER
-    python tests/stock.py openmv openmv_detect.py FOLDER
+    python tests/stock.py openmv openmv_detect.py FOLDER      # or openmv4, espvision
 """
 
+import atexit
 import builtins
 import os
 import sys
@@ -29,6 +30,8 @@ MODULES = {
     "circuitpython": CIRCUITPYTHON,
     "esp32": MICROPYTHON | {"camera", "machine"},
     "openmv": MICROPYTHON | {"csi", "image", "ml"},
+    "openmv4": MICROPYTHON | {"sensor", "image", "ml"},
+    "espvision": MICROPYTHON | {"sensor", "image", "tflite"},
 }
 
 
@@ -86,34 +89,30 @@ def esp32(pixels):
     module("camera", Camera=Camera, PixelFormat=formats[0], FrameSize=formats[1])
 
 
-def openmv(pixels):
-    """csi hands out an image.Image, little-endian; the file has the big-endian pixels."""
+def openmv(pixels, kind="openmv"):
+    """An image.Image, little-endian; the file has the big-endian pixels. What was drawn on it is
+    printed in the end."""
     import openmv as stub
 
     global firmware  # for as long as the process runs
-    firmware = stub.firmware()
-    firmware.__enter__()
+    firmware = stub.firmware(kind.rstrip("4"))
+    image = firmware.__enter__()
     swapped = bytearray(pixels)
     swapped[::2], swapped[1::2] = pixels[1::2], pixels[::2]
-
-    class CSI:
-        def reset(self):
-            pass
-
-        pixformat = framesize = lambda self, value: None
-
-        def snapshot(self):
-            return stub.Image(WIDTH, HEIGHT, stub.RGB565, buffer=swapped)
-
-    module("csi", CSI=CSI, RGB565="RGB565", QVGA="QVGA")
+    picture = image.Image(WIDTH, HEIGHT, image.RGB565, buffer=swapped)
+    made = (stub.csi if kind == "openmv" else stub.sensor)(lambda: picture)
+    sys.modules[made.__name__] = made
+    atexit.register(lambda: print(picture.drawn, picture.flushed))
 
 
 def main(kind, example, folder):
     sys.path.insert(0, str(DEVICE))
     os.chdir(folder)
-    {"circuitpython": circuitpython, "esp32": esp32, "openmv": openmv}[kind](
-        Path("pixels").read_bytes()
-    )
+    pixels = Path("pixels").read_bytes()
+    if kind in ("circuitpython", "esp32"):
+        {"circuitpython": circuitpython, "esp32": esp32}[kind](pixels)
+    else:
+        openmv(pixels, kind)
     if kind != "circuitpython":
         time.ticks_ms = lambda: time.monotonic_ns() // 1000000
         time.ticks_diff = lambda a, b: a - b

@@ -1,7 +1,8 @@
 # SPDX-License-Identifier: MIT
 """The examples for stock firmware, with the modules that firmware lacks taken away: CircuitPython,
-ESP32 and OpenMV cameras. Each prints the answer that the PC's C engine gives for that picture."""
+ESP32, OpenMV cameras and ESP-VISION. Each prints the PC's answer for that picture."""
 
+import ast
 import subprocess
 import sys
 from pathlib import Path
@@ -56,13 +57,20 @@ def test_a_camera_without_our_c(drive, kind, example):
     assert answer.startswith(seen + " "), (answer, seen)
 
 
-def test_an_openmv_camera(drive):
-    """The picture is resized by OpenMV's own code: the label is asserted, not the score."""
+@pytest.mark.parametrize("kind", ["openmv", "openmv4", "espvision"])
+def test_an_openmv_camera(drive, kind):
+    """The picture is resized by the firmware's own code: labels are asserted, not scores. What was
+    printed is drawn, a box for each; only where `csi` does not do it a picture is flushed."""
     pytest.importorskip("ai_edge_litert.interpreter")
     folder, seen = drive
-    (folder / "base.tflite").write_bytes(tflite.to_bytes(tvlm.read(DATA / "base.tvlm")))
-    _, _, answer = run("openmv", "openmv_detect.py", folder)
+    (folder / "base.tflite").write_bytes(tflite.to_bytes(tvlm.read(DATA / "base.tvlm"), True))
+    (folder / "a_face_detector.tflite").write_bytes(b"of the firmware's maker")
+    *_, answer, drawn = run(kind, "openmv_detect.py", folder)
     assert answer.split()[0] == seen.split()[0]
+    things, flushed = answer.rsplit(None, 2)[0].split(", "), drawn.rsplit(" ", 1)[1]
+    shown = ast.literal_eval(drawn.rsplit(" ", 1)[0])
+    assert shown[1::2] == things and all(len(box) == 4 for box in shown[::2])
+    assert int(flushed) == (kind != "openmv")
 
 
 def test_modules_that_are_taken_away_are_missed(tmp_path):

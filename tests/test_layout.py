@@ -26,7 +26,7 @@ MAY_IMPORT = {
     "words": {"files", "shipped", "net.tvlm"},
     "measure": {"api", "device", "files", "picture", "shipped", "net", "words", "train.labels"},
     "measure.eval_encoders": {"net", "max78000"},  # what the accelerator takes
-    "boards": {"files", "shipped", "net.tvlm", "words.tvp"},
+    "boards": {"files", "shipped", "net.tflite", "net.tvlm", "words.tvp"},
     "virtual": {"files", "shipped", "net", "words"},
     "max78000": {"files", "shipped", "net", "virtual.board"},
     "train": {"files", "shipped", "net", "words", "measure"},

@@ -107,7 +107,7 @@ def camera(stage, monkeypatch):
 
 
 def test_start_up(camera, stage):
-    cam = camera.Camera(64)
+    cam = camera.Camera(frame_size=(64, 64))
     # supply first, then the clock and 300 ms, then the sensor
     assert stage.log[:3] == [(PMIC, 0x0F, 1), (PMIC, 0x10, 0x13), (PMIC, 0x17, 0x42)]
     waits = [ms for what, ms, _ in stage.log if what == "wait"]
@@ -149,15 +149,58 @@ def test_what_does_not_play_along(camera, stage, what):
         camera.Camera()
 
 
-@pytest.mark.parametrize("side", [0, 481, -96])
-def test_sides(camera, side):
-    with pytest.raises(ValueError, match="1 to 480 pixels"):
-        camera.Camera(side)
+SIZES = {  # frame_size: the part of the sensor, the picture and its lines
+    "R96X96": (480, 480, 96, 96),
+    "QQVGA": (640, 480, 160, 120),
+    "QCIF": (586, 480, 176, 144),
+    (640, 480): (640, 480, 640, 480),
+    (320, 160): (640, 320, 320, 160),
+    (60, 80): (360, 480, 60, 80),
+}
+
+
+def window(stage):
+    sensor = stage.registers[SENSOR]
+    return tuple(sensor[r] << 8 | sensor[r + 1] for r in (0xC8, 0xCA, 0xCC, 0xCE))
+
+
+@pytest.mark.parametrize("size", SIZES)
+def test_sizes(camera, stage, size):
+    """As detect.py asks for them, and the same again by reconfigure()."""
+    asked = getattr(camera.FrameSize, size) if isinstance(size, str) else size
+    cam = camera.Camera(pixel_format=camera.PixelFormat.RGB565, frame_size=asked)
+    assert window(stage) == SIZES[size]
+    width, height = SIZES[size][2:]
+    assert cam.capture().fields[1:] == (width, height, 7)
+    assert (cam.pixel_width, cam.pixel_height) == (width, height)
+    assert cam.frame_size == width << 12 | height
+    assert repr(cam) == f"Camera(OV7692, {width}x{height})"
+    other = camera.Camera()
+    assert other.frame_size == camera.FrameSize.R96X96
+    other.reconfigure(frame_size=asked)
+    assert window(stage) == SIZES[size] and len(other.capture().fields[0]) == 2 * width * height
+
+
+@pytest.mark.parametrize("size", [0, (0, 96), (641, 480), (96, 481), (-96, 96), 96])
+def test_sizes_that_it_has_not(camera, size):
+    with pytest.raises(ValueError, match="frame_size: FrameSize.R96X96, ..., or "):
+        camera.Camera(frame_size=size)
+    with pytest.raises(ValueError, match="this camera has PixelFormat.RGB565"):
+        camera.Camera(96)
+
+
+def test_a_closed_camera(camera, stage):
+    with camera.Camera() as cam:
+        cam.capture()
+    assert not stage.memory[0x4003C000] & 1 and repr(cam) == "Camera(closed)"
+    for call in (cam.capture, cam.reconfigure):
+        with pytest.raises(OSError, match="closed: make a new one"):
+            call()
 
 
 def test_a_cpu_that_is_too_slow(camera, stage):
     """The sensor's clock is divided until the FIFO does not run over; it stays so."""
-    cam = camera.Camera(64)
+    cam = camera.Camera()
     stage.fast_enough = 2
     told = len(stage.log)
     assert cam.capture().fields[0][:2] == b"\x12\x34"

@@ -8,18 +8,21 @@ there with the engine built in and with the .mpy. All must print the same.
 import contextlib
 import io
 import os
+import shutil
 import subprocess
 import sys
 from pathlib import Path
 
 import _tinyvlm
 import pytest
+from conftest import BoardUnderTest
 from nets import Builder, random_graph
 from readme import check_region, markdown, million
 from test_board_engine import RESIZE, RESIZED, romfs
 
 from tinyvlm.net import tvlm
 from tinyvlm.shipped import DATA
+from tinyvlm.virtual.board import ROMFS_ADDRESS, qemu_command
 
 TOP = Path(__file__).resolve().parents[1]
 BOARD_ARCHS = ("armv7emsp", "armv7emdp", "armv6m")
@@ -156,7 +159,7 @@ def build(micropython):
             *("-C", "native/natmod", f"ARCH={arch}", f"MPY_DIR={micropython}"),
             f"PYTHON={sys.executable}",
         )
-        for reason in ("No arm-", "No riscv", "has not what links"):
+        for reason in ("No arm-", "No riscv", "No xtensa", "has not what links"):
             if status and reason in said:
                 pytest.skip(said[said.index("***") + 4 :].splitlines()[0])
         assert status == 0, said[-3000:]
@@ -388,10 +391,110 @@ def test_a_callback_that_resizes_a_buffer_ends_the_frame(start_board, build, fil
     assert board.eval("_tinyvlm.Encoder(raw).selftest()") is True
 
 
-def test_every_architecture_builds(build):
-    """rv32imc runs nowhere here: that it links, and says what it is."""
+class CortexM33(BoardUnderTest):
+    """The virtual board on QEMU's mps2-an505: the core of an RP2350."""
+
+    def __init__(self, firmware, image):
+        command = qemu_command(firmware, image)
+        moved = {"mps2-an500": "mps2-an505", f"{ROMFS_ADDRESS:#x}": f"{ROMFS_ADDRESS + 2**29:#x}"}
+        for old, new in moved.items():
+            command = [part.replace(old, new) for part in command]
+        self._start(command)
+
+
+@pytest.fixture(scope="module")
+def m33(micropython):
+    """The virtual board's firmware with the engine, for a Cortex-M33."""
+    folder = TOP / "build" / "m33"
+    status, said = make(
+        *("-C", micropython / "ports" / "qemu", "BOARD=VIRT_CORTEX_M7", "CORE=m33", "-j2"),
+        *(f"BOARD_DIR={TOP / 'boards' / 'VIRT_CORTEX_M7'}", f"BUILD={folder}"),
+        *(f"USER_C_MODULES={TOP}", f"MPY_LIB_DIR={micropython}", f"PYTHON={sys.executable}"),
+    )
+    assert status == 0, said[-3000:]
+    return folder / "firmware.elf"
+
+
+@pytest.mark.parametrize("arch", [None, "armv7emsp"], ids=["built-in", "mpy"])
+def test_cortex_m33(m33, build, files, body, expected, tmp_path, arch):
+    """What an RP2350 runs: the fast kernels, on an M33."""
+    with CortexM33(m33, image(tmp_path, files, build, [arch] if arch else [])) as board:
+        said = board.exec(f"{prelude(arch)}{IN_PLACE}{body}", timeout=400)
+        assert board.eval("_tinyvlm.backends()[0]") == "dsp"
+        assert "M33" in board.eval("__import__('os').uname().machine")
+    compare(f"QEMU's Cortex-M33, {arch or 'built in'}", said, expected)
+
+
+class RiscV(BoardUnderTest):
+    """QEMU's `virt` with MicroPython's own port; a ROMFS image lies in its RAM."""
+
+    ROM = 0x81000000
+
+    def __init__(self, firmware, image):
+        self.transport = None
+        self._start(
+            f"qemu-system-riscv32 -machine virt -bios none -kernel {firmware} -display none "
+            "-monitor none -serial stdio -semihosting "
+            f"-device loader,file={image},addr={self.ROM:#x},force-raw=on".split()
+        )
+        self.mount = (
+            "import sys, uctypes, vfs\n"
+            f"image = uctypes.bytearray_at({self.ROM}, {image.stat().st_size})\n"
+            "vfs.mount(vfs.VfsRom(image), '/rom')\n"
+            "sys.path.append('/rom')\n"
+            # this port has no clock, and profile() only wants one
+            "class time:\n def ticks_cpu():\n  return 0\n"
+            "sys.modules['time'] = time\n"
+        )
+
+
+@pytest.fixture(scope="module")
+def riscv(micropython):
+    """MicroPython's firmware for QEMU's RISC-V machine, as it is."""
+    for tool in ("qemu-system-riscv32", "riscv64-unknown-elf-gcc"):
+        if shutil.which(tool) is None:
+            pytest.skip(f"no {tool} here")
+    folder = TOP / "build" / "riscv"
+    status, said = make(
+        *("-C", micropython / "ports" / "qemu", "BOARD=VIRT_RV32", f"BUILD={folder}"),
+        # Debian's compiler finds its 32-bit libraries by the name that does not list zicsr
+        *("RV32_ARCH=rv32imac -misa-spec=2.2", "MICROPY_HEAP_SIZE=1500000", "FROZEN_MANIFEST="),
+    )
+    assert status == 0, said[-3000:]
+    return folder / "firmware.elf"
+
+
+def test_riscv(riscv, build, files, body, expected, tmp_path):
+    """The ESP32-C3's file, on another RISC-V core: rv32imc."""
     data = (build("rv32imc") / "_tinyvlm.mpy").read_bytes()
     assert data[:2] == b"M\x06" and data[2] >> 2 == 11  # MP_NATIVE_ARCH_RV32IMC
+    with RiscV(riscv, image(tmp_path, files, build, ["rv32imc"])) as board:
+        said = board.exec(f"{board.mount}{prelude('rv32imc')}{IN_PLACE}{body}", timeout=400)
+    compare("QEMU's RISC-V virt, rv32imc", said, expected)
+
+
+def test_xtensa_as_far_as_rules_go(micropython, tmp_path):
+    """No compiler for an ESP32-S3 here: which one is asked for, with which sources and flags."""
+    natmod = ("-C", "native/natmod", "ARCH=xtensawin", f"MPY_DIR={micropython}")
+    natmod += (f"PYTHON={sys.executable}", "CROSS=xtensa-played-elf-")
+    status, said = make(*natmod)
+    assert status and "No xtensa-played-elf-gcc" in said and "CROSS=xtensa-esp32s3-elf-" in said
+    played = tmp_path / "xtensa-played-elf-gcc"
+    played.write_text("#!/bin/sh\n")
+    played.chmod(0o755)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("PATH", f"{tmp_path}:{os.environ['PATH']}")
+        status, said = make("--dry-run", *natmod)
+    assert status == 0, said[-3000:]
+    compiled = [line for line in said.splitlines() if line.startswith("xtensa-played-elf-gcc")]
+    sources = {word for line in compiled for word in line.split() if word.endswith(".c")}
+    assert {"sqrt.c", "natmod.c", "tv_conv.c"} <= {Path(source).name for source in sources}
+    assert not {source for source in sources if source.endswith("float.c")}
+    for line in compiled:
+        if " -c " in line:
+            assert "-Dsqrtf=natmod_sqrtf" in line and "-fno-jump-tables" in line
+            assert "-DMICROPY_FLOAT_IMPL=MICROPY_FLOAT_IMPL_FLOAT" in line
+    assert "--arch xtensawin" in said
 
 
 def test_another_micropython_starts_from_scratch(micropython, build, tmp_path):

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""The device package on OpenMV's stock firmware, with stand-ins for its `ml` and `image`."""
+"""The device package on OpenMV's and ESP-VISION's stock firmware, with stand-ins for theirs."""
 
 import json
 
@@ -26,7 +26,7 @@ def exported(tmp_path_factory):
     return str(path)
 
 
-def picture(photo, width, height, kind):
+def picture(photo, width, height, kind, image=openmv.Image):
     """A photo as the camera of an OpenMV hands it out."""
     pixels = np.asarray(photo.image().resize((width, height)).convert("RGB")).astype(np.uint16)
     if kind == openmv.GRAYSCALE:
@@ -34,30 +34,32 @@ def picture(photo, width, height, kind):
     else:
         r, g, b = (pixels[..., i] for i in range(3))
         raw = (r >> 3 << 11 | g >> 2 << 5 | b >> 3).astype("<u2")
-    return openmv.Image(width, height, kind, buffer=bytearray(raw.tobytes()))
+    return image(width, height, kind, buffer=bytearray(raw.tobytes()))
 
 
+@pytest.mark.parametrize("firmware", openmv.FIRMWARE)
 @pytest.mark.parametrize("kind", [openmv.RGB565, openmv.GRAYSCALE])
-def test_embeddings_equal_those_of_the_pc(exported, kind):
+def test_embeddings_equal_those_of_the_pc(exported, kind, firmware):
     """Frames of the encoder's height need no resampling: 0 of N differ, map included."""
     fast = _tinyvlm.Encoder((DATA / "base.tvlm").read_bytes())
     cells = fast.map[0] * fast.map[1]
     bad = n = 0
-    with openmv.firmware():
+    with openmv.firmware(firmware) as image:
         engine = Engine(exported)
+        assert engine.backend == {"openmv": "ml", "espvision": "tflite"}[firmware]
         assert (engine.size, engine.dim, engine.map) == (fast.size, fast.dim, fast.map)
         assert engine.fingerprint == fast.fingerprint and engine.macs == fast.macs
         assert json.loads(engine.info) == json.loads(fast.info)
         assert engine.selftest()
         for photo in photos()[:3]:
-            f = frame_of(picture(photo, 128, 96, kind))
+            f = frame_of(picture(photo, 128, 96, kind, image.Image))
             arguments = f.buffer, f.width, f.height, f.format, f.stride
             got, want = [(bytearray(fast.dim), bytearray(cells * fast.dim)) for _ in range(2)]
             engine.embed_map(*arguments, *got)
             fast.embed_map(*arguments, *want)
             bad += sum(a != b for i in (0, 1) for a, b in zip(got[i], want[i], strict=True))
             n += len(got[0]) + len(got[1])
-    print(f"OpenMV's ml (LiteRT BUILTIN_REF) = C engine on real photos: {bad} of {n} differ")
+    print(f"{firmware} (LiteRT BUILTIN_REF) = C engine on real photos: {bad} of {n} differ")
     assert bad == 0
 
 
@@ -109,6 +111,45 @@ def test_classify_with_the_package_as_programs_use_it(exported, monkeypatch, tmp
         vocab.fingerprint = bytes(other)
         with pytest.raises(ValueError, match="was packed for encoder"):
             device.classify(frame, vocab)
+
+
+def test_the_firmwares_own_models_are_passed_over(exported, monkeypatch, tmp_path):
+    """OpenMV's ROMFS is full of them, and /rom is looked at first."""
+    from tinyvlm.device import encoder, pure
+
+    rom = tmp_path / "rom"
+    rom.mkdir()
+    for name, content in (("blazeface.tflite", b"\0" * 64), ("empty.tflite", b"")):
+        (rom / name).write_bytes(content)
+    monkeypatch.setattr(encoder, "_tinyvlm", pure)
+    monkeypatch.setattr(encoder, "_default", None)
+    monkeypatch.setattr(encoder, "_PLACES", (str(rom), exported.rsplit("/", 1)[0]))
+    with openmv.firmware("espvision"):
+        assert device.load().path == exported
+        monkeypatch.setattr(encoder, "_PLACES", (str(rom),))
+        with pytest.raises(OSError, match="no encoder .*tflite.*tinyvlm-deploy --openmv"):
+            device.load()
+
+
+def test_another_rounding_is_said_with_how_far_it_is(exported, tmp_path):
+    """Of one output in ten the last bit: as some optimized kernels round."""
+    with open(exported, "rb") as file:
+        data = file.read()
+    with openmv.firmware("espvision"):
+        engine = Engine(exported)
+        want = bytearray.fromhex(engine._test["embedding"])
+        for i in range(0, len(want), 10):
+            want[i] = (want[i] + (2 if i == 0 else 1)) & 255
+        old = engine._test["embedding"].encode()
+        path = tmp_path / "other.tflite"
+        path.write_bytes(data.replace(old, want.hex().encode()))
+        with pytest.raises(RuntimeError, match=r"in 26 of 256 .* at most 2, cosine 0\.99\d\d: "):
+            Engine(str(path)).selftest()
+
+
+def test_a_firmware_that_runs_no_tflite(exported):
+    with pytest.raises(ValueError, match="neither ml nor tflite"):
+        Engine(exported)
 
 
 def tinyvlm_pack(folder, words):

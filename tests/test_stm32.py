@@ -8,6 +8,7 @@ the board's linker script.
 """
 
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -54,6 +55,17 @@ def setup_of(micropython, board) -> dict[str, str]:
         # a board that this MicroPython has not yet: it must say so
         assert f"{board} builds on" in str(refused) and "has it" in str(refused)
         pytest.skip(str(refused).splitlines()[0])
+
+
+def test_the_portenta_has_what_its_start_up_calls(micropython):
+    """MicroPython's board calls its network driver, which our firmware leaves out."""
+    board = "ARDUINO_PORTENTA_H7_TINYVLM"
+    folder = micropython / "ports" / "stm32" / "boards" / "ARDUINO_PORTENTA_H7"
+    called = set(re.findall(r"\b(eth_\w+)\(", (folder / "board_init.c").read_text()))
+    ours = TOP / "boards" / board / "no_ethernet.c"
+    there = set(re.findall(r"^(?:int|void) (eth_\w+)\(", ours.read_text(), re.M))
+    assert called and called <= there
+    assert str(ours) in setup_of(micropython, board)["SRC_C"].split()
 
 
 @pytest.fixture(scope="module")

@@ -17,11 +17,16 @@
 
 #include "board.h"
 
-#define TIMER0_CTRL     REG(0x40000000)
-#define TIMER0_VALUE    REG(0x40000004)
-#define TIMER0_RELOAD   REG(0x40000008)
-
+#ifndef TIMER0 // another core's makefile gives both
+#define TIMER0          0x40000000
 #define TICKS_PER_US    (25)
+#endif
+#define TIMER0_CTRL     REG(TIMER0)
+#define TIMER0_VALUE    REG(TIMER0 + 4)
+#define TIMER0_RELOAD   REG(TIMER0 + 8)
+#define TEXT(macro)     TEXT_OF(macro)
+#define TEXT_OF(value)  #value
+
 #define PUMP_TICKS      (50000) // 2 ms
 
 static bool counting;
@@ -63,10 +68,10 @@ __attribute__((used)) void clock_pump(void) {
 __attribute__((naked)) void SysTick_Handler(void) {
     __asm volatile (
         "push {r4, lr}\n"
-        "ldr r4, =0x40000004\n"
+        "ldr r4, =" TEXT(TIMER0) " + 4\n"
         "ldr r4, [r4]\n"
         "bl clock_pump\n"
-        "ldr r0, =0x40000004\n"
+        "ldr r0, =" TEXT(TIMER0) " + 4\n"
         "ldr r0, [r0]\n"
         "subs r4, r4, r0\n"
         "add r4, r4, r4, lsl #2\n"

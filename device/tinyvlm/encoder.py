@@ -117,8 +117,8 @@ class Encoder:
 def load(path=None):
     """Load the encoder that embed() and classify() use, and return it.
 
-    Without a path: the first *.tvlm in ROMFS, else on the file system; with OpenMV's ml, the first
-    *.tflite. OSError if there is none.
+    Without a path: the first *.tvlm in ROMFS, else on the file system; with OpenMV's ml or
+    ESP-VISION's tflite, the first *.tflite of ours. OSError if there is none.
     """
     global _default
     _default = None  # the old one's memory is free before the new one is opened
@@ -168,13 +168,11 @@ def classify_into(frame, vocab, scores):
 
 def _find():
     kinds = (".tvlm",)
-    if _tinyvlm.__name__ != "_tinyvlm":  # OpenMV's ml runs a .tflite much faster than we would
-        try:
-            import ml  # noqa: F401
+    if _tinyvlm.__name__ != "_tinyvlm":  # a firmware's own Model is much faster than we would be
+        from .openmv import is_ours, runtime
 
+        if runtime():
             kinds = (".tflite", ".tvlm")
-        except ImportError:
-            pass
     for kind in kinds:
         for place in _PLACES:
             try:
@@ -182,10 +180,13 @@ def _find():
             except OSError:
                 continue
             for name in sorted(names):
-                if name.endswith(kind):
-                    return place + "/" + name if place else name
+                path = place + "/" + name if place else name
+                if name.endswith(kind) and (kind != ".tflite" or is_ours(path)):
+                    return path
     raise OSError(
         "no encoder (*.tvlm) on this board; put one into ROMFS with `mpremote romfs deploy DIR`"
+        if len(kinds) == 1
+        else "no encoder (*.tflite) on this camera; copy one with `tinyvlm-deploy --openmv`"
     )
 
 

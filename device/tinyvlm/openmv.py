@@ -1,11 +1,12 @@
 # SPDX-License-Identifier: MIT
-"""OpenMV's stock firmware: `ml.Model` runs the encoder's .tflite, the rest is Python.
+"""OpenMV's and ESP-VISION's stock firmware: their Model runs a .tflite, the rest is Python.
 
-    tinyvlm-export base.tvlm --tflite base.tflite       # on the PC; copy the file to the camera
+    tinyvlm-deploy pets.tvp --openmv                    # on the PC
     tinyvlm.classify(csi0.snapshot(), pets)             # on the camera: takes an image.Image
 
 `Engine` has the interface of the C engine, without its profile. The .tflite must be one that
-tinyvlm-export wrote: behind the model it carries the encoder's identity (docs/format.md).
+tinyvlm-deploy or tinyvlm-export wrote: behind the model it carries the encoder's identity
+(docs/format.md).
 """
 
 import json
@@ -17,16 +18,38 @@ from .pure_intake import Intake, NoiseIntake
 _BACK = 1024  # a footer is rarely longer
 
 
+def runtime():
+    """The module that runs a .tflite: OpenMV's `ml` or ESP-VISION's `tflite`; None without one."""
+    try:
+        import ml
+
+        return ml
+    except ImportError:
+        pass
+    try:
+        import tflite
+
+        return tflite
+    except ImportError:
+        return None
+
+
+def is_ours(path):
+    """Does the .tflite say which encoder it is? Those that come with the firmware do not."""
+    with open(path, "rb") as file:
+        file.seek(max(0, file.seek(0, 2) - 4))
+        return file.read() == b"TVLM"
+
+
 class Engine:
-    """A .tflite run by OpenMV's ml.Model: `Engine("/rom/base.tflite")`.
+    """A .tflite run by the firmware's Model: `Engine("/rom/base.tflite")`.
 
     exact: resize frames in the exact integers of docs/format.md, in Python. Otherwise, for frames
-    of RGB565_LE and GRAY8, by OpenMV's own code in C: much faster, and not the same pixels unless
-    the frame's shorter side is the encoder's size already. ValueError for a foreign .tflite.
+    of RGB565_LE and GRAY8, by the firmware's own code in C: much faster, and not the same pixels
+    unless the frame's shorter side is the encoder's size. ValueError for a foreign .tflite.
     """
 
-    backend = "ml"
-    in_place = False  # ml decides: it uses a file in ROMFS in place, and loads any other
+    in_place = False  # the firmware decides: OpenMV uses a file in ROMFS in place
     layers = 0
     exact = False
 
@@ -36,19 +59,22 @@ class Engine:
         self.macs = about["macs"]
         self.info = json.dumps(about["info"])
         self._test = about["test"]
-        import ml
-
-        self._model = model = ml.Model(path)
+        module = runtime()
+        if module is None:
+            raise ValueError("this firmware has neither ml nor tflite to run it; use a .tvlm")
+        self.backend = module.__name__
+        self._raw = self.backend == "tflite"  # its outputs are the integers themselves
+        self._model = model = module.Model(path)
         shape, kind = model.input_shape[0], model.input_dtype[0]
         self.size = shape[1]
         self.dim = model.output_shape[0][-1]
         if kind != "b" or shape[2] != self.size or model.output_dtype[0] != "b":
             raise ValueError("a model with int8 input and output is needed, not %s" % kind)
-        self._of = _units(model, 0)
+        self._of = self._units(0)
         self.map = None
         if len(model.output_shape) > 1:
             self.map = tuple(model.output_shape[1][1:3])
-            self._of_map = _units(model, 1)
+            self._of_map = self._units(1)
         self.arena = getattr(model, "ram", 0)
 
     def embed(self, buffer, width, height, format, stride, out):
@@ -63,24 +89,36 @@ class Engine:
         _store(outputs[1], self._of_map, map_out)
 
     def profile(self, *arguments):
-        """OpenMV's ml does not say what its layers take."""
-        raise RuntimeError("ml.Model runs the layers as one; there is no profile")
+        """The firmware's Model does not say what its layers take."""
+        raise RuntimeError("%s.Model runs the layers as one; there is no profile" % self.backend)
 
     def selftest(self):
         """True, or RuntimeError if the embedding of the known-answer image is another one."""
         seed, want = self._test["seed"], _from_hex(self._test["embedding"])
         got = bytearray(self.dim)
         self._run(NoiseIntake(seed, self.size), got)
-        wrong = sum([a != b for a, b in zip(got, want)])  # noqa: B905 (MicroPython has no strict)
+        wrong = most = dot = us = them = 0
+        for i in range(self.dim):
+            a, b = (got[i] ^ 128) - 128, (want[i] ^ 128) - 128
+            wrong += a != b
+            most = max(most, abs(a - b))
+            dot, us, them = dot + a * b, us + a * a, them + b * b
         if wrong:
             raise RuntimeError(
-                "the embedding of the test image differs from the file's in %d of %d dimensions; "
-                "this firmware rounds another way" % (wrong, self.dim)
+                "the embedding of the test image differs from the file's in %d of %d dimensions, "
+                "by at most %d, cosine %.4f: this firmware rounds another way; what that does to "
+                "labels: docs/boards/openmv.md"
+                % (wrong, self.dim, most, dot / ((us * them) ** 0.5 or 1))
             )
         return True
 
+    def _units(self, output):
+        if self._raw:
+            return None
+        return self._model.output_scale[output], self._model.output_zero_point[output]
+
     def _run(self, intake, out):
-        def fill(tensor, shape, dtype):  # ml calls it with the model's own input
+        def fill(tensor, shape, dtype):  # called with the model's own input
             if not self.exact and isinstance(intake, Intake) and _resized(intake, tensor):
                 return
             planes, at = intake.planes(), 0
@@ -95,7 +133,7 @@ class Engine:
 
 
 def _resized(intake, tensor):
-    # The centred square by OpenMV's code into the tensor; False if it cannot read this frame.
+    # The centred square by the firmware's code into the tensor; False if it cannot read it.
     import image
 
     size, gray = intake.size, intake.format == GRAY8
@@ -112,25 +150,29 @@ def _resized(intake, tensor):
     scale = size / intake.side
     hint = image.AREA if intake.side > size else image.BILINEAR
     target.draw_image(source, 0, 0, x_scale=scale, y_scale=scale, roi=square, hint=hint)
-    if not gray:
+    if hasattr(target, "to_ndarray") and not gray:  # ESP-VISION's firmware may lack it
         target.to_ndarray(ord("b"), buffer=tensor)
         return True
     at = 0
-    for i in range(len(tensor) - pixels, len(tensor)):
-        tensor[at] = tensor[at + 1] = tensor[at + 2] = tensor[i] ^ 128
+    for i in range(len(tensor) - pixels, len(tensor), 1 if gray else 2):
+        low = tensor[i]
+        if gray:
+            r = g = b = low
+        else:
+            high = tensor[i + 1]
+            r, g, b = high >> 3, (high & 7) << 3 | low >> 5, low & 31
+            r, g, b = r << 3 | r >> 2, g << 2 | g >> 4, b << 3 | b >> 2
+        tensor[at] = r ^ 128
+        tensor[at + 1] = g ^ 128
+        tensor[at + 2] = b ^ 128
         at += 3
     return True
 
 
-def _units(model, output):
-    return model.output_scale[output], model.output_zero_point[output]
-
-
 def _store(numbers, units, out):
-    # ml hands out real numbers; int8 = real / scale + zero point, exactly.
-    scale, zero_point = units
-    for i, number in enumerate(numbers.flatten()):
-        value = int(round(number / scale)) + zero_point
+    # OpenMV's ml hands out real numbers: int8 = real / scale + zero point, exactly.
+    for i, value in enumerate(numbers.flatten()):
+        value = int(value) if units is None else int(round(value / units[0])) + units[1]
         try:
             out[i] = value
         except (ValueError, OverflowError):

@@ -2,6 +2,7 @@
 """tinyvlm-deploy: put tinyvlm, its encoder and vocabularies onto a board, and see that they work.
 
 tinyvlm-deploy pets.tvp                # the board on USB; copies only what it does not have
+tinyvlm-deploy pets.tvp --openmv       # an OpenMV camera's drive
 tinyvlm-deploy pets.tvp --dry-run      # says what it would do
 
 The exit status is 0, 1 when the board's self-test failed, or 2 after any other error.
@@ -37,6 +38,10 @@ def open_target(args: argparse.Namespace) -> Target | Drive:
     from .boards.ports import choose_port, drives
 
     port, backend = args.port, args.backend
+    if args.openmv:
+        from .boards import openmv
+
+        return openmv.Camera(openmv.find() if args.openmv == "auto" else Path(args.openmv))
     if port == "auto" and backend != "ampy":
         mounted = drives("boot_out.txt")
         if mounted and (backend == "circuitpy" or not _serial_board()):
@@ -111,9 +116,10 @@ def carry_out(plan: Plan, target) -> None:
 
 
 def write_romfs(plan: Plan, target) -> None:
-    from .boards.deployment import make_image
+    from .boards.romfs import make_image
 
-    image = make_image(plan.encoder, [(path, target.read(path)) for path in plan.kept])
+    kept = [(path, target.read(path)) for path in plan.kept]
+    image = make_image([(plan.encoder.path, plan.encoder.data), *kept])
     plan.doing = "romfs"
     target.write_romfs(image)
     if not target.check_romfs(image):
@@ -153,9 +159,10 @@ def test_board(plan: Plan, target) -> int:
 
 def describe(target) -> str:
     facts = target.facts
-    if facts.name == "circuitpython":
+    if not hasattr(target, "link"):
+        version = f"CircuitPython {facts.version} on " if facts.version else ""
         return (
-            f"{target.root}: CircuitPython {facts.version} on {facts.machine}, "
+            f"{target.root}: {version}{facts.machine}, "
             f"{facts.free // 1024} of {facts.flash // 1024} KB free"
         )
     has = [f"{facts.ram // 1024} KB RAM free"]
@@ -169,13 +176,18 @@ def describe(target) -> str:
 
 
 def deploy(args: argparse.Namespace) -> int:
-    from .boards import native_mpy
+    from .boards import native_mpy, openmv
     from .boards.deployment import make_plan, read_model, read_vocabs
     from .boards.transports import LinkLost
 
+    openmv.check(args)
     native = native_mpy.read(args.engine) if args.engine else None
     model = read_model(args.encoder) if args.encoder else None
     vocabs = read_vocabs(args.vocab, model)
+    if args.openmv and openmv.is_image(args.openmv):
+        from .boards import openmv_image
+
+        return openmv_image.write(args, vocabs, model)
     target = plan = None
     try:
         target = open_target(args)
@@ -206,9 +218,11 @@ def deploy(args: argparse.Namespace) -> int:
 
 
 def finish(plan: Plan, target, args) -> int:
-    if target.facts.name == "circuitpython":
+    if not hasattr(target, "link"):
         labels = ", ".join(file.path for file in plan.vocabs)
         print(f"on the drive: {labels or 'the package'}; read back and equal")
+        if target.facts.name == "openmv":
+            print("eject the drive, then reset the board: main.py starts")
         return 0
     if plan.files and not target.facts.atomic:
         print("  (not LittleFS: keep power on while copying, a rename is two steps there)")
@@ -245,14 +259,16 @@ def encoder_path(name: str) -> Path:
 
 
 def list_ports() -> int:
+    from .boards.openmv import MARKS
     from .boards.ports import drives, serial_ports
 
     ports = serial_ports()
-    mounted = drives("boot_out.txt")
-    for line in [*map(str, ports), *(f"{drive}  CircuitPython drive" for drive in mounted)]:
-        print(line)
-    if not ports and not mounted:
-        print("no serial ports and no CIRCUITPY drives")
+    marks = {"boot_out.txt": "a CircuitPython board", **MARKS}
+    lines = [*map(str, ports)]
+    lines += [
+        f"{drive}  drive of {what}" for mark, what in marks.items() for drive in drives(mark)
+    ]
+    print("\n".join(lines) or "no serial ports and no drives of boards")
     return 0
 
 
@@ -260,7 +276,7 @@ def main(argv: list[str] | None = None) -> int:
     args = _arguments().parse_args(argv)
     try:
         return list_ports() if args.list else deploy(args)
-    except (BoardError, OSError, ValueError) as error:
+    except (BoardError, OSError, ValueError, ImportError) as error:
         print(f"tinyvlm-deploy: {explain(error)}", file=sys.stderr)
         return 2
 
@@ -294,6 +310,14 @@ def _arguments() -> argparse.ArgumentParser:
         "--backend",
         choices=("mpremote", "ampy", "circuitpy"),
         help="default: mpremote; circuitpy if the port is a folder",
+    )
+    parser.add_argument(
+        "--openmv",
+        nargs="?",
+        const="auto",
+        metavar="FOLDER or FILE.romfs",
+        help="an OpenMV camera or ESP-VISION board: its drive (default: the only one mounted), or "
+        "a ROMFS image; encoder as .tflite, and an example as main.py",
     )
     parser.add_argument(
         "--main", type=Path, metavar="FILE.py", help="the program that runs at power-on"

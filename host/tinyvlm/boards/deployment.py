@@ -13,8 +13,9 @@ from pathlib import Path
 from ..net import tvlm
 from ..shipped import CHECKOUT, DEFAULT_MODEL, PACKAGE
 from ..words import tvp
-from . import native_mpy
+from . import native_mpy, openmv
 from .ports import BoardError
+from .romfs import make_image
 from .target import File
 
 
@@ -96,7 +97,6 @@ def check_vocabs(
 def make_plan(target, args, vocabs, model: Model | None, native: bytes | None = None) -> Plan:
     """Compare what shall be there with what is there. Only reads from the board."""
     facts, plan = target.facts, Plan()
-    is_drive = facts.name == "circuitpython"
     if args.no_package:
         plan.lines.append(("package", "left out"))
     elif facts.frozen is not None:
@@ -106,8 +106,11 @@ def make_plan(target, args, vocabs, model: Model | None, native: bytes | None = 
         for path in package_files():
             plan.package.append(File(f"{lib}/tinyvlm/{path.name}", path.read_bytes()))
     plan.vocabs = [File(path.name, path.read_bytes()) for path, _ in vocabs]
-    if args.main:
-        plan.programs.append(File("code.py" if is_drive else "main.py", args.main.read_bytes()))
+    if facts.name == "openmv":
+        plan.programs = openmv.programs(args.main, target)
+    elif args.main:
+        name = "code.py" if facts.name == "circuitpython" else "main.py"
+        plan.programs.append(File(name, args.main.read_bytes()))
     if args.examples:
         detect = CHECKOUT / "device" / "examples" / "detect.py"
         plan.programs.append(File("detect.py", detect.read_bytes()))
@@ -146,6 +149,12 @@ def plan_encoder(plan: Plan, target, args, vocabs, model: Model | None) -> None:
     if model is None:
         model = read_model(DEFAULT_MODEL)
         check_vocabs(vocabs, model.fingerprint, f"the board has no encoder and gets {model.name}")
+    if facts.name == "openmv":
+        plan.encoder = openmv.encoder_file(model)
+        target.compare([plan.encoder])
+        what = f"{model.name} ({model.fingerprint.hex()}), {len(plan.encoder.data)} bytes"
+        plan.lines.append(("encoder", f"{plan.encoder.path}, {what}: {plan.encoder.was}"))
+        return
     plan.fingerprint = model.fingerprint
     what = f"{model.name} ({model.fingerprint.hex()}), {len(model.data)} bytes"
     if facts.encoders:
@@ -174,7 +183,9 @@ def plan_encoder(plan: Plan, target, args, vocabs, model: Model | None) -> None:
     if keep:
         size = sum(size for _, size in keep)
         plan.lines.append(("", f"{len(keep)} other files in ROMFS, {size} bytes, are kept"))
-    plan.image = make_image(plan.encoder, [(path, bytes(size)) for path, size in keep])
+    plan.image = make_image(
+        [(plan.encoder.path, plan.encoder.data), *((path, bytes(size)) for path, size in keep)]
+    )
     if len(plan.image) > facts.romfs:
         raise BoardError(
             f"ROMFS has {facts.romfs} bytes, {len(plan.image)} are needed; nothing was changed"
@@ -192,34 +203,6 @@ def _is_encoder(path: str) -> bool:
     return path.endswith(".tvlm") and path.rpartition("/")[0] in ("/rom", "/rom/lib")
 
 
-def make_image(encoder: File, others: list[tuple[str, bytes]]) -> bytes:
-    """A ROMFS image; paths begin with /rom/."""
-    from mpremote.romfs import VfsRomWriter
-
-    tree: dict = {}
-    for path, data in [(encoder.path, encoder.data), *others]:
-        *folders, name = path.split("/")[2:]
-        here = tree
-        for folder in folders:
-            here = here.setdefault(folder, {})
-        here[name] = data
-    writer = VfsRomWriter()
-
-    def walk(folder: dict) -> None:
-        for name, content in sorted(folder.items()):
-            if not name.isascii():
-                raise BoardError(f"{name}: ROMFS wants names in ASCII; rename the file")
-            if isinstance(content, dict):
-                writer.opendir(name)
-                walk(content)
-                writer.closedir()
-            else:
-                writer.mkfile(name, content)
-
-    walk(tree)
-    return writer.finalise()
-
-
 def check_space(plan: Plan, facts) -> None:
     """Old and new lie side by side until the new ones are complete."""
     if facts.free is None:
@@ -228,7 +211,10 @@ def check_space(plan: Plan, facts) -> None:
     # a block more for each file: its name, or LittleFS's own pointers
     need = sum(-(-len(file.data) // block) * block + block for file in plan.files)
     if need > facts.free:
+        advice = "delete files there (mpremote rm :FILE)"
+        if facts.name == "openmv":
+            advice = "put in an SD card, or make a ROMFS image: --openmv FILE.romfs"
         raise BoardError(
-            f"no space: {need} bytes are needed, {facts.free} are free on the board; delete files "
-            "there (mpremote rm :FILE). Nothing was changed"
+            f"no space: {need} bytes are needed, {facts.free} are free on the board; {advice}. "
+            "Nothing was changed"
         )

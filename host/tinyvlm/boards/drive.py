@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""CIRCUITPY: the drive that a CircuitPython board shows on USB. The same steps as on a prompt.
+"""The drive that a board shows on USB; here CircuitPython's. The same steps as on a prompt.
 
     drive = Drive(Path("/media/me/CIRCUITPY"))
     drive.stage(file); drive.switch([file])
@@ -16,6 +16,7 @@ import errno
 import os
 import re
 import shutil
+from collections.abc import Iterator
 from pathlib import Path
 
 from .ports import BoardError
@@ -32,19 +33,29 @@ def is_plain(path: Path) -> bool:
 class Drive:
     """A mounted CIRCUITPY drive."""
 
+    locked = "does boot.py keep the drive to the board, or is it mounted read-only?"
+
     def __init__(self, root: Path):
         self.root = root
         self._lock: int | None = None
+        self.facts = self._identify()
+        self._look(self.facts)
+
+    def _identify(self) -> Facts:
+        """Whose drive it is, by a file that the firmware wrote."""
         try:
-            if not is_plain(root / BOOT_OUT):
+            if not is_plain(self.root / BOOT_OUT):
                 raise OSError
-            text = (root / BOOT_OUT).read_text(errors="replace")
+            text = (self.root / BOOT_OUT).read_text(errors="replace")
         except OSError:
             raise BoardError(
-                f"{root}: no {BOOT_OUT}, so this is not the drive of a CircuitPython board"
+                f"{self.root}: no {BOOT_OUT}, so this is not the drive of a CircuitPython board"
             ) from None
         text = "".join(c for c in text if c.isprintable() or c == "\n")  # it goes to the terminal
-        self.facts = self._look(text)
+        # "Adafruit CircuitPython 9.2.1 on 2024-11-20; Adafruit Feather ESP32-S3 with ESP32S3"
+        found = re.match(r"(?:Adafruit )?CircuitPython (\S+) on [^;]*; (.*)", text)
+        version, machine = found.groups() if found else ("?", text.split("\n")[0][:60] or "?")
+        return Facts("circuitpython", version, machine.strip(), ram=0, cwd="", lib="lib")
 
     def lock(self) -> None:
         """Nobody else deploys to this drive until unlock(): they would remove each other's files.
@@ -70,23 +81,26 @@ class Drive:
             os.close(self._lock)
             self._lock = None
 
-    def _look(self, text: str) -> Facts:
-        # "Adafruit CircuitPython 9.2.1 on 2024-11-20; Adafruit Feather ESP32-S3 with ESP32S3"
-        found = re.match(r"(?:Adafruit )?CircuitPython (\S+) on [^;]*; (.*)", text)
-        version, machine = found.groups() if found else ("?", text.split("\n")[0][:60] or "?")
+    def _look(self, facts: Facts) -> None:
         usage = shutil.disk_usage(self.root)
-        facts = Facts("circuitpython", version, machine.strip(), ram=0, cwd="", lib="lib")
         facts.flash, facts.free, facts.fs = usage.total, usage.free, "VfsFat"
         facts.block = os.statvfs(self.root).f_frsize if hasattr(os, "statvfs") else 512
-        for path in sorted(filter(is_plain, self.root.glob("*.tv*"))):
-            with path.open("rb") as file:
-                head = file.read(24)
-            kind = {b"TVLM": facts.encoders, b"TVPR": facts.vocabs}.get(head[:4])
-            if kind is not None and len(head) == 24 and path.suffix != NEW:
-                kind.append((path.name, head[16:], path.stat().st_size))
+        for path, head in self._heads("*.tvp", b"TVPR"):
+            facts.vocabs.append((path.name, head[16:], path.stat().st_size))
+        self._look_for_encoders(facts)
         for folder in filter(self._inside, (self.root, self.root / "lib" / "tinyvlm")):
             facts.leftovers += [str(p.relative_to(self.root)) for p in folder.glob(f".*{NEW}")]
-        return facts
+
+    def _look_for_encoders(self, facts: Facts) -> None:
+        for path, head in self._heads("*.tvlm", b"TVLM"):
+            facts.encoders.append((path.name, head[16:], path.stat().st_size))
+
+    def _heads(self, pattern: str, magic: bytes) -> Iterator[tuple[Path, bytes]]:
+        for path in sorted(filter(is_plain, self.root.glob(pattern))):
+            with path.open("rb") as file:
+                head = file.read(24)
+            if len(head) == 24 and head[:4] == magic:
+                yield path, head
 
     def _inside(self, folder: Path) -> bool:
         """A drive is FAT and has no links, but a folder that is given as one may."""
@@ -149,10 +163,7 @@ class Drive:
             yield
         except OSError as error:
             if error.errno in (errno.EROFS, errno.EACCES, errno.EPERM):
-                raise BoardError(
-                    f"{self.root} cannot be written; does boot.py keep the drive to the board, "
-                    "or is it mounted read-only?"
-                ) from None
+                raise BoardError(f"{self.root} cannot be written; {self.locked}") from None
             if error.errno == errno.ENOSPC:
                 raise BoardError(f"{self.root}: no space left; nothing was replaced") from None
             if error.errno in (errno.EIO, errno.ENODEV, errno.ENOENT):

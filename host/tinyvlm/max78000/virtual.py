@@ -23,7 +23,7 @@ from pathlib import Path
 from ..shipped import CHECKOUT
 from ..virtual.board import Board, VirtualBoardError, escape
 
-ROMFS_ADDRESS, ROMFS_SIZE = 0x1003_C000, 240 << 10  # boards/MAX78000FTHR/max78000fthr.ld
+ROMFS_ADDRESS, ROMFS_SIZE = 0x1003_E000, 232 << 10  # boards/MAX78000FTHR/max78000fthr.ld
 MACHINE = "max78000fthr"
 FIRMWARE = CHECKOUT / "build" / "max78000" / "qemu.bin"
 

@@ -175,6 +175,17 @@ def footer(graph: Graph) -> bytes:
     return text + struct.pack("<I", len(text)) + b"TVLM"
 
 
+def fingerprint(data: bytes) -> bytes | None:
+    """Which encoder a .tflite is, by its footer; None for somebody else's, or a damaged one."""
+    if data[-4:] != b"TVLM" or len(data) < 8:
+        return None
+    length = struct.unpack("<I", data[-8:-4])[0]
+    try:
+        return bytes.fromhex(json.loads(data[-8 - length : -8])["fingerprint"])
+    except (ValueError, KeyError, TypeError):
+        return None
+
+
 def to_bytes(graph: Graph, dense: bool = False) -> bytes:
     """The `.tflite` as bytes. ImportError without ai-edge-litert, ValueError without a map."""
     if dense and graph.dense is None:

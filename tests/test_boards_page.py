@@ -1,0 +1,94 @@
+# SPDX-License-Identifier: MIT
+"""docs/boards.md: one row for every board, with figures that follow from what commands print."""
+
+import json
+import re
+
+import pytest
+from readme import PAGES, README, TOP, check
+from stm32 import BOARDS
+
+PAGE = PAGES["docs/boards.md"]
+ROWS = {
+    target: cells
+    for line in PAGE.text.splitlines()
+    if line.startswith("| [")
+    for cells in [[cell.strip() for cell in line.split("|")[1:-1]]]
+    for target in [re.search(r"\]\((boards/[\w-]+\.md)\)", cells[0])[1]]
+}
+CAMERA, PATH, FRAMES, VERIFIED = 2, 3, 4, 5
+FIRMWARE = json.loads((TOP / "docs" / "runs" / "firmware.json").read_text())
+
+
+def figure(title):
+    """The first number in the second column of README's or performance.md's row."""
+    texts = README.text, PAGES["docs/performance.md"].text
+    found = [re.search(rf"^\| {re.escape(title)} \| .*", text, re.M) for text in texts]
+    [row] = filter(None, found)
+    return float(re.search(r"\| ([\d.]+)", row[0])[1])
+
+
+def test_every_board_has_a_page_and_a_row():
+    pages = {f"boards/{path.name}" for path in (TOP / "docs" / "boards").glob("*.md")}
+    assert set(ROWS) == pages - {"boards/stm32-camera.md"}
+    linked = set(re.findall(r"\(docs/(boards/[\w-]+\.md)\)", README.text))
+    assert linked == (set(ROWS) | {"boards/stm32-camera.md"}) - {"boards/virtual.md"}
+
+
+@pytest.mark.parametrize("target", ROWS.keys() - {"boards/virtual.md"})
+def test_no_page_claims_a_chip(target):
+    assert re.search(r"not\s+yet\s+run\s+on", PAGES[f"docs/{target}"].text, re.I)
+
+
+def boards_of(cells):
+    """The folders of boards/ that a row's column `path` names."""
+    names = cells[PATH].replace(";", ",").split(", ")
+    return [
+        board for board in BOARDS if re.match(r"(?:ARDUINO_)?(VCC_GND|[A-Z]+)", board)[1] in names
+    ]
+
+
+def test_every_firmware_and_engine_is_in_a_row():
+    assert sorted(board for cells in ROWS.values() for board in boards_of(cells)) == BOARDS
+    makefile = (TOP / "native" / "natmod" / "Makefile").read_text()
+    archs = re.search(r"^ARCHS := (.*)", makefile, re.M)[1].split()
+    paths = " ".join(cells[PATH] for cells in ROWS.values())
+    assert {arch for arch in archs if arch not in paths} == {"x64"}
+
+
+@pytest.mark.parametrize("target", [t for t, cells in ROWS.items() if boards_of(cells)])
+def test_linked_means_linked(target):
+    """docs/runs/firmware.json has what `make firmware` printed; the board's page shows it."""
+    linked = [FIRMWARE["boards"][b] for b in boards_of(ROWS[target]) if b in FIRMWARE["boards"]]
+    assert (ROWS[target][VERIFIED] == "linked") == bool(linked)
+    text = " ".join(PAGES[f"docs/{target}"].text.split())
+    for sizes in linked:
+        assert f"({sizes['firmware']:,} bytes of firmware)" in text
+        assert sizes["firmware"] < sizes["of"]
+
+
+def test_frames():
+    """The same model of the core at each board's clock; and README's rows say the same."""
+    whole = figure("frames/s on a Cortex-M7 at 480 MHz")
+    million = figure_of_natmod()
+    for target, cells in ROWS.items():
+        frames = cells[FRAMES]
+        told = re.search(r"([\d.]+), `base` at (\d+) MHz", frames)
+        if told:
+            mhz = int(told[2])
+            value = mhz / million if "at most" in frames else whole * mhz / 480
+            new = frames.replace(told[1], f"{value:.1f}")
+            check(f"| {frames} |", f"| {new} |")
+        if "accelerator" in frames:
+            rate = int(figure("[MAX78000FTHR](docs/boards/max78000fthr.md)"))
+            assert f"{rate} the accelerator alone" in frames
+        row = re.search(rf"^\| .*\(docs/{target}\).*", README.text, re.M)
+        if row:
+            numbers = re.findall(r"([\d.]+) frames/s", row[0])
+            assert set(numbers) <= set(re.findall(r"[\d.]+", frames)), row[0]
+
+
+def figure_of_natmod():
+    """Million instructions of a frame by armv7emsp's `.mpy`."""
+    row = re.search(r"^\| armv7emsp \|.* ([\d.]+) M \|$", PAGES["docs/performance.md"].text, re.M)
+    return float(row[1])
