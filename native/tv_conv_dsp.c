@@ -240,12 +240,12 @@ static void gather_line(const tv_layer_t *l, int8_t *arena, uint32_t y, uint32_t
     }
 }
 
-// One output, of one or two bytes. memcpy() of a size that is no constant would be a call.
-static inline void store(void *to, const void *from, bool half) {
+// One output, of one or two bytes.
+static inline void store(uint8_t *to, int16_t value, bool half) {
     if (half) {
-        memcpy(to, from, 2);
+        memcpy(to, &value, 2);
     } else {
-        memcpy(to, from, 1);
+        *to = (uint8_t)value;
     }
 }
 
@@ -267,7 +267,7 @@ static void one_pixel(const tv_layer_t *l, const uint32_t *columns, uint32_t k4,
         for (uint32_t i = 0, at = o; i < 2 && at < channels; i++, at++) {
             tv_requant_t r = tv_requant(tv_i32(mult + 4 * at), shift[at], l->out_zero_point);
             int16_t q = (int16_t)tv_requant_linear(sum[i], &r);
-            store(out.base + (size_t)at * out.dc, &q, l->out.pitch != 0);
+            store((uint8_t *)out.base + (size_t)at * out.dc, q, l->out.pitch != 0);
         }
     }
 }
@@ -278,41 +278,63 @@ typedef struct {
     uint32_t x, width;      // first pixel, and how many of each line
 } chunk_t;
 
+#if TV_DUAL_ISSUE
+// All channels of a chunk of whole tiles where a pixel has eight inputs and a depthwise layer reads
+// what comes out: one channel after the other, its weights in registers.
+static void multiply_eights(const tv_layer_t *l, const chunk_t *chunk, const uint32_t *columns, tv_out_t out) {
+    uint32_t channels = l->out_c, tiles = chunk->width / COLUMNS;
+    const uint8_t *packed = l->weights, *bias = l->table, *mult = bias + 4 * channels, *shift = mult + 4 * channels;
+    int8_t *to = out.base + (chunk->width - 1) * out.dx;
+    const uint32_t *last = columns + (tiles - 1) * 12;
+    for (uint32_t o = 0; o < channels; o++, bias += 4, mult += 4, to += out.dc) {
+        uint32_t a = tv_u32(packed), b = tv_u32(packed + 8);
+        tv_requant_t r = tv_requant(tv_i32(mult), shift[o], -128);
+        r.shift |= (tiles - 1) << 8;
+        eights_t job = {
+            { tv_sxtb16(a), tv_sxtb16_ror8(a), tv_sxtb16(b), tv_sxtb16_ror8(b) }, r, 2 * tv_i32(bias)
+        };
+        packed += o & 1 ? 12 : 4; // two channels' lie in turns
+        for (uint32_t line = 0; line < chunk->lines; line++) {
+            multiply_eights_line(&job, last + line * tiles * 12, to + line * l->out.row_bytes);
+        }
+    }
+}
+#endif
+
 // A pair of channels of a chunk where pixels or channels are left over: whole tiles are written
-// directly, the cut tile at the end of a line and all tiles of a lone channel (next = o) through
-// a buffer.
-static void multiply_cut(const tv_layer_t *l, multiply_t *multiply, const tiles_t *pair, const uint32_t *columns,
-    const chunk_t *chunk, uint32_t o, uint32_t next, uint8_t *to) {
+// directly by `whole`, as far as there is such a kernel; the cut tile at the end of a line and all
+// tiles of a lone channel (next = o) through a buffer, by `bytes`.
+static void multiply_cut(const tv_layer_t *l, multiply_t *whole, multiply_t *bytes, const tiles_t *pair,
+    const uint32_t *columns, const chunk_t *chunk, uint32_t o, uint32_t next, uint8_t *to) {
     uint32_t tiles = (chunk->width + COLUMNS - 1) / COLUMNS;
-    uint32_t whole = next != o ? chunk->width / COLUMNS : 0;
-    uint32_t size = l->out.pitch ? 2 : 1, dx = pair->dx, tile_words = pair->line_columns / 4 / tiles;
-    int16_t cut[2 * COLUMNS];
+    uint32_t direct = next != o && whole != NULL ? chunk->width / COLUMNS : 0;
+    uint32_t dx = pair->dx, tile_words = pair->line_columns / 4 / tiles;
+    int8_t cut[2 * COLUMNS];
     tiles_t job = *pair, one = *pair; // of whole tiles; and of one tile, into the buffer
-    one.dx = 2 * size;
-    one.dc = size;
+    one.dx = 2;
+    one.dc = 1;
     one.step = COLUMNS * one.dx - one.dc;
     for (uint32_t line = 0; line < chunk->lines; line++, to += l->out.row_bytes) {
         job.columns = columns;
         job.lines = 1;
-        if (whole) {
-            columns += whole * tile_words;
+        if (direct) {
+            columns += direct * tile_words;
             job.line_end = columns;
             job.out = to;
-            multiply(&job);
+            whole(&job);
         }
-        for (uint32_t t = whole; t < tiles; t++) {
+        for (uint32_t t = direct; t < tiles; t++) {
             one.columns = columns;
             columns += tile_words;
             one.line_end = columns;
             one.lines = 1;
             one.out = (uint8_t *)cut;
-            multiply(&one);
+            bytes(&one);
             uint32_t left = chunk->width - t * COLUMNS;
             uint8_t *p = to + (size_t)t * COLUMNS * dx;
-            const uint8_t *from = (const uint8_t *)cut;
-            for (uint32_t i = 0; i < left && i < COLUMNS; i++, p += dx, from += 2 * size) {
-                store(p, from, size == 2);
-                store(p + (next - o) * pair->dc, from + (next - o) * size, size == 2);
+            for (uint32_t i = 0; i < left && i < COLUMNS; i++, p += dx) {
+                store(p, cut[2 * i], l->out.pitch != 0);
+                store(p + (next - o) * pair->dc, cut[2 * i + next - o], l->out.pitch != 0);
             }
         }
     }
@@ -337,11 +359,17 @@ static void multiply_chunk(const tv_layer_t *l, int8_t *arena, const chunk_t *ch
         one_pixel(l, columns, k4, out);
         return;
     }
-    bool halves = l->out.pitch != 0;
-    multiply_t *multiply = l->out_zero_point == -128
-        ? (halves ? multiply_relu_halves : multiply_relu_bytes)
-        : (halves ? multiply_linear_halves : multiply_linear_bytes);
+    // Linear outputs for a depthwise layer are rare: their kernel is spared.
+    bool halves = l->out.pitch != 0, relu = l->out_zero_point == -128;
+    multiply_t *bytes = relu ? multiply_relu_bytes : multiply_linear_bytes;
+    multiply_t *multiply = !halves ? bytes : relu ? multiply_relu_halves : NULL;
     uint32_t tiles = (chunk->width + COLUMNS - 1) / COLUMNS, whole = chunk->width / COLUMNS;
+#if TV_DUAL_ISSUE
+    if (k4 == 8 && halves && relu && tiles == whole) {
+        multiply_eights(l, chunk, columns, out);
+        return;
+    }
+#endif
     tiles_t job;
     job.dx = out.dx;
     job.dc = out.dc;
@@ -362,19 +390,19 @@ static void multiply_chunk(const tv_layer_t *l, int8_t *arena, const chunk_t *ch
     for (; o + lone < channels; o += 2, packed += 2 * k4, to += 2 * out.dc) {
         set_channels(&job, bias + 4 * o, mult + 4 * o, shift + o, l->out_zero_point, 1);
         widen_weights(weights, packed, k4);
-        if (tiles == whole) {
+        if (tiles == whole && multiply != NULL) {
             job.out = to;
             job.line_end = line_end;
             job.lines = chunk->lines;
             multiply(&job);
         } else {
-            multiply_cut(l, multiply, &job, columns, chunk, o, o + 1, to);
+            multiply_cut(l, multiply, bytes, &job, columns, chunk, o, o + 1, to);
         }
     }
     if (lone) {
         set_channels(&job, bias + 4 * o, mult + 4 * o, shift + o, l->out_zero_point, 0);
         widen_weights(weights, packed, k4);
-        multiply_cut(l, multiply, &job, columns, chunk, o, o, to);
+        multiply_cut(l, multiply, bytes, &job, columns, chunk, o, o, to);
     }
 }
 

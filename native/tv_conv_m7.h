@@ -188,6 +188,67 @@
 MULTIPLY_TILES(multiply_relu_bytes, FINISH_RELU, "strb")
 MULTIPLY_TILES(multiply_relu_halves, FINISH_RELU, "strh")
 MULTIPLY_TILES(multiply_linear_bytes, FINISH_LINEAR, "strb")
-MULTIPLY_TILES(multiply_linear_halves, FINISH_LINEAR, "strh")
+
+// One channel of a line of whole tiles, eight inputs a pixel, into halfwords side by side: 19 cycles
+// for three outputs. LDM takes the fields in this order.
+typedef struct {
+    uint32_t weights[4];
+    tv_requant_t requant; // shift with the number of tiles less one above its lowest byte
+    int32_t bias;         // doubled
+} eights_t;
+
+// A pixel while the one before it, whose sum is t, is finished. a to d: weights; then where the words
+// for c and d and the first two of the next pixel lie.
+#define EIGHTS(s, t, a, b, c, d, second, third, fourth, next) \
+    "smmlar " t ", " t ", r8, r9       \n" \
+    "ldr.w lr, [r1, #" second "]       \n" \
+    "smlad " s ", r12, " a ", r11      \n" \
+    "ldr.w r12, [r1, #" third "]       \n" \
+    "smlad " s ", lr, " b ", " s "     \n" \
+    "ldr.w lr, [r1, #" fourth "]       \n" \
+    "smlad " s ", r12, " c ", " s "    \n" \
+    "asr.w " t ", " t ", r10           \n" \
+    "ssat " t ", #8, " t "             \n" \
+    "smlad " s ", lr, " d ", " s "     \n" \
+    "strh " t ", [r2], #-2             \n" \
+    "ldr.w r12, [r1, #" next "]        \n"
+
+// From the end to the begin: `columns` of the last tile, `to` of the last pixel. What is loaded too
+// much at the end lies in the scratch before the columns, where two channels' weights have room.
+// r0, r3 sums, r1 columns, 32 bytes further than the tile, r2 out, r4-r11 the struct, r12, lr inputs.
+__attribute__((naked, noinline)) static void multiply_eights_line(__attribute__((unused)) const eights_t *e,
+    __attribute__((unused)) const uint32_t *columns, __attribute__((unused)) int8_t *to) {
+    __asm volatile (
+        "push {r4-r11, lr}          \n"
+        "ldm r0, {r4-r11}           \n"
+        "ldr r12, [r1, #16]         \n" // the last pixel
+        "ldr lr, [r1, #20]          \n"
+        "smlad r3, r12, r4, r11     \n"
+        "ldr r12, [r1, #40]         \n"
+        "smlad r3, lr, r5, r3       \n"
+        "ldr lr, [r1, #44]          \n"
+        "smlad r3, r12, r6, r3      \n"
+        "ldr r12, [r1, #32]!        \n"
+        "smlad r3, lr, r7, r3       \n"
+        "1: "
+        EIGHTS("r0", "r3", "r6", "r7", "r4", "r5", "4", "-24", "-20", "-32")
+        EIGHTS("r3", "r0", "r4", "r5", "r6", "r7", "-28", "-8", "-4", "-64")
+        "smmlar r3, r3, r8, r9      \n" // the last pixel of the tile before
+        "ldr.w lr, [r1, #-60]       \n"
+        "smlad r0, r12, r4, r11     \n"
+        "ldr.w r12, [r1, #-40]      \n"
+        "smlad r0, lr, r5, r0       \n"
+        "ldr.w lr, [r1, #-36]       \n"
+        "smlad r0, r12, r6, r0      \n"
+        "asr.w r12, r3, r10         \n"
+        "ssat r12, #8, r12          \n"
+        "smlad r3, lr, r7, r0       \n"
+        "subs r10, r10, #256        \n"
+        "strh r12, [r2], #-2        \n"
+        "ldr r12, [r1, #-48]!       \n"
+        "bpl 1b                     \n"
+        "pop {r4-r11, pc}           \n"
+        );
+}
 
 #endif
