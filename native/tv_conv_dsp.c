@@ -53,40 +53,55 @@ typedef void multiply_t(tiles_t *t);
 #include "tv_conv_m4.h"
 #endif
 
-// k4 bytes into every third pair of words of a tile.
-static inline void widen_column(uint32_t *to, const int8_t *from, uint32_t k4) {
-    const int8_t *end = from + (k4 & ~7u);
+// Four bytes into a column.
+static inline uint32_t *widen_word(uint32_t *to, uint32_t word) {
+    uint32_t even = tv_sxtb16(word), odd = tv_sxtb16_ror8(word);
+    to[0] = tv_sadd16(even, even);
+    to[1] = tv_sadd16(odd, odd);
+    return to + 6;
+}
+
+// The bytes `from` ... end - 1, eight or a multiple, into every third pair of words of a tile.
+static inline void widen_column(uint32_t *to, const int8_t *from, const int8_t *end) {
     uint32_t a, b, c, d;
-    if (k4 & 4) {
-        uint32_t *last = to + 6 * (k4 / 4 - 1);
-        a = tv_u32((const uint8_t *)end);
-        b = tv_sxtb16(a);
-        c = tv_sxtb16_ror8(a);
-        last[0] = tv_sadd16(b, b);
-        last[1] = tv_sadd16(c, c);
-        if (from == end) {
-            return;
-        }
-    }
     __asm volatile (
-        "1: ldr %[a], [%[from]], #4 \n"
-        "ldr %[c], [%[from]], #4    \n"
+        "1: ldr %[a], [%[from]]     \n"
+        "ldr %[c], [%[from], #4]    \n"
+        "add.w %[from], %[from], #8 \n"
         "sxtb16 %[b], %[a], ror #8  \n"
+        "cmp %[from], %[end]        \n"
         "sxtb16 %[a], %[a]          \n"
         "sadd16 %[b], %[b], %[b]    \n"
         "sadd16 %[a], %[a], %[a]    \n"
+        "str %[b], [%[to], #4]      \n"
         "sxtb16 %[d], %[c], ror #8  \n"
+        "str %[a], [%[to]], #48     \n"
         "sxtb16 %[c], %[c]          \n"
-        "strd %[a], %[b], [%[to]], #24 \n"
         "sadd16 %[d], %[d], %[d]    \n"
         "sadd16 %[c], %[c], %[c]    \n"
-        "cmp %[from], %[end]        \n"
-        "strd %[c], %[d], [%[to]], #24 \n"
+        "str %[d], [%[to], #-20]    \n"
+        "str %[c], [%[to], #-24]    \n"
         "bne 1b                     \n"
         : [from] "+r" (from), [to] "+r" (to), [a] "=&r" (a), [b] "=&r" (b), [c] "=&r" (c),
         [d] "=&r" (d)
         : [end] "r" (end)
         : "cc", "memory");
+}
+
+// Columns of pixels whose k4 inputs lie `step` bytes apart: tile after tile up to `end`.
+__attribute__((noinline)) static void widen_points(uint32_t *to, const uint32_t *end, const int8_t *from,
+    uint32_t step, uint32_t k4) {
+    uint32_t k8 = k4 & ~7u, tile_words = 6 * k4 / 4;
+    for (const uint32_t *tile = to + 6; to < end; to += tile_words - 6, tile += tile_words) {
+        for (; to < tile; to += 2, from += step) {
+            if (k8) {
+                widen_column(to, from, from + k8);
+            }
+            if (k4 & 4) {
+                widen_word(to + 6 * k8 / 4, tv_u32((const uint8_t *)from + k8));
+            }
+        }
+    }
 }
 
 // 16 bytes. LDM would want an aligned address.
@@ -170,14 +185,6 @@ static void gather_window(const tv_layer_t *l, int8_t *arena, uint32_t y, uint32
     }
 }
 
-// Four bytes into a column.
-static inline uint32_t *widen_word(uint32_t *to, uint32_t word) {
-    uint32_t even = tv_sxtb16(word), odd = tv_sxtb16_ror8(word);
-    to[0] = tv_sadd16(even, even);
-    to[1] = tv_sadd16(odd, odd);
-    return to + 6;
-}
-
 // Columns of pixels x ... end - 1 of row y where kernel and image are those of a first layer, three
 // by three pixels of three channels: nine bytes of each of three rows are put together in registers.
 // Returns where it ends: before a window that leaves the image, or at a cut tile.
@@ -207,36 +214,37 @@ static uint32_t widen_windows(const tv_layer_t *l, int8_t *arena, uint32_t y, ui
 }
 
 // Columns of `width` output pixels of row y, starting at x; past the end, repeat the last pixel.
-// `bytes` has room for k4 bytes.
+// `bytes` has room for three times k4 bytes.
 static void gather_line(const tv_layer_t *l, int8_t *arena, uint32_t y, uint32_t x, uint32_t width,
     uint32_t *columns, int8_t *bytes, uint32_t k4) {
-    uint32_t c = l->in_c, step = l->stride * c, next_tile = 6 * k4 / 4 - 6, done = 0;
+    uint32_t c = l->in_c, step = l->stride * c, tile_words = 6 * k4 / 4, done = 0;
     if (l->kernel == 1 && c == k4) {
         const int8_t *from = tv_row(arena, &l->in, y * l->stride) + (size_t)x * step;
-        for (; done + COLUMNS <= width; done += COLUMNS, columns += next_tile) {
-            for (const uint32_t *end = columns + 6; columns < end; columns += 2, from += step) {
-                widen_column(columns, from, k4);
-            }
-        }
+        uint32_t tiles = width / COLUMNS;
+        uint32_t *end = columns + tiles * tile_words;
+        widen_points(columns, end, from, step, k4);
+        columns = end;
+        done = tiles * COLUMNS;
     }
-    for (; done < width; columns += next_tile) {
+    for (; done < width; columns += tile_words) {
         if (l->kernel == 3 && c == 3) {
             uint32_t whole = widen_windows(l, arena, y, x + done, x + width, columns) - x - done;
             done += whole;
-            columns += whole / COLUMNS * (6 * k4 / 4);
+            columns += whole / COLUMNS * tile_words;
             if (done == width) {
                 return;
             }
         }
-        for (uint32_t p = 0; p < COLUMNS; p++, columns += 2, done++) {
+        int8_t *to = bytes;
+        for (uint32_t p = 0; p < COLUMNS; p++, to += k4, done++) {
             uint32_t at = x + (done < width ? done : width - 1);
             if (l->kernel == 1) {
-                copy_bytes(bytes, tv_row(arena, &l->in, y * l->stride) + at * step, (int32_t)c);
+                copy_bytes(to, tv_row(arena, &l->in, y * l->stride) + at * step, (int32_t)c);
             } else {
-                gather_window(l, arena, y, at, bytes);
+                gather_window(l, arena, y, at, to);
             }
-            widen_column(columns, bytes, k4);
         }
+        widen_points(columns, columns + 1, bytes, k4, k4);
     }
 }
 
@@ -281,7 +289,7 @@ typedef struct {
 #if TV_DUAL_ISSUE
 // All channels of a chunk of whole tiles where a pixel has eight inputs and a depthwise layer reads
 // what comes out: one channel after the other, its weights in registers.
-static void multiply_eights(const tv_layer_t *l, const chunk_t *chunk, const uint32_t *columns, tv_out_t out) {
+__attribute__((noinline)) static void multiply_eights(const tv_layer_t *l, const chunk_t *chunk, const uint32_t *columns, tv_out_t out) {
     uint32_t channels = l->out_c, tiles = chunk->width / COLUMNS;
     const uint8_t *packed = l->weights, *bias = l->table, *mult = bias + 4 * channels, *shift = mult + 4 * channels;
     int8_t *to = out.base + (chunk->width - 1) * out.dx;
