@@ -104,25 +104,6 @@ __attribute__((noinline)) static void widen_points(uint32_t *to, const uint32_t 
     }
 }
 
-// 16 bytes. LDM would want an aligned address.
-#define WIDEN_16 \
-    "ldr %[a], [%[from]], #4    \n" \
-    "ldr %[c], [%[from]], #4    \n" \
-    "ldr %[e], [%[from]], #4    \n" \
-    "ldr %[g], [%[from]], #4    \n" \
-    "sxtb16 %[b], %[a], ror #8  \n" \
-    "sxtb16 %[a], %[a]          \n" \
-    "sxtb16 %[d], %[c], ror #8  \n" \
-    "sxtb16 %[c], %[c]          \n" \
-    "strd %[a], %[b], [%[to]], #8 \n" \
-    "sxtb16 %[f], %[e], ror #8  \n" \
-    "sxtb16 %[e], %[e]          \n" \
-    "strd %[c], %[d], [%[to]], #8 \n" \
-    "sxtb16 %[h], %[g], ror #8  \n" \
-    "sxtb16 %[g], %[g]          \n" \
-    "strd %[e], %[f], [%[to]], #8 \n" \
-    "strd %[g], %[h], [%[to]], #8 \n"
-
 // Two channels' weights; packed as the file has them, widened as multiply_tiles wants them.
 static void widen_weights(uint32_t *to, const uint8_t *from, uint32_t k4) {
     const uint8_t *end = from + (2 * k4 & ~15u);
@@ -136,21 +117,37 @@ static void widen_weights(uint32_t *to, const uint8_t *from, uint32_t k4) {
         last[2] = tv_sxtb16(b);
         last[3] = tv_sxtb16_ror8(b);
     }
+    if (from == end) {
+        return;
+    }
+    // A Cortex-M7 stores a word beside every SXTB16, STRD would go alone.
     __asm volatile (
-        "tst %[odd], #8             \n"
-        "beq 1f                     \n"
-        WIDEN_16
-        "1: cmp %[from], %[end]     \n"
-        "beq 3f                     \n"
-        "2: "
-        WIDEN_16
-        WIDEN_16
+        "1: ldr %[a], [%[from]]     \n"
+        "ldr %[c], [%[from], #4]    \n"
+        "sxtb16 %[b], %[a], ror #8  \n"
+        "ldr %[e], [%[from], #8]    \n"
+        "sxtb16 %[a], %[a]          \n"
+        "ldr %[g], [%[from], #12]   \n"
+        "sxtb16 %[d], %[c], ror #8  \n"
+        "str %[b], [%[to], #4]      \n"
+        "sxtb16 %[c], %[c]          \n"
+        "str %[a], [%[to]], #32     \n"
+        "sxtb16 %[f], %[e], ror #8  \n"
+        "str %[d], [%[to], #-20]    \n"
+        "sxtb16 %[e], %[e]          \n"
+        "str %[c], [%[to], #-24]    \n"
+        "sxtb16 %[h], %[g], ror #8  \n"
+        "str %[f], [%[to], #-12]    \n"
+        "sxtb16 %[g], %[g]          \n"
+        "str %[e], [%[to], #-16]    \n"
+        "adds %[from], #16          \n"
+        "str %[h], [%[to], #-4]     \n"
         "cmp %[from], %[end]        \n"
-        "bne 2b                     \n"
-        "3:                         \n"
+        "str %[g], [%[to], #-8]     \n"
+        "bne 1b                     \n"
         : [from] "+r" (from), [to] "+r" (to), [a] "=&r" (a), [b] "=&r" (b), [c] "=&r" (c),
         [d] "=&r" (d), [e] "=&r" (e), [f] "=&r" (f), [g] "=&r" (g), [h] "=&r" (h)
-        : [end] "r" (end), [odd] "r" (k4)
+        : [end] "r" (end)
         : "cc", "memory");
 }
 
@@ -265,13 +262,28 @@ static void one_pixel(const tv_layer_t *l, const uint32_t *columns, uint32_t k4,
         uint32_t next = o + 1 < channels ? o + 1 : o;
         int32_t sum[2] = { 2 * tv_i32(bias + 4 * o), 2 * tv_i32(bias + 4 * next) };
         const uint32_t *x = columns;
-        for (const uint8_t *end = packed + 2 * k4; packed < end; packed += 8, x += 6) {
-            uint32_t a = tv_u32(packed), b = tv_u32(packed + 4), x02 = x[0], x13 = x[1];
-            sum[0] = tv_smlad(tv_sxtb16(a), x02, sum[0]);
-            sum[1] = tv_smlad(tv_sxtb16(b), x02, sum[1]);
-            sum[0] = tv_smlad(tv_sxtb16_ror8(a), x13, sum[0]);
-            sum[1] = tv_smlad(tv_sxtb16_ror8(b), x13, sum[1]);
-        }
+        const uint8_t *end = packed + 2 * k4;
+        uint32_t a, b, c, d, x02, x13;
+        __asm volatile (
+            "1: ldr %[a], [%[packed]]   \n"
+            "ldr %[b], [%[packed], #4]  \n"
+            "ldr %[x02], [%[x]], #24    \n"
+            "add.w %[packed], %[packed], #8 \n"
+            "sxtb16 %[c], %[a], ror #8  \n"
+            "ldr %[x13], [%[x], #-20]   \n"
+            "sxtb16 %[a], %[a]          \n"
+            "cmp %[packed], %[end]      \n"
+            "sxtb16 %[d], %[b], ror #8  \n"
+            "smlad %[s0], %[a], %[x02], %[s0] \n"
+            "sxtb16 %[b], %[b]          \n"
+            "smlad %[s1], %[d], %[x13], %[s1] \n"
+            "smlad %[s0], %[c], %[x13], %[s0] \n"
+            "smlad %[s1], %[b], %[x02], %[s1] \n"
+            "bne 1b                     \n"
+            : [packed] "+r" (packed), [x] "+r" (x), [s0] "+r" (sum[0]), [s1] "+r" (sum[1]), [a] "=&r" (a),
+            [b] "=&r" (b), [c] "=&r" (c), [d] "=&r" (d), [x02] "=&r" (x02), [x13] "=&r" (x13)
+            : [end] "r" (end), "m" (*(const uint32_t (*)[])columns)
+            : "cc");
         for (uint32_t i = 0, at = o; i < 2 && at < channels; i++, at++) {
             tv_requant_t r = tv_requant(tv_i32(mult + 4 * at), shift[at], l->out_zero_point);
             int16_t q = (int16_t)tv_requant_linear(sum[i], &r);
