@@ -86,10 +86,10 @@
     "ldr r8, [r9, #16]            \n"
 
 #define FOURS(fours, finish) \
-    "1: ldr r4, [r10]             \n" \
-    "ldr r7, [r9, #20]            \n" \
-    "ldr r3, [r9, #44]            \n" \
+    "1: ldr r4, [r10]             \n" /* each two from two banks, in one cycle */ \
     "ldr r5, [r10, #4]            \n" \
+    "ldr r7, [r9, #20]            \n" \
+    "ldr r3, [r9, #48]            \n" \
     fours \
     finish \
     "ssat r2, #8, r2              \n" \
@@ -158,9 +158,9 @@
 
 #define TWOS(rows, finish, moved) \
     "ldr r4, [r10]                \n" \
-    "ldr r7, [r9, #20]            \n" \
-    "ldr r1, [r9, #44]            \n" \
     "ldr r5, [r10, #4]            \n" \
+    "ldr r7, [r9, #20]            \n" \
+    "ldr r1, [r9, #48]            \n" \
     rows \
     finish \
     "asr r0, r0, r7               \n" \
