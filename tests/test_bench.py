@@ -9,6 +9,7 @@ import sys
 import pytest
 from nets import Builder
 
+from tinyvlm import bench
 from tinyvlm.net import cost, samples, tvlm
 from tinyvlm.virtual import count, cycles
 
@@ -71,6 +72,12 @@ def test_published_times_stand_beside_ours(firmware):
         assert line in text
     ours = 2 if shutil.which("llvm-objdump") else 0
     assert text.count("estimated: this engine") == ours
+
+
+def test_nets_and_a_model_are_not_both_run(capsys):
+    with pytest.raises(SystemExit) as stop:
+        bench.main(["--nets", "mlperf", "--model", "mine.tvlm"])
+    assert stop.value.code == 2 and "give --model or --nets" in capsys.readouterr().err
 
 
 def test_no_firmware(tmp_path):

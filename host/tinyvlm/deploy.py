@@ -111,9 +111,10 @@ def carry_out(plan: Plan, target) -> None:
 def write_romfs(plan: Plan, target) -> None:
     import tempfile
 
-    from .boards.deployment import make_image
+    from .boards.romfs import make_image
 
-    image = make_image(plan.encoder, [(path, target.read(path)) for path in plan.kept])
+    kept = [(path, target.read(path)) for path in plan.kept]
+    image = make_image(plan.encoder.path, plan.encoder.data, kept)
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "tinyvlm.romfs"
         path.write_bytes(image)

@@ -15,6 +15,7 @@ from ..shipped import CHECKOUT, DEFAULT_MODEL, PACKAGE
 from ..words import tvp
 from . import native_mpy
 from .ports import BoardError
+from .romfs import make_image
 from .target import File
 
 
@@ -174,7 +175,9 @@ def plan_encoder(plan: Plan, target, args, vocabs, model: Model | None) -> None:
     if keep:
         size = sum(size for _, size in keep)
         plan.lines.append(("", f"{len(keep)} other files in ROMFS, {size} bytes, are kept"))
-    plan.image = make_image(plan.encoder, [(path, bytes(size)) for path, size in keep])
+    plan.image = make_image(
+        plan.encoder.path, model.data, [(path, bytes(size)) for path, size in keep]
+    )
     if len(plan.image) > facts.romfs:
         raise BoardError(
             f"ROMFS has {facts.romfs} bytes, {len(plan.image)} are needed; nothing was changed"
@@ -188,34 +191,6 @@ def plan_encoder(plan: Plan, target, args, vocabs, model: Model | None) -> None:
 
 def _is_encoder(path: str) -> bool:
     return path.endswith(".tvlm") and path.rpartition("/")[0] in ("/rom", "/rom/lib")
-
-
-def make_image(encoder: File, others: list[tuple[str, bytes]]) -> bytes:
-    """A ROMFS image; paths begin with /rom/."""
-    from mpremote.romfs import VfsRomWriter
-
-    tree: dict = {}
-    for path, data in [(encoder.path, encoder.data), *others]:
-        *folders, name = path.split("/")[2:]
-        here = tree
-        for folder in folders:
-            here = here.setdefault(folder, {})
-        here[name] = data
-    writer = VfsRomWriter()
-
-    def walk(folder: dict) -> None:
-        for name, content in sorted(folder.items()):
-            if not name.isascii():
-                raise BoardError(f"{name}: ROMFS wants names in ASCII; rename the file")
-            if isinstance(content, dict):
-                writer.opendir(name)
-                walk(content)
-                writer.closedir()
-            else:
-                writer.mkfile(name, content)
-
-    walk(tree)
-    return writer.finalise()
 
 
 def check_space(plan: Plan, facts) -> None:
