@@ -9,7 +9,7 @@ STM32H743: github.com/jnk0le/random, pipeline cycle test, doc/cortex_m7.md ([1])
 none, but LLVM's scheduling model, ARMScheduleM7.td, has some ([2]). Against published times of
 MobileNetV2-like nets with TinyEngine's kernels the sum is right within 1 % (docs/performance.md).
 
-Not in here: memory. Everything comes from caches or tightly coupled memory, aligned; what unaligned
+Not in here: memory. All comes from caches or tightly coupled memory, aligned; what unaligned
 loads of weights take more is said apart (UNALIGNED).
 """
 
