@@ -16,6 +16,7 @@ CFLAGS += -I$(BOARD_ABS) -I$(BOARD_ABS)/../../native -DTV_BOTH_DSP=1
 LDSCRIPT = $(BOARD_ABS)/virt_cortex_m7.ld
 
 BOARD_SRC_C := $(addprefix $(BOARD_ABS)/, \
-	startup.c option.c clock.c console.c flash.c modvirt.c conv_m4.c depthwise_m4.c)
+	startup.c option.c clock.c console.c flash.c modvirt.c conv_m4.c depthwise_m4.c \
+	depthwise_wide_m4.c)
 
 include $(BOARD_ABS)/../qemu/board.mk
