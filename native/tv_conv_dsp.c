@@ -92,15 +92,22 @@ static inline void widen_column(uint32_t *to, const int8_t *from, const int8_t *
 __attribute__((noinline)) static void widen_points(uint32_t *to, const uint32_t *end, const int8_t *from,
     uint32_t step, uint32_t k4) {
     uint32_t k8 = k4 & ~7u, tile_words = 6 * k4 / 4;
-    for (const uint32_t *tile = to + 6; to < end; to += tile_words - 6, tile += tile_words) {
-        for (; to < tile; to += 2, from += step) {
-            if (k8) {
-                widen_column(to, from, from + k8);
-            }
-            if (k4 & 4) {
-                widen_word(to + 6 * k8 / 4, tv_u32((const uint8_t *)from + k8));
+    if (k4 & 4) {
+        uint32_t *last = to + 6 * k8 / 4;
+        const uint8_t *word = (const uint8_t *)from + k8;
+        for (; last < end; last += tile_words) {
+            for (uint32_t p = 0; p < COLUMNS; p++, word += step) {
+                widen_word(last + 2 * p, tv_u32(word));
             }
         }
+    }
+    for (; k8 && to < end; to += tile_words) {
+        widen_column(to, from, from + k8);
+        from += step;
+        widen_column(to + 2, from, from + k8);
+        from += step;
+        widen_column(to + 4, from, from + k8);
+        from += step;
     }
 }
 
@@ -241,7 +248,7 @@ static void gather_line(const tv_layer_t *l, int8_t *arena, uint32_t y, uint32_t
                 gather_window(l, arena, y, at, to);
             }
         }
-        widen_points(columns, columns + 1, bytes, k4, k4);
+        widen_points(columns, columns + tile_words, bytes, k4, k4);
     }
 }
 

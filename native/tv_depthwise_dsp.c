@@ -156,6 +156,11 @@ static void depthwise_3x3(const tv_layer_t *l, int8_t *arena, const int16_t *bla
     c.channel = 0;
     c.fours = (pixels & ~3u) * stride * 2;
     c.rest = pixels & 3;
+    if (pixels == 3 && stride == 1) { // a group of four: the fourth lies where the first one comes
+        c.fours = 8;
+        c.rest = 0;
+        c.dx3 = 0;
+    }
     c.row_bytes = l->out.row_bytes;
     for (const uint8_t *end = packed + 12 * channels; packed < end; packed += 12) {
         widen_taps(c.taps, packed);

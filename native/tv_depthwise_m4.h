@@ -47,10 +47,10 @@
     requant("r3", "r4", "r5", "r6", "r8") \
     "ldr r4, [sp]                 \n" \
     dx3 \
-    "strb r0, [lr]                \n" \
     "strb r1, [lr, r7]            \n" \
     "strb r2, [lr, r7, lsl #1]    \n" \
     "strb r3, [lr, r8]            \n" \
+    "strb r0, [lr]                \n" /* after r3: dx3 may be 0 */ \
     "cmp r10, r4                  \n" \
     "add lr, lr, r7, lsl #2       \n" \
     "bne 1b                       \n"

@@ -95,11 +95,11 @@
     "ssat r2, #8, r2              \n" \
     "ldr r4, [sp]                 \n" \
     "ssat r3, #8, r3              \n" \
-    "strb r0, [lr]                \n" \
     "strb r1, [lr, r6]            \n" \
     "cmp r10, r4                  \n" \
     "strb r2, [lr, r6, lsl #1]    \n" \
     "strb r3, [lr, r8]            \n" \
+    "strb r0, [lr]                \n" /* after r3: dx3 may be 0 */ \
     "add lr, lr, r6, lsl #2       \n" \
     "bne 1b                       \n"
 
