@@ -36,7 +36,8 @@ def run(*arguments):
 def test_report(firmware, small):
     report = json.loads(run("--model", small, "--json", "--no-cycles"))
     (model,) = report["models"]
-    graph = tvlm.load(small).graph
+    graph, plan = (loaded := tvlm.load(small)).graph, loaded.plan
+    assert model["unaligned"] == plan.fetched // 4 * 3
     assert [row["name"] for row in model["layers"]] == [layer.name for layer in graph.layers]
     assert model["macs"] == sum(row["macs"] for row in model["layers"] if not row["dense"])
     assert model["differ"] == 0
@@ -61,6 +62,7 @@ def test_table(firmware, small):
     assert "dsp = portable: 0 of " in text
     if shutil.which("llvm-mca") and shutil.which("llvm-objdump"):
         assert "M MAC" in text and ", cycles" in text and "cycles by llvm-mca" in text
+        assert "more where weights lie unaligned, estimated" in text
     else:
         assert "no estimate of cycles: llvm-" in text
 
