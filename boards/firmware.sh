@@ -43,11 +43,7 @@ fi
 mkdir -p "$build"
 build=$(cd "$build" && pwd)
 echo "$mpy" > "$build/micropython.path"
-rm -rf "$build/rom"
-mkdir "$build/rom"
-cp "$encoder" "$build/rom/"
-"$python" -m mpremote romfs -o "$build/rom.romfs" build "$build/rom" > "$build/romfs.log" ||
-    { cat "$build/romfs.log" >&2; stop "mpremote could not build the ROMFS image"; }
+"$python" -m tinyvlm.boards.romfs "$encoder" "$build/rom.romfs" || stop "there is no ROMFS image"
 
 # What was given to the make that started this is not meant for MicroPython's.
 unset MAKEFLAGS MFLAGS MAKELEVEL

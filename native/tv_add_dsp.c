@@ -9,9 +9,6 @@
 
 #include "tv_dsp.h"
 
-#define TOGETHER (2)
-#define EACH for (uint32_t k = 0; k < TOGETHER; k++)
-
 // One operand is rounded twice, the other, of the larger scale, once, and SMMLAR adds them.
 static void add_line(const tv_layer_t *l, int8_t *arena, uint32_t y, uint32_t n) {
     const uint8_t *t = l->table;
@@ -34,25 +31,69 @@ static void add_line(const tv_layer_t *l, int8_t *arena, uint32_t y, uint32_t n)
     }
     int32_t half2 = 1 << (shift2 - 1);
     // (x - zero point) * 2^21, doubled operands
-    uint32_t i = 0;
-    for (; i + TOGETHER <= n; i += TOGETHER) { // steps of several between those of one
-        int32_t sum[TOGETHER], first[TOGETHER];
-        EACH sum[k] = (int32_t)((uint32_t)b[i + k] << (TV_ADD_LEFT_SHIFT + 1)) - zero2;
-        EACH sum[k] = tv_smmlar(sum[k], mult2, half2 + (sum[k] >> 31)) >> shift2;
-        EACH first[k] = (int32_t)((uint32_t)a[i + k] << (TV_ADD_LEFT_SHIFT + 1)) - zero1;
-        EACH sum[k] = tv_smmlar(first[k], mult1, sum[k]);
-        EACH sum[k] = tv_smmlar(2 * sum[k], requant.mult, requant.round + (sum[k] >> 31));
-        EACH sum[k] = tv_ssat8(sum[k] >> requant.shift);
-        EACH to[i + k] = (int8_t)sum[k];
-    }
-    for (; i < n; i++) {
-        int32_t sum = (int32_t)((uint32_t)b[i] << (TV_ADD_LEFT_SHIFT + 1)) - zero2;
+    if (n & 1) {
+        n--;
+        int32_t sum = (int32_t)((uint32_t)b[n] << (TV_ADD_LEFT_SHIFT + 1)) - zero2;
         sum = tv_smmlar(sum, mult2, half2 + (sum >> 31)) >> shift2;
-        int32_t first = (int32_t)((uint32_t)a[i] << (TV_ADD_LEFT_SHIFT + 1)) - zero1;
+        int32_t first = (int32_t)((uint32_t)a[n] << (TV_ADD_LEFT_SHIFT + 1)) - zero1;
         sum = tv_smmlar(first, mult1, sum);
         sum = tv_smmlar(2 * sum, requant.mult, requant.round + (sum >> 31)) >> requant.shift;
-        to[i] = (int8_t)tv_ssat8(sum);
+        to[n] = (int8_t)tv_ssat8(sum);
     }
+    if (n == 0) {
+        return;
+    }
+    // Two at a time. Registers do not suffice: what is wanted once a time comes from memory.
+    const struct {
+        int32_t zero2, half2;
+        uint32_t shift2;
+        int32_t zero1, round;
+        uint32_t shift;
+        const int8_t *end;
+    } k = { zero2, half2, shift2, zero1, requant.round, requant.shift, b + n };
+    int32_t x, y1, p, q, v, u;
+    __asm volatile (
+        "1: ldrsb %[x], [%[b]], #1      \n"
+        "ldr %[q], [%[k]]               \n" // zero2
+        "ldrsb %[y], [%[b]], #1         \n"
+        "ldr %[u], [%[k], #4]           \n" // half2
+        "ldrsb %[p], [%[a]], #1         \n"
+        "rsb %[x], %[q], %[x], lsl #21  \n"
+        "rsb %[y], %[q], %[y], lsl #21  \n"
+        "ldrsb %[q], [%[a]], #1         \n"
+        "add %[t], %[u], %[x], asr #31  \n"
+        "smmlar %[x], %[x], %[mult2], %[t] \n"
+        "add %[u], %[u], %[y], asr #31  \n"
+        "ldr %[t], [%[k], #8]           \n" // shift2
+        "smmlar %[y], %[y], %[mult2], %[u] \n"
+        "ldr %[u], [%[k], #12]          \n" // zero1
+        "asr %[x], %[x], %[t]           \n"
+        "rsb %[p], %[u], %[p], lsl #21  \n"
+        "asr %[y], %[y], %[t]           \n"
+        "rsb %[q], %[u], %[q], lsl #21  \n"
+        "smmlar %[x], %[p], %[mult1], %[x] \n"
+        "ldr %[t], [%[k], #16]          \n" // round
+        "smmlar %[y], %[q], %[mult1], %[y] \n"
+        "ldr %[u], [%[k], #20]          \n" // shift
+        "lsl %[p], %[x], #1             \n"
+        "add %[x], %[t], %[x], asr #31  \n"
+        "lsl %[q], %[y], #1             \n"
+        "smmlar %[x], %[p], %[mult], %[x] \n"
+        "add %[y], %[t], %[y], asr #31  \n"
+        "smmlar %[y], %[q], %[mult], %[y] \n"
+        "ldr %[t], [%[k], #24]          \n" // end
+        "asr %[x], %[x], %[u]           \n"
+        "cmp %[b], %[t]                 \n"
+        "asr %[y], %[y], %[u]           \n"
+        "ssat %[x], #8, %[x]            \n"
+        "ssat %[y], #8, %[y]            \n"
+        "strb %[x], [%[to]], #1         \n"
+        "strb %[y], [%[to]], #1         \n"
+        "bne 1b                         \n"
+        : [a] "+r" (a), [b] "+r" (b), [to] "+r" (to), [x] "=&r" (x), [y] "=&r" (y1), [p] "=&r" (p),
+        [q] "=&r" (q), [t] "=&r" (v), [u] "=&r" (u)
+        : [k] "r" (&k), [mult1] "r" (mult1), [mult2] "r" (mult2), [mult] "r" (requant.mult), "m" (k)
+        : "cc", "memory");
 }
 
 void tv_add_dsp(const tv_layer_t *l, int8_t *arena, void *scratch, uint32_t scratch_size, uint32_t y, uint32_t rows) {

@@ -53,35 +53,34 @@ typedef void multiply_t(tiles_t *t);
 #include "tv_conv_m4.h"
 #endif
 
-// k4 bytes into every third pair of words of a tile.
-static inline void widen_column(uint32_t *to, const int8_t *from, uint32_t k4) {
-    const int8_t *end = from + (k4 & ~7u);
+// Four bytes into a column.
+static inline uint32_t *widen_word(uint32_t *to, uint32_t word) {
+    uint32_t even = tv_sxtb16(word), odd = tv_sxtb16_ror8(word);
+    to[0] = tv_sadd16(even, even);
+    to[1] = tv_sadd16(odd, odd);
+    return to + 6;
+}
+
+// The bytes `from` ... end - 1, eight or a multiple, into every third pair of words of a tile.
+static inline void widen_column(uint32_t *to, const int8_t *from, const int8_t *end) {
     uint32_t a, b, c, d;
-    if (k4 & 4) {
-        uint32_t *last = to + 6 * (k4 / 4 - 1);
-        a = tv_u32((const uint8_t *)end);
-        b = tv_sxtb16(a);
-        c = tv_sxtb16_ror8(a);
-        last[0] = tv_sadd16(b, b);
-        last[1] = tv_sadd16(c, c);
-        if (from == end) {
-            return;
-        }
-    }
     __asm volatile (
-        "1: ldr %[a], [%[from]], #4 \n"
-        "ldr %[c], [%[from]], #4    \n"
+        "1: ldr %[a], [%[from]]     \n"
+        "ldr %[c], [%[from], #4]    \n"
+        "add.w %[from], %[from], #8 \n"
         "sxtb16 %[b], %[a], ror #8  \n"
+        "cmp %[from], %[end]        \n"
         "sxtb16 %[a], %[a]          \n"
         "sadd16 %[b], %[b], %[b]    \n"
         "sadd16 %[a], %[a], %[a]    \n"
+        "str %[b], [%[to], #4]      \n"
         "sxtb16 %[d], %[c], ror #8  \n"
+        "str %[a], [%[to]], #48     \n"
         "sxtb16 %[c], %[c]          \n"
-        "strd %[a], %[b], [%[to]], #24 \n"
         "sadd16 %[d], %[d], %[d]    \n"
         "sadd16 %[c], %[c], %[c]    \n"
-        "cmp %[from], %[end]        \n"
-        "strd %[c], %[d], [%[to]], #24 \n"
+        "str %[d], [%[to], #-20]    \n"
+        "str %[c], [%[to], #-24]    \n"
         "bne 1b                     \n"
         : [from] "+r" (from), [to] "+r" (to), [a] "=&r" (a), [b] "=&r" (b), [c] "=&r" (c),
         [d] "=&r" (d)
@@ -89,24 +88,28 @@ static inline void widen_column(uint32_t *to, const int8_t *from, uint32_t k4) {
         : "cc", "memory");
 }
 
-// 16 bytes. LDM would want an aligned address.
-#define WIDEN_16 \
-    "ldr %[a], [%[from]], #4    \n" \
-    "ldr %[c], [%[from]], #4    \n" \
-    "ldr %[e], [%[from]], #4    \n" \
-    "ldr %[g], [%[from]], #4    \n" \
-    "sxtb16 %[b], %[a], ror #8  \n" \
-    "sxtb16 %[a], %[a]          \n" \
-    "sxtb16 %[d], %[c], ror #8  \n" \
-    "sxtb16 %[c], %[c]          \n" \
-    "strd %[a], %[b], [%[to]], #8 \n" \
-    "sxtb16 %[f], %[e], ror #8  \n" \
-    "sxtb16 %[e], %[e]          \n" \
-    "strd %[c], %[d], [%[to]], #8 \n" \
-    "sxtb16 %[h], %[g], ror #8  \n" \
-    "sxtb16 %[g], %[g]          \n" \
-    "strd %[e], %[f], [%[to]], #8 \n" \
-    "strd %[g], %[h], [%[to]], #8 \n"
+// Columns of pixels whose k4 inputs lie `step` bytes apart: tile after tile up to `end`.
+__attribute__((noinline)) static void widen_points(uint32_t *to, const uint32_t *end, const int8_t *from,
+    uint32_t step, uint32_t k4) {
+    uint32_t k8 = k4 & ~7u, tile_words = 6 * k4 / 4;
+    if (k4 & 4) {
+        uint32_t *last = to + 6 * k8 / 4;
+        const uint8_t *word = (const uint8_t *)from + k8;
+        for (; last < end; last += tile_words) {
+            for (uint32_t p = 0; p < COLUMNS; p++, word += step) {
+                widen_word(last + 2 * p, tv_u32(word));
+            }
+        }
+    }
+    for (; k8 && to < end; to += tile_words) {
+        widen_column(to, from, from + k8);
+        from += step;
+        widen_column(to + 2, from, from + k8);
+        from += step;
+        widen_column(to + 4, from, from + k8);
+        from += step;
+    }
+}
 
 // Two channels' weights; packed as the file has them, widened as multiply_tiles wants them.
 static void widen_weights(uint32_t *to, const uint8_t *from, uint32_t k4) {
@@ -121,21 +124,37 @@ static void widen_weights(uint32_t *to, const uint8_t *from, uint32_t k4) {
         last[2] = tv_sxtb16(b);
         last[3] = tv_sxtb16_ror8(b);
     }
+    if (from == end) {
+        return;
+    }
+    // A Cortex-M7 stores a word beside every SXTB16, STRD would go alone.
     __asm volatile (
-        "tst %[odd], #8             \n"
-        "beq 1f                     \n"
-        WIDEN_16
-        "1: cmp %[from], %[end]     \n"
-        "beq 3f                     \n"
-        "2: "
-        WIDEN_16
-        WIDEN_16
+        "1: ldr %[a], [%[from]]     \n"
+        "ldr %[c], [%[from], #4]    \n"
+        "sxtb16 %[b], %[a], ror #8  \n"
+        "ldr %[e], [%[from], #8]    \n"
+        "sxtb16 %[a], %[a]          \n"
+        "ldr %[g], [%[from], #12]   \n"
+        "sxtb16 %[d], %[c], ror #8  \n"
+        "str %[b], [%[to], #4]      \n"
+        "sxtb16 %[c], %[c]          \n"
+        "str %[a], [%[to]], #32     \n"
+        "sxtb16 %[f], %[e], ror #8  \n"
+        "str %[d], [%[to], #-20]    \n"
+        "sxtb16 %[e], %[e]          \n"
+        "str %[c], [%[to], #-24]    \n"
+        "sxtb16 %[h], %[g], ror #8  \n"
+        "str %[f], [%[to], #-12]    \n"
+        "sxtb16 %[g], %[g]          \n"
+        "str %[e], [%[to], #-16]    \n"
+        "adds %[from], #16          \n"
+        "str %[h], [%[to], #-4]     \n"
         "cmp %[from], %[end]        \n"
-        "bne 2b                     \n"
-        "3:                         \n"
+        "str %[g], [%[to], #-8]     \n"
+        "bne 1b                     \n"
         : [from] "+r" (from), [to] "+r" (to), [a] "=&r" (a), [b] "=&r" (b), [c] "=&r" (c),
         [d] "=&r" (d), [e] "=&r" (e), [f] "=&r" (f), [g] "=&r" (g), [h] "=&r" (h)
-        : [end] "r" (end), [odd] "r" (k4)
+        : [end] "r" (end)
         : "cc", "memory");
 }
 
@@ -170,14 +189,6 @@ static void gather_window(const tv_layer_t *l, int8_t *arena, uint32_t y, uint32
     }
 }
 
-// Four bytes into a column.
-static inline uint32_t *widen_word(uint32_t *to, uint32_t word) {
-    uint32_t even = tv_sxtb16(word), odd = tv_sxtb16_ror8(word);
-    to[0] = tv_sadd16(even, even);
-    to[1] = tv_sadd16(odd, odd);
-    return to + 6;
-}
-
 // Columns of pixels x ... end - 1 of row y where kernel and image are those of a first layer, three
 // by three pixels of three channels: nine bytes of each of three rows are put together in registers.
 // Returns where it ends: before a window that leaves the image, or at a cut tile.
@@ -207,45 +218,46 @@ static uint32_t widen_windows(const tv_layer_t *l, int8_t *arena, uint32_t y, ui
 }
 
 // Columns of `width` output pixels of row y, starting at x; past the end, repeat the last pixel.
-// `bytes` has room for k4 bytes.
+// `bytes` has room for three times k4 bytes.
 static void gather_line(const tv_layer_t *l, int8_t *arena, uint32_t y, uint32_t x, uint32_t width,
     uint32_t *columns, int8_t *bytes, uint32_t k4) {
-    uint32_t c = l->in_c, step = l->stride * c, next_tile = 6 * k4 / 4 - 6, done = 0;
+    uint32_t c = l->in_c, step = l->stride * c, tile_words = 6 * k4 / 4, done = 0;
     if (l->kernel == 1 && c == k4) {
         const int8_t *from = tv_row(arena, &l->in, y * l->stride) + (size_t)x * step;
-        for (; done + COLUMNS <= width; done += COLUMNS, columns += next_tile) {
-            for (const uint32_t *end = columns + 6; columns < end; columns += 2, from += step) {
-                widen_column(columns, from, k4);
-            }
-        }
+        uint32_t tiles = width / COLUMNS;
+        uint32_t *end = columns + tiles * tile_words;
+        widen_points(columns, end, from, step, k4);
+        columns = end;
+        done = tiles * COLUMNS;
     }
-    for (; done < width; columns += next_tile) {
+    for (; done < width; columns += tile_words) {
         if (l->kernel == 3 && c == 3) {
             uint32_t whole = widen_windows(l, arena, y, x + done, x + width, columns) - x - done;
             done += whole;
-            columns += whole / COLUMNS * (6 * k4 / 4);
+            columns += whole / COLUMNS * tile_words;
             if (done == width) {
                 return;
             }
         }
-        for (uint32_t p = 0; p < COLUMNS; p++, columns += 2, done++) {
+        int8_t *to = bytes;
+        for (uint32_t p = 0; p < COLUMNS; p++, to += k4, done++) {
             uint32_t at = x + (done < width ? done : width - 1);
             if (l->kernel == 1) {
-                copy_bytes(bytes, tv_row(arena, &l->in, y * l->stride) + at * step, (int32_t)c);
+                copy_bytes(to, tv_row(arena, &l->in, y * l->stride) + at * step, (int32_t)c);
             } else {
-                gather_window(l, arena, y, at, bytes);
+                gather_window(l, arena, y, at, to);
             }
-            widen_column(columns, bytes, k4);
         }
+        widen_points(columns, columns + tile_words, bytes, k4, k4);
     }
 }
 
-// One output, of one or two bytes. memcpy() of a size that is no constant would be a call.
-static inline void store(void *to, const void *from, bool half) {
+// One output, of one or two bytes.
+static inline void store(uint8_t *to, int16_t value, bool half) {
     if (half) {
-        memcpy(to, from, 2);
+        memcpy(to, &value, 2);
     } else {
-        memcpy(to, from, 1);
+        *to = (uint8_t)value;
     }
 }
 
@@ -257,17 +269,32 @@ static void one_pixel(const tv_layer_t *l, const uint32_t *columns, uint32_t k4,
         uint32_t next = o + 1 < channels ? o + 1 : o;
         int32_t sum[2] = { 2 * tv_i32(bias + 4 * o), 2 * tv_i32(bias + 4 * next) };
         const uint32_t *x = columns;
-        for (const uint8_t *end = packed + 2 * k4; packed < end; packed += 8, x += 6) {
-            uint32_t a = tv_u32(packed), b = tv_u32(packed + 4), x02 = x[0], x13 = x[1];
-            sum[0] = tv_smlad(tv_sxtb16(a), x02, sum[0]);
-            sum[1] = tv_smlad(tv_sxtb16(b), x02, sum[1]);
-            sum[0] = tv_smlad(tv_sxtb16_ror8(a), x13, sum[0]);
-            sum[1] = tv_smlad(tv_sxtb16_ror8(b), x13, sum[1]);
-        }
+        const uint8_t *end = packed + 2 * k4;
+        uint32_t a, b, c, d, x02, x13;
+        __asm volatile (
+            "1: ldr %[a], [%[packed]]   \n"
+            "ldr %[b], [%[packed], #4]  \n"
+            "ldr %[x02], [%[x]], #24    \n"
+            "add.w %[packed], %[packed], #8 \n"
+            "sxtb16 %[c], %[a], ror #8  \n"
+            "ldr %[x13], [%[x], #-20]   \n"
+            "sxtb16 %[a], %[a]          \n"
+            "cmp %[packed], %[end]      \n"
+            "sxtb16 %[d], %[b], ror #8  \n"
+            "smlad %[s0], %[a], %[x02], %[s0] \n"
+            "sxtb16 %[b], %[b]          \n"
+            "smlad %[s1], %[d], %[x13], %[s1] \n"
+            "smlad %[s0], %[c], %[x13], %[s0] \n"
+            "smlad %[s1], %[b], %[x02], %[s1] \n"
+            "bne 1b                     \n"
+            : [packed] "+r" (packed), [x] "+r" (x), [s0] "+r" (sum[0]), [s1] "+r" (sum[1]), [a] "=&r" (a),
+            [b] "=&r" (b), [c] "=&r" (c), [d] "=&r" (d), [x02] "=&r" (x02), [x13] "=&r" (x13)
+            : [end] "r" (end), "m" (*(const uint32_t (*)[])columns)
+            : "cc");
         for (uint32_t i = 0, at = o; i < 2 && at < channels; i++, at++) {
             tv_requant_t r = tv_requant(tv_i32(mult + 4 * at), shift[at], l->out_zero_point);
             int16_t q = (int16_t)tv_requant_linear(sum[i], &r);
-            store(out.base + (size_t)at * out.dc, &q, l->out.pitch != 0);
+            store((uint8_t *)out.base + (size_t)at * out.dc, q, l->out.pitch != 0);
         }
     }
 }
@@ -278,41 +305,63 @@ typedef struct {
     uint32_t x, width;      // first pixel, and how many of each line
 } chunk_t;
 
+#if TV_DUAL_ISSUE
+// All channels of a chunk of whole tiles where a pixel has eight inputs and a depthwise layer reads
+// what comes out: one channel after the other, its weights in registers.
+__attribute__((noinline)) static void multiply_eights(const tv_layer_t *l, const chunk_t *chunk, const uint32_t *columns, tv_out_t out) {
+    uint32_t channels = l->out_c, tiles = chunk->width / COLUMNS;
+    const uint8_t *packed = l->weights, *bias = l->table, *mult = bias + 4 * channels, *shift = mult + 4 * channels;
+    int8_t *to = out.base + (chunk->width - 1) * out.dx;
+    const uint32_t *last = columns + (tiles - 1) * 12;
+    for (uint32_t o = 0; o < channels; o++, bias += 4, mult += 4, to += out.dc) {
+        uint32_t a = tv_u32(packed), b = tv_u32(packed + 8);
+        tv_requant_t r = tv_requant(tv_i32(mult), shift[o], -128);
+        r.shift |= (tiles - 1) << 8;
+        eights_t job = {
+            { tv_sxtb16(a), tv_sxtb16_ror8(a), tv_sxtb16(b), tv_sxtb16_ror8(b) }, r, 2 * tv_i32(bias)
+        };
+        packed += o & 1 ? 12 : 4; // two channels' lie in turns
+        for (uint32_t line = 0; line < chunk->lines; line++) {
+            multiply_eights_line(&job, last + line * tiles * 12, to + line * l->out.row_bytes);
+        }
+    }
+}
+#endif
+
 // A pair of channels of a chunk where pixels or channels are left over: whole tiles are written
-// directly, the cut tile at the end of a line and all tiles of a lone channel (next = o) through
-// a buffer.
-static void multiply_cut(const tv_layer_t *l, multiply_t *multiply, const tiles_t *pair, const uint32_t *columns,
-    const chunk_t *chunk, uint32_t o, uint32_t next, uint8_t *to) {
+// directly by `whole`, as far as there is such a kernel; the cut tile at the end of a line and all
+// tiles of a lone channel (next = o) through a buffer, by `bytes`.
+static void multiply_cut(const tv_layer_t *l, multiply_t *whole, multiply_t *bytes, const tiles_t *pair,
+    const uint32_t *columns, const chunk_t *chunk, uint32_t o, uint32_t next, uint8_t *to) {
     uint32_t tiles = (chunk->width + COLUMNS - 1) / COLUMNS;
-    uint32_t whole = next != o ? chunk->width / COLUMNS : 0;
-    uint32_t size = l->out.pitch ? 2 : 1, dx = pair->dx, tile_words = pair->line_columns / 4 / tiles;
-    int16_t cut[2 * COLUMNS];
+    uint32_t direct = next != o && whole != NULL ? chunk->width / COLUMNS : 0;
+    uint32_t dx = pair->dx, tile_words = pair->line_columns / 4 / tiles;
+    int8_t cut[2 * COLUMNS];
     tiles_t job = *pair, one = *pair; // of whole tiles; and of one tile, into the buffer
-    one.dx = 2 * size;
-    one.dc = size;
+    one.dx = 2;
+    one.dc = 1;
     one.step = COLUMNS * one.dx - one.dc;
     for (uint32_t line = 0; line < chunk->lines; line++, to += l->out.row_bytes) {
         job.columns = columns;
         job.lines = 1;
-        if (whole) {
-            columns += whole * tile_words;
+        if (direct) {
+            columns += direct * tile_words;
             job.line_end = columns;
             job.out = to;
-            multiply(&job);
+            whole(&job);
         }
-        for (uint32_t t = whole; t < tiles; t++) {
+        for (uint32_t t = direct; t < tiles; t++) {
             one.columns = columns;
             columns += tile_words;
             one.line_end = columns;
             one.lines = 1;
             one.out = (uint8_t *)cut;
-            multiply(&one);
+            bytes(&one);
             uint32_t left = chunk->width - t * COLUMNS;
             uint8_t *p = to + (size_t)t * COLUMNS * dx;
-            const uint8_t *from = (const uint8_t *)cut;
-            for (uint32_t i = 0; i < left && i < COLUMNS; i++, p += dx, from += 2 * size) {
-                store(p, from, size == 2);
-                store(p + (next - o) * pair->dc, from + (next - o) * size, size == 2);
+            for (uint32_t i = 0; i < left && i < COLUMNS; i++, p += dx) {
+                store(p, cut[2 * i], l->out.pitch != 0);
+                store(p + (next - o) * pair->dc, cut[2 * i + next - o], l->out.pitch != 0);
             }
         }
     }
@@ -337,11 +386,17 @@ static void multiply_chunk(const tv_layer_t *l, int8_t *arena, const chunk_t *ch
         one_pixel(l, columns, k4, out);
         return;
     }
-    bool halves = l->out.pitch != 0;
-    multiply_t *multiply = l->out_zero_point == -128
-        ? (halves ? multiply_relu_halves : multiply_relu_bytes)
-        : (halves ? multiply_linear_halves : multiply_linear_bytes);
+    // Linear outputs for a depthwise layer are rare: their kernel is spared.
+    bool halves = l->out.pitch != 0, relu = l->out_zero_point == -128;
+    multiply_t *bytes = relu ? multiply_relu_bytes : multiply_linear_bytes;
+    multiply_t *multiply = !halves ? bytes : relu ? multiply_relu_halves : NULL;
     uint32_t tiles = (chunk->width + COLUMNS - 1) / COLUMNS, whole = chunk->width / COLUMNS;
+#if TV_DUAL_ISSUE
+    if (k4 == 8 && halves && relu && tiles == whole) {
+        multiply_eights(l, chunk, columns, out);
+        return;
+    }
+#endif
     tiles_t job;
     job.dx = out.dx;
     job.dc = out.dc;
@@ -362,19 +417,19 @@ static void multiply_chunk(const tv_layer_t *l, int8_t *arena, const chunk_t *ch
     for (; o + lone < channels; o += 2, packed += 2 * k4, to += 2 * out.dc) {
         set_channels(&job, bias + 4 * o, mult + 4 * o, shift + o, l->out_zero_point, 1);
         widen_weights(weights, packed, k4);
-        if (tiles == whole) {
+        if (tiles == whole && multiply != NULL) {
             job.out = to;
             job.line_end = line_end;
             job.lines = chunk->lines;
             multiply(&job);
         } else {
-            multiply_cut(l, multiply, &job, columns, chunk, o, o + 1, to);
+            multiply_cut(l, multiply, bytes, &job, columns, chunk, o, o + 1, to);
         }
     }
     if (lone) {
         set_channels(&job, bias + 4 * o, mult + 4 * o, shift + o, l->out_zero_point, 0);
         widen_weights(weights, packed, k4);
-        multiply_cut(l, multiply, &job, columns, chunk, o, o, to);
+        multiply_cut(l, multiply, bytes, &job, columns, chunk, o, o, to);
     }
 }
 

@@ -107,6 +107,5 @@
 MULTIPLY_TILES(multiply_relu_bytes, TV_REQUANT_RELU, "strb")
 MULTIPLY_TILES(multiply_relu_halves, TV_REQUANT_RELU, "strh")
 MULTIPLY_TILES(multiply_linear_bytes, TV_REQUANT_LINEAR, "strb")
-MULTIPLY_TILES(multiply_linear_halves, TV_REQUANT_LINEAR, "strh")
 
 #endif

@@ -18,9 +18,9 @@ typedef struct {
     tv_requant_t requant;   // 0
     uint32_t dx, dx3;       // 12: bytes to the next output, and to the third after it
     uint32_t taps[3][2];    // 20: per row (w0, w1), (w1, w2), doubled
-    int32_t bias;           // 44: doubled
-    const int16_t *const *window; // 48: three input rows; the next row's follow
-    uint32_t window_step;   // 52: bytes from one row's window to the next one's
+    uint32_t window_step;   // 44: bytes from one row's window to the next one's
+    int32_t bias;           // 48: doubled
+    const int16_t *const *window; // 52: three input rows; the next row's follow
     uint32_t channel;       // 56: bytes from the start of the input rows to the channel
     uint32_t fours;         // 60: bytes of input that the groups of four outputs move on
     uint32_t rest;          // 64: outputs after them, 0 ... 3
@@ -51,27 +51,27 @@ typedef void channel_kernel_t(channel_t *c);
         __asm volatile ( \
             "push {r3-r11, lr}            \n" /* r3: room for the end of the fours */ \
             "mov r9, r0                   \n" \
-            "0: ldrd r0, r1, [r9, #48]    \n" /* window, step */ \
-            "ldrd r2, r4, [r9, #56]       \n" /* channel, fours */ \
+            "0: ldrd r0, r2, [r9, #52]    \n" /* window, channel */ \
+            "ldr r4, [r9, #60]            \n" /* fours */ \
+            "ldr r1, [r9, #44]            \n" /* step */ \
             "ldm r0, {r10-r12}            \n" \
             "add r0, r1                   \n" \
-            "str r0, [r9, #48]            \n" \
+            "ldr lr, [r9, #68]            \n" /* out */ \
             "add r10, r2                  \n" \
+            "str r0, [r9, #52]            \n" \
             "add r11, r2                  \n" \
             "add r12, r2                  \n" \
-            "ldr lr, [r9, #68]            \n" /* out */ \
             "cmp r4, #0                   \n" \
-            "beq 2f                       \n" \
             "add r4, r10                  \n" \
+            "beq 2f                       \n" \
             "str r4, [sp]                 \n" \
             fours \
             "2: ldr r4, [r9, #64]         \n" /* rest */ \
-            "cmp r4, #0                   \n" \
-            "beq 5f                       \n" \
             "cmp r4, #1                   \n" \
+            "blo 5f                       \n" \
             "beq 4f                       \n" \
             twos \
-            "4: ldr r0, [r9, #44]         \n" \
+            "4: ldr r0, [r9, #48]         \n" \
             ONE("r10", "20") \
             ONE("r11", "28") \
             ONE("r12", "36") \
@@ -94,14 +94,38 @@ CHANNEL_KERNEL(channel_1_linear, FOURS_1_LINEAR, TWOS_1_LINEAR, TV_REQUANT_LINEA
 CHANNEL_KERNEL(channel_2_relu, FOURS_2_RELU, TWOS_2_RELU, TV_REQUANT_RELU)
 CHANNEL_KERNEL(channel_2_linear, FOURS_2_LINEAR, TWOS_2_LINEAR, TV_REQUANT_LINEAR)
 
-// Three taps b0 b1 b2 as doubled pairs.
-static inline void widen_taps(uint32_t to[2], const uint8_t *packed) {
-    uint32_t word = tv_u32(packed);
-    uint32_t even = tv_sxtb16(word), odd = tv_sxtb16_ror8(word); // (w0, w2), (w1, 0)
-    even = tv_sadd16(even, even);
-    odd = tv_sadd16(odd, odd);
-    to[0] = tv_pkhbt(even, odd << 16);
-    to[1] = tv_pkhbt(odd, even);
+// Three rows of three taps b0 b1 b2 as doubled pairs. The second pair's lower half is the first one's
+// upper half, where b1 is doubled by its shift.
+static inline void widen_taps(uint32_t to[3][2], const uint8_t *packed) {
+    uint32_t a, b, c, d, e;
+    __asm volatile (
+        "ldr %[a], [%[packed]]          \n"
+        "ldr %[b], [%[packed], #4]      \n"
+        "sxtb16 %[d], %[a]              \n"
+        "ldr %[c], [%[packed], #8]      \n"
+        "sxtb16 %[a], %[a], ror #8      \n"
+        "sadd16 %[d], %[d], %[d]        \n"
+        "sxtb16 %[e], %[b]              \n"
+        "pkhbt %[a], %[d], %[a], lsl #17 \n"
+        "sxtb16 %[b], %[b], ror #8      \n"
+        "str %[a], [%[to]]              \n"
+        "sadd16 %[e], %[e], %[e]        \n"
+        "pkhtb %[d], %[d], %[a], asr #16 \n"
+        "pkhbt %[b], %[e], %[b], lsl #17 \n"
+        "str %[d], [%[to], #4]          \n"
+        "sxtb16 %[d], %[c]              \n"
+        "str %[b], [%[to], #8]          \n"
+        "sxtb16 %[c], %[c], ror #8      \n"
+        "sadd16 %[d], %[d], %[d]        \n"
+        "pkhtb %[e], %[e], %[b], asr #16 \n"
+        "pkhbt %[c], %[d], %[c], lsl #17 \n"
+        "str %[e], [%[to], #12]         \n"
+        "pkhtb %[d], %[d], %[c], asr #16 \n"
+        "str %[c], [%[to], #16]         \n"
+        "str %[d], [%[to], #20]         \n"
+        : [a] "=&r" (a), [b] "=&r" (b), [c] "=&r" (c), [d] "=&r" (d), [e] "=&r" (e)
+        : [to] "r" (to), [packed] "r" (packed)
+        : "memory");
 }
 
 #define ROWS (8) // output rows at a time, so that a channel's taps are widened once for them
@@ -132,11 +156,14 @@ static void depthwise_3x3(const tv_layer_t *l, int8_t *arena, const int16_t *bla
     c.channel = 0;
     c.fours = (pixels & ~3u) * stride * 2;
     c.rest = pixels & 3;
+    if (pixels == 3 && stride == 1) { // a group of four: the fourth lies where the first one comes
+        c.fours = 8;
+        c.rest = 0;
+        c.dx3 = 0;
+    }
     c.row_bytes = l->out.row_bytes;
     for (const uint8_t *end = packed + 12 * channels; packed < end; packed += 12) {
-        widen_taps(c.taps[0], packed);
-        widen_taps(c.taps[1], packed + 4);
-        widen_taps(c.taps[2], packed + 8);
+        widen_taps(c.taps, packed);
         c.bias = 2 * tv_i32(bias);
         c.requant = tv_requant(tv_i32(mult), *shift++, l->out_zero_point);
         c.window = in;

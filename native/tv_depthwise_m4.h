@@ -36,7 +36,7 @@
 // LDM fetches mult, round, shift, dx and dx3 into r4-r8; linear requantization needs r8, so it
 // fetches dx3 once more.
 #define FOURS(four, requant, dx3) \
-    "1: ldr r3, [r9, #44]         \n" \
+    "1: ldr r3, [r9, #48]         \n" \
     four("r10", "20", "r3", "r3", "r3") \
     four("r11", "28", "r0", "r1", "r2") \
     four("r12", "36", "r0", "r1", "r2") \
@@ -47,10 +47,10 @@
     requant("r3", "r4", "r5", "r6", "r8") \
     "ldr r4, [sp]                 \n" \
     dx3 \
-    "strb r0, [lr]                \n" \
     "strb r1, [lr, r7]            \n" \
     "strb r2, [lr, r7, lsl #1]    \n" \
     "strb r3, [lr, r8]            \n" \
+    "strb r0, [lr]                \n" /* after r3: dx3 may be 0 */ \
     "cmp r10, r4                  \n" \
     "add lr, lr, r7, lsl #2       \n" \
     "bne 1b                       \n"
@@ -78,7 +78,7 @@
     "smlabt r1, r6, r8, r1        \n"
 
 #define TWOS(two, requant) \
-    "ldr r1, [r9, #44]            \n" \
+    "ldr r1, [r9, #48]            \n" \
     two("r10", "20", "r1") \
     two("r11", "28", "r0") \
     two("r12", "36", "r0") \

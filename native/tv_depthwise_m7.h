@@ -86,20 +86,20 @@
     "ldr r8, [r9, #16]            \n"
 
 #define FOURS(fours, finish) \
-    "1: ldr r4, [r10]             \n" \
-    "ldr r7, [r9, #20]            \n" \
-    "ldr r3, [r9, #44]            \n" \
+    "1: ldr r4, [r10]             \n" /* each two from two banks, in one cycle */ \
     "ldr r5, [r10, #4]            \n" \
+    "ldr r7, [r9, #20]            \n" \
+    "ldr r3, [r9, #48]            \n" \
     fours \
     finish \
     "ssat r2, #8, r2              \n" \
     "ldr r4, [sp]                 \n" \
     "ssat r3, #8, r3              \n" \
-    "strb r0, [lr]                \n" \
     "strb r1, [lr, r6]            \n" \
     "cmp r10, r4                  \n" \
     "strb r2, [lr, r6, lsl #1]    \n" \
     "strb r3, [lr, r8]            \n" \
+    "strb r0, [lr]                \n" /* after r3: dx3 may be 0 */ \
     "add lr, lr, r6, lsl #2       \n" \
     "bne 1b                       \n"
 
@@ -158,9 +158,9 @@
 
 #define TWOS(rows, finish, moved) \
     "ldr r4, [r10]                \n" \
-    "ldr r7, [r9, #20]            \n" \
-    "ldr r1, [r9, #44]            \n" \
     "ldr r5, [r10, #4]            \n" \
+    "ldr r7, [r9, #20]            \n" \
+    "ldr r1, [r9, #48]            \n" \
     rows \
     finish \
     "asr r0, r0, r7               \n" \

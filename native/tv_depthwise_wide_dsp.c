@@ -31,7 +31,7 @@ typedef struct {
     int8_t *out;            // 44: of the next row
     uint32_t row_bytes;     // 48: bytes to the next row of the output
     uint32_t rows;          // 52: left to do
-    uint32_t taps[7 * 6];   // 56: a row after the other: A0, A1, B0, B1 and for 7x7 A2, B2
+    uint32_t taps[7 * 6 + 1]; // 56: a row after the other: A0, A1, B0, B1 and for 7x7 A2, B2
 } channel_t;
 
 typedef void channel_kernel_t(channel_t *c);
@@ -44,6 +44,25 @@ typedef void channel_kernel_t(channel_t *c);
     "ldrd r12, lr, [r11], #8    \n" /* A0, A1 */ \
     "ldrd r4, r5, [r8]          \n"
 
+// Before the first row, and after each: is it the last one?
+#define BEGIN \
+    "ldr r12, [sp, #12]         \n" \
+    "ldrd r0, r10, [r12, #16]   \n" /* bias, window */ \
+    "add r11, r12, #56          \n"
+#define LOOP(label) \
+    "ldr r12, [sp]              \n" \
+    "cmp r10, r12               \n" \
+    "bne " label "b             \n"
+// Four outputs: the sums begin as the bias.
+#define FOURS(four) BEGIN \
+    "mov r1, r0                 \n" \
+    "mov r2, r0                 \n" \
+    "mov r3, r0                 \n" \
+    "2: " four LOOP("2")
+
+#if TV_DUAL_ISSUE
+#include "tv_depthwise_wide_m7.h"
+#else
 #define FOUR_5_1 ROW \
     "ldrd r6, r7, [r8, #8]      \n" \
     "smlad r0, r4, r12, r0      \n" \
@@ -59,6 +78,31 @@ typedef void channel_kernel_t(channel_t *c);
     "smlad r1, r6, lr, r1       \n" \
     "smlabt r2, r7, lr, r2      \n" \
     "smlad r3, r7, lr, r3       \n"
+
+#define FOUR_7_1 ROW \
+    "ldrd r6, r7, [r8, #8]      \n" \
+    "ldr r8, [r8, #16]          \n" \
+    "smlad r0, r4, r12, r0      \n" \
+    "smlatb r1, r4, r12, r1     \n" \
+    "smlad r2, r5, r12, r2      \n" \
+    "smlatb r3, r5, r12, r3     \n" \
+    "smlad r0, r5, lr, r0       \n" \
+    "smlad r2, r6, lr, r2       \n" \
+    "ldrd r12, lr, [r11], #8    \n" /* B0, B1 */ \
+    "smlad r1, r5, r12, r1      \n" \
+    "smlad r3, r6, r12, r3      \n" \
+    "smlad r1, r6, lr, r1       \n" \
+    "smlad r3, r7, lr, r3       \n" \
+    "ldrd r12, lr, [r11], #8    \n" /* A2, B2 */ \
+    "smlad r0, r6, r12, r0      \n" \
+    "smlad r2, r7, r12, r2      \n" \
+    "smlabt r0, r7, lr, r0      \n" \
+    "smlad r1, r7, lr, r1       \n" \
+    "smlabt r2, r8, lr, r2      \n" \
+    "smlad r3, r8, lr, r3       \n"
+#define FOURS_5_1 FOURS(FOUR_5_1)
+#define FOURS_7_1 FOURS(FOUR_7_1)
+#endif
 
 #define TWO_5_1 ROW \
     "ldr r6, [r8, #8]           \n" \
@@ -103,28 +147,6 @@ typedef void channel_kernel_t(channel_t *c);
     "smlad r0, r5, lr, r0       \n" \
     "ldrd r12, lr, [r11], #8    \n" /* B0, B1 */ \
     "smlabt r0, r6, lr, r0      \n"
-
-#define FOUR_7_1 ROW \
-    "ldrd r6, r7, [r8, #8]      \n" \
-    "ldr r8, [r8, #16]          \n" \
-    "smlad r0, r4, r12, r0      \n" \
-    "smlatb r1, r4, r12, r1     \n" \
-    "smlad r2, r5, r12, r2      \n" \
-    "smlatb r3, r5, r12, r3     \n" \
-    "smlad r0, r5, lr, r0       \n" \
-    "smlad r2, r6, lr, r2       \n" \
-    "ldrd r12, lr, [r11], #8    \n" /* B0, B1 */ \
-    "smlad r1, r5, r12, r1      \n" \
-    "smlad r3, r6, r12, r3      \n" \
-    "smlad r1, r6, lr, r1       \n" \
-    "smlad r3, r7, lr, r3       \n" \
-    "ldrd r12, lr, [r11], #8    \n" /* A2, B2 */ \
-    "smlad r0, r6, r12, r0      \n" \
-    "smlad r2, r7, r12, r2      \n" \
-    "smlabt r0, r7, lr, r0      \n" \
-    "smlad r1, r7, lr, r1       \n" \
-    "smlabt r2, r8, lr, r2      \n" \
-    "smlad r3, r8, lr, r3       \n"
 
 #define TWO_7_1 ROW \
     "ldrd r6, r7, [r8, #8]      \n" \
@@ -185,19 +207,10 @@ typedef void channel_kernel_t(channel_t *c);
     "smlad r0, r6, r12, r0      \n" \
     "smlabt r0, r7, lr, r0      \n"
 
-// Before the first row, and after each: is it the last one?
-#define BEGIN \
-    "ldr r12, [sp, #12]         \n" \
-    "ldrd r0, r10, [r12, #16]   \n" /* bias, window */ \
-    "add r11, r12, #56          \n"
-#define LOOP(label) \
-    "ldr r12, [sp]              \n" \
-    "cmp r10, r12               \n" \
-    "bne " label "b             \n"
 #define REQUANT(sum) TV_REQUANT_LINEAR(sum, "r4", "r5", "r6", "lr")
 
 // On the stack: the end of the window, the end of the fours, the output, the struct.
-#define CHANNEL_KERNEL(name, four, two, one, fours_step, twos_step) \
+#define CHANNEL_KERNEL(name, fours, two, one, fours_step, twos_step) \
     __attribute__((naked, noinline)) static void name(__attribute__((unused)) channel_t *c) { \
         __asm volatile ( \
             "push {r0, r4-r11, lr}      \n" \
@@ -213,25 +226,39 @@ typedef void channel_kernel_t(channel_t *c);
             "strd r4, r5, [sp, #4]      \n" \
             "cmp r4, r9                 \n" \
             "beq 3f                     \n" \
-            "1: " BEGIN \
-            "mov r1, r0                 \n" \
-            "mov r2, r0                 \n" \
-            "mov r3, r0                 \n" \
-            "2: " four LOOP("2") \
+            "1: " fours \
             "ldr r12, [sp, #12]         \n" \
             "ldr r8, [sp, #8]           \n" \
-            "ldm r12, {r4-r7}           \n" /* mult, round, shift, dx */ \
-            REQUANT("r0") REQUANT("r1") REQUANT("r2") REQUANT("r3") \
+            "ldr r5, [r12, #4]          \n" /* round */ \
+            "ldr r4, [r12]              \n" /* mult */ \
+            "add r10, r5, r0, asr #31   \n" \
+            "ldr r6, [r12, #8]          \n" /* shift */ \
+            "add r11, r5, r1, asr #31   \n" \
+            "smmlar r0, r0, r4, r10     \n" \
+            "add r10, r5, r2, asr #31   \n" \
+            "smmlar r1, r1, r4, r11     \n" \
+            "add r11, r5, r3, asr #31   \n" \
+            "smmlar r2, r2, r4, r10     \n" \
+            "asr r0, r0, r6             \n" \
+            "smmlar r3, r3, r4, r11     \n" \
+            "asr r1, r1, r6             \n" \
+            "ldr r7, [r12, #12]         \n" /* dx */ \
+            "ssat r0, #8, r0            \n" \
+            "asr r2, r2, r6             \n" \
+            "ssat r1, #8, r1            \n" \
             "strb r0, [r8]              \n" \
+            "ssat r2, #8, r2            \n" \
+            "asr r3, r3, r6             \n" \
+            "ldr r4, [sp, #4]           \n" \
             "strb r1, [r8, r7]          \n" \
+            "ssat r3, #8, r3            \n" \
             "strb r2, [r8, r7, lsl #1]  \n" \
             "add r8, r8, r7, lsl #2     \n" \
-            "ldr r4, [sp, #4]           \n" \
             "add r9, #" fours_step "    \n" \
+            "sub r5, r8, r7             \n" \
             "str r8, [sp, #8]           \n" \
-            "sub r8, r7                 \n" \
             "cmp r9, r4                 \n" \
-            "strb r3, [r8]              \n" \
+            "strb r3, [r5]              \n" \
             "bne 1b                     \n" \
             "3: ldr r12, [sp, #12]      \n" \
             "ldr r4, [r12, #40]         \n" /* rest */ \
@@ -276,10 +303,10 @@ typedef void channel_kernel_t(channel_t *c);
             ); \
     }
 
-CHANNEL_KERNEL(channel_5_1, FOUR_5_1, TWO_5_1, ONE_5, "8", "4")
-CHANNEL_KERNEL(channel_5_2, FOUR_5_2, TWO_5_2, ONE_5, "16", "8")
-CHANNEL_KERNEL(channel_7_1, FOUR_7_1, TWO_7_1, ONE_7, "8", "4")
-CHANNEL_KERNEL(channel_7_2, FOUR_7_2, TWO_7_2, ONE_7, "16", "8")
+CHANNEL_KERNEL(channel_5_1, FOURS_5_1, TWO_5_1, ONE_5, "8", "4")
+CHANNEL_KERNEL(channel_5_2, FOURS(FOUR_5_2), TWO_5_2, ONE_5, "16", "8")
+CHANNEL_KERNEL(channel_7_1, FOURS_7_1, TWO_7_1, ONE_7, "8", "4")
+CHANNEL_KERNEL(channel_7_2, FOURS(FOUR_7_2), TWO_7_2, ONE_7, "16", "8")
 
 // A row of taps, five or seven and zeros, as doubled pairs; where the next row's go.
 static inline uint32_t *widen_taps(uint32_t *to, const uint8_t *packed, uint32_t kernel) {
@@ -306,11 +333,13 @@ static void depthwise_wide(const tv_layer_t *l, int8_t *arena, const int16_t *bl
     uint32_t channels = l->out_c, kernel = l->kernel, stride = l->stride, pixels = l->out_w, pitch = l->in.pitch;
     const uint8_t *bias = l->table, *mult = bias + 4 * channels, *shift = mult + 4 * channels;
     const uint8_t *packed = l->weights;
-    const int16_t *in[2 * (ROWS - 1) + 7]; // input rows
-    const int16_t **outside[2 * (ROWS - 1) + 7]; // those of them that are blank
+    // input rows, the last one twice: kernels may look one ahead
+    const int16_t *in[2 * (ROWS - 1) + 8];
+    const int16_t **outside[2 * (ROWS - 1) + 8]; // those of them that are blank
     uint32_t count = (rows - 1) * stride + kernel, blanks = 0;
-    for (uint32_t i = 0; i < count; i++) {
-        uint32_t iy = y * stride + i - l->pad_top; // wraps to a huge number above the image
+    for (uint32_t i = 0; i <= count; i++) {
+        // wraps to a huge number above the image
+        uint32_t iy = y * stride + i - (i == count) - l->pad_top;
         bool inside = iy < l->in_h;
         in[i] = inside ? (const int16_t *)(void *)tv_row(arena, &l->in, iy) : blank;
         if (!inside) {

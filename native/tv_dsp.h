@@ -78,7 +78,7 @@ typedef struct {
 } tv_requant_t;
 
 static inline tv_requant_t tv_requant(int32_t mult, uint32_t shift, int32_t zero_point) {
-    tv_requant_t r = { mult, (1 << (shift - 1)) + zero_point * (1 << shift), shift };
+    tv_requant_t r = { mult, (2 * zero_point + 1) * (1 << (shift - 1)), shift };
     return r;
 }
 

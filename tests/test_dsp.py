@@ -70,6 +70,15 @@ def depthwise(size, channels, kernel, stride, relu):
     return build.finish(4, dense=True)
 
 
+def expanded(size, inputs, channels, kernel, relu):
+    """A pointwise convolution of `inputs` channels whose output is planar."""
+    build = Builder(size, seed=inputs * 19 + channels)
+    build.conv(inputs, 1)
+    build.conv(channels, 1, relu=relu)
+    build.depthwise(kernel)
+    return build.finish(4, dense=True)
+
+
 def add(size, channels, relu):
     """A residual addition, and what surrounds it."""
     build = Builder(size, seed=channels)
@@ -115,6 +124,10 @@ DEPTHWISES = [
     *itertools.product((6, 7), (3,), (1, 5, 7), (1, 2), (True, False)),
     *itertools.product((*range(1, 14), 25), (1, 2), (5, 7), (1, 2), (True,)),
 ]
+EXPANDED = [
+    *itertools.product((3, 4, 6, 9, 12, 24), (5, 8, 9, 16), (1, 2, 5), (3,), (True, False)),
+    *itertools.product((3, 6, 12), (8,), (1, 6), (5, 7), (True,)),
+]
 ADDS = list(itertools.product((1, 2, 5, 8), (1, 3, 4, 7), (True, False)))
 CLAMPED = list(itertools.product((1, 4, 7), (1, 4, 6), (1, 3), (-127, 0, 63)))
 SHUFFLED = list(itertools.product((12, 24), (2, 4), (4, 7, 16), (1, 2)))
@@ -133,6 +146,7 @@ def little_scratch(data, graph):
     [
         (conv, CONVS),
         (depthwise, DEPTHWISES),
+        (expanded, EXPANDED),
         (add, ADDS),
         (clamped, CLAMPED),
         (shuffled, SHUFFLED),

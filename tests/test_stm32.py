@@ -17,6 +17,7 @@ from pathlib import Path
 import pytest
 from stm32 import BOARDS, INTERNAL, SHARED, TOP, NoBoard, gcc, variables
 
+from tinyvlm.boards import romfs
 from tinyvlm.boards.firmware import read_image
 from tinyvlm.shipped import DEFAULT_MODEL
 
@@ -93,12 +94,7 @@ def linked(micropython, tmp_path_factory) -> Path:
         f"arm-none-eabi-objcopy -O binary {sections} firmware.elf firmware.bin",
         shell=True, cwd=build, check=True,
     )  # fmt: skip
-    (build / "rom").mkdir()
-    shutil.copy(DEFAULT_MODEL, build / "rom")
-    subprocess.run(
-        [sys.executable, "-m", "mpremote", "romfs", "-o", "rom.romfs", "build", "rom"],
-        cwd=build, check=True, capture_output=True,
-    )  # fmt: skip
+    assert romfs.main([str(DEFAULT_MODEL), str(build / "rom.romfs")]) == 0
     return build
 
 
@@ -203,13 +199,13 @@ def test_one_image_for_both(micropython, linked):
     """What tinyvlm-flash reads from it: the firmware, and the ROMFS image in its place."""
     dfu = micropython / "tools" / "dfu.py"
     subprocess.run([sys.executable, SHARED / "join.py", linked, dfu], check=True)
-    firmware, romfs = (linked / "firmware.bin").read_bytes(), (linked / "rom.romfs").read_bytes()
+    firmware, image = (linked / "firmware.bin").read_bytes(), (linked / "rom.romfs").read_bytes()
     segments = read_image(linked / "all.dfu").segments
     assert [address for address, _ in segments] == [0x08000000, 0x080A0000]
     assert segments[0][1][: len(firmware)] == firmware
-    assert segments[1][1][: len(romfs)] == romfs
+    assert segments[1][1][: len(image)] == image
     whole = (linked / "all.bin").read_bytes()
-    assert whole[: len(firmware)] == firmware and whole[640 << 10 :] == romfs
+    assert whole[: len(firmware)] == firmware and whole[640 << 10 :] == image
     assert set(whole[len(firmware) : 640 << 10]) == {0xFF}
 
 

@@ -25,7 +25,7 @@ QEMU_MACHINE = mps2-an500
 CFLAGS += -mthumb -mcpu=cortex-m7 -mfpu=fpv5-d16 -mfloat-abi=hard
 CFLAGS += -DMICROPY_HW_MCU_NAME='"Cortex-M7"' -DTV_BOTH_DSP=1
 LDSCRIPT = $(BOARD_ABS)/virt_cortex_m7.ld
-BOARD_SRC_C += $(addprefix $(BOARD_ABS)/, conv_m4.c depthwise_m4.c)
+BOARD_SRC_C += $(addprefix $(BOARD_ABS)/, conv_m4.c depthwise_m4.c depthwise_wide_m4.c)
 endif
 
 CFLAGS += -DQEMU_SOC_MPS2

@@ -10,6 +10,11 @@ from .encoder import loaded
 from .frame import RGB888, Frame, as_frame
 
 try:
+    import uctypes
+except ImportError:
+    uctypes = None
+
+try:
     import virt  # the virtual board counts instructions, its time means nothing
 except ImportError:
     virt = None
@@ -19,8 +24,9 @@ class Info:
     """What runs here, as attributes and, printed, as a few lines.
 
     encoder: the Encoder; backend: name of the kernels; weights: bytes of the file; in_place:
-    whether they are used where they lie (flash) or were read into RAM; arena: bytes of RAM that a
-    frame works in; heap_free, heap_used: bytes of Python's heap, None where that cannot be asked.
+    whether they are used where they lie (flash) or were read into RAM; aligned: whether they lie
+    at whole words, which the fast kernels load at once; arena: bytes of RAM that a frame works in;
+    heap_free, heap_used: bytes of Python's heap, None where that cannot be asked.
     """
 
     def __init__(self, encoder):
@@ -30,6 +36,7 @@ class Info:
         self.backend = getattr(engine, "backend", "unknown")
         self.weights = encoder.file_size
         self.in_place = encoder.in_place
+        self.aligned = not encoder.in_place or _address(encoder.path) % 4 == 0
         self.arena = encoder.arena
         self.heap_free = gc.mem_free() if hasattr(gc, "mem_free") else None
         self.heap_used = gc.mem_alloc() if hasattr(gc, "mem_alloc") else None
@@ -37,12 +44,14 @@ class Info:
     def __repr__(self):
         encoder = self.encoder
         python = sys.implementation
+        place = "in place" if self.in_place else "in RAM"
+        if not self.aligned and self.backend.startswith("dsp"):
+            place += ", unaligned, about 4 % slower"
         lines = [
             "tinyvlm on %s %s" % (python.name, ".".join(str(n) for n in python.version[:3])),
             "encoder   %s, %dx%d -> %d dimensions, %.1f M MAC"
             % (encoder.name, encoder.size, encoder.size, encoder.dim, encoder.macs / 1e6),
-            "weights   %d bytes, %s: %s"
-            % (self.weights, "in place" if self.in_place else "in RAM", encoder.path),
+            "weights   %d bytes, %s: %s" % (self.weights, place, encoder.path),
             "arena     %d bytes" % self.arena,
             "kernels   %s" % self.backend,
         ]
@@ -115,6 +124,14 @@ def selftest():
     RuntimeError says how the embedding of the test image differs, or that the file has no test.
     """
     return loaded()._engine.selftest()
+
+
+def _address(path):
+    """Where a file of ROMFS lies; 0 if that cannot be asked."""
+    if uctypes is None:
+        return 0
+    with open(path, "rb") as file:
+        return uctypes.addressof(file)
 
 
 def _unit(engine):

@@ -89,6 +89,11 @@ def _frame_lines(title: str, result: dict) -> list[str]:
     rates = "".join(f"{cost['fps']:11.1f}{'':6}" for cost in costs)
     lines.append(f"{f'  frames/s at {MHZ} MHz, estimated':47}{rates}".rstrip())
     lines.append(_sum("  instructions, counted", result, [cost["frame"] for cost in costs]))
+    fast = costs[0]["cycles"]
+    lines.append(
+        f"{'  more where weights lie unaligned, estimated':47}{_number(result['unaligned']):>11}"
+        f"{100 * result['unaligned'] / fast:5.1f}%"
+    )
     if all(cost["mca"] for cost in costs):
         lines.append(_sum("  cycles by llvm-mca", result, [cost["mca"] for cost in costs]))
     return lines
@@ -144,6 +149,8 @@ def main(argv: list[str] | None = None) -> int:
         "--fit", action="store_true", help=f"fit the cost model: {cost.TABLE.name}"
     )
     args = parser.parse_args(argv)
+    if args.nets and args.model:
+        parser.error("--nets brings networks of its own; give --model or --nets, not both")
     try:
         if args.fit:
             write_atomic(cost.TABLE, (json.dumps(fit(args.firmware), indent=1) + "\n").encode())

@@ -1,12 +1,18 @@
 # SPDX-License-Identifier: MIT
-"""ROMFS images: mpremote's writer, and its files at addresses that a .tflite needs.
+"""ROMFS images: mpremote's writer, with files of the root at multiples of 32 bytes.
 
-OpenMV's runtime uses a .tflite in ROMFS where it lies, and wants it at a multiple of 16 bytes, 32
-on some cameras; mpremote packs files at any address. As OpenMV's own tool does, a number is
-written with more bytes than it needs (leading 0x80) until the file behind it lies right.
+    python -m tinyvlm.boards.romfs encoder.tvlm rom.romfs
+
+The weights of a .tvlm load fastest from a multiple of 8 bytes; OpenMV's runtime uses a .tflite in
+ROMFS where it lies, and wants 16, on some cameras 32. mpremote packs files at any address, and its
+images are as correct: the engine reads weights at any, only slower. As OpenMV's own tool does, a
+number is written with more bytes than it needs (leading 0x80) until the file behind it lies right.
 """
 
 from __future__ import annotations
+
+import sys
+from pathlib import Path
 
 from mpremote.romfs import VfsRomWriter
 
@@ -50,8 +56,7 @@ def make_image(files: list[tuple[str, bytes]]) -> bytes:
         for folder in folders:
             here = here.setdefault(folder, {})
         here[name] = data
-    aligned = any(path.endswith(".tflite") for path, _ in files)
-    writer = _AlignedWriter() if aligned else VfsRomWriter()
+    writer = _AlignedWriter()
 
     def walk(folder: dict) -> None:
         for name, content in sorted(folder.items()):
@@ -66,3 +71,17 @@ def make_image(files: list[tuple[str, bytes]]) -> bytes:
 
     walk(tree)
     return writer.finalise()
+
+
+def main(argv: list[str]) -> int:
+    encoder, out = map(Path, argv)
+    try:
+        out.write_bytes(make_image([(f"/rom/{encoder.name}", encoder.read_bytes())]))
+    except (BoardError, OSError) as error:
+        print(f"romfs: {error}", file=sys.stderr)
+        return 1
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

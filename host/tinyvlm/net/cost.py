@@ -74,10 +74,17 @@ def terms(graph: Graph, plan: Plan, index: int) -> tuple[str, dict[str, float]]:
         calls = lines * -(-tiles // room)
     else:
         calls = -(-lines // (room // tiles))
-    # A cut tile at the end of a line, and all tiles of a lone channel, take a detour.
+    # A cut tile at the end of a line, all tiles of a lone channel, and all linear ones for a
+    # depthwise layer take a detour.
     cut = lines * (line % COLUMNS > 0) * (channels // 2)
     lone = lines * tiles * (channels % 2)
+    if ref.pitch and not free:
+        cut, lone = 0, lines * tiles * pairs
     tiles *= lines * pairs
+    # Eight inputs a pixel for a depthwise layer have a way of their own: multiply_eights().
+    eights = taps == 8 and ref.pitch > 0 and free and line % COLUMNS == 0
+    if eights:
+        tiles = cut = lone = 0
     steps = taps // 4 - 1
     first_layer = kernel == in_c == 3  # has a way of its own: widen_windows()
     gathered = pixels * kernel if kernel > 1 and not first_layer else 0
@@ -90,8 +97,10 @@ def terms(graph: Graph, plan: Plan, index: int) -> tuple[str, dict[str, float]]:
         "entered": tiles if steps % UNROLLED else 0,  # the loop in its middle
         "cut": cut,
         "lone": lone,
-        "pairs": calls * pairs,
-        "weights": calls * pairs * 2 * taps,
+        "eights": outputs if eights else 0,
+        "lines of eights": lines * channels if eights else 0,
+        "pairs": 0 if eights else calls * pairs,
+        "weights": 0 if eights else calls * pairs * 2 * taps,
         "points": pixels if kernel == 1 else 0,
         "copied": pixels * in_c if kernel == 1 and in_c % 4 else 0,
         "first windows": pixels if first_layer else 0,

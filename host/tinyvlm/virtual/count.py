@@ -20,7 +20,7 @@ from mpremote.transport_serial import SerialTransport
 
 from ..net import cost, samples, tvlm
 from ..words import tvp
-from . import cycles
+from . import cycles, m7
 from .board import FIRMWARE, Board, VirtualBoardError
 
 MHZ = 480  # of the fastest STM32H7
@@ -105,6 +105,7 @@ def measure(session: Session, name: str, data: bytes) -> dict:
         "file": len(data),
         "macs": encoder.macs,
         "arena": encoder.plan.arena_size,
+        "unaligned": encoder.plan.fetched // 4 * m7.UNALIGNED,
         "layers": [],
         "backends": {},
     }

@@ -9,7 +9,8 @@ STM32H743: github.com/jnk0le/random, pipeline cycle test, doc/cortex_m7.md ([1])
 none, but LLVM's scheduling model, ARMScheduleM7.td, has some ([2]). Against published times of
 MobileNetV2-like nets with TinyEngine's kernels the sum is right within 1 % (docs/performance.md).
 
-Not in here: memory. Everything comes from caches or tightly coupled memory, aligned.
+Not in here: memory. All comes from caches or tightly coupled memory, aligned; what unaligned
+loads of weights take more is said apart (UNALIGNED).
 """
 
 from __future__ import annotations
@@ -69,6 +70,7 @@ READY = {
     "float to core": (2, 3, 1),  # and the core's to a float takes as long as a float
 }
 LOAD_TO_MULTIPLY = 2  # a multiplier's inputs are wanted early: one cycle stands between [1]
+UNALIGNED = 3  # cycles more that a load takes that is not at a whole word, at least [1]
 FLOAT_CYCLES = ((r"vdiv.f64|vsqrt.f64", 30), (r"vdiv|vsqrt", 16), (r"v(ml|fm|mul).*f64", 5))
 FLOAT_CYCLES += ((r"v(add|sub).*f64", 2),)
 # An ALU's result that the younger instruction of the same cycle may use.

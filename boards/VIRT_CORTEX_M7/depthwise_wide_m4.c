@@ -1,0 +1,7 @@
+// SPDX-License-Identifier: MIT
+//
+// As conv_m4.c.
+
+#define TV_DUAL_ISSUE (0)
+#define tv_depthwise_wide_dsp tv_depthwise_wide_m4
+#include "tv_depthwise_wide_dsp.c"
