@@ -14,6 +14,7 @@ import io
 import re
 import struct
 
+from ..shipped import extra
 from .ports import BoardError, check_port
 
 QUIET = 3  # seconds without an expected byte until the board counts as gone
@@ -185,9 +186,7 @@ class AmpyLink(Link):
             from ampy.files import Files
             from ampy.pyboard import Pyboard, PyboardError
         except ImportError:
-            raise BoardError(
-                "adafruit-ampy is not installed: pip install 'tinyvlm[boards]'"
-            ) from None
+            raise BoardError(f"adafruit-ampy is not installed: {extra('boards')}") from None
 
         self._error = PyboardError  # a BaseException, mind
         try:
