@@ -189,6 +189,7 @@ def test_what_cannot_be_built_is_listed_with_its_reason(tmp_path, monkeypatch):
         ("Makefile:63: *** No riscv64-unknown-elf-gcc, the compiler for rv32imc: get D.  Stop.",
          "No riscv64-unknown-elf-gcc, the compiler for rv32imc"),
         ("make: *** No rule to make target 'x'.  Stop.", "No rule to make target"),
+        ("ld: region `FLASH' overflowed by 9 bytes\nmake: *** [x] Error 1", "region `FLASH'"),
         ("ld: region overflowed\n", "ld: region overflowed"),
     ],
 )  # fmt: skip

@@ -29,6 +29,15 @@ STM32 = sorted(
 )
 
 
+# What says why a build failed, the best first.
+_MARKS = (
+    r"make firmware: (.*)",
+    r"(region `\w+' overflowed by \d+ bytes)",
+    r"\*\*\* (No \S+gcc.*|.*has not what links.*)",
+    r"\*\*\* (.*)",
+)
+
+
 class NotHere(Exception):
     """Why something cannot be built on this machine, in one line."""
 
@@ -49,14 +58,10 @@ def run(command: list, env: Mapping[str, str], cwd: Path = TOP) -> str:
 
 
 def _reason(said: str) -> str:
-    """The line of make's or of our scripts' that says why; paths of this machine left out."""
-    for mark in (
-        r"make firmware: (.*)",
-        r"\*\*\* (No \S+gcc.*|.*has not what links.*)",
-        r"\*\*\* (.*)",
-    ):
+    """The line of make's, the linker's or our scripts' that says why; without our folder."""
+    for mark in _MARKS:
         if found := re.search(mark, said):
-            return found[1].rstrip(". ").replace(str(TOP) + "/", "")
+            return found[1].rstrip(". ").replace(f"{TOP}/", "")
     return said.strip().splitlines()[-1] if said.strip() else ""
 
 
