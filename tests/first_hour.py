@@ -146,7 +146,10 @@ def test_deploy_and_classify(pc, port):
 
 
 def test_flash_finds_its_image(pc, release):
-    for file in release.files("firmware"):
+    found = release.files("firmware")
+    if not found:
+        pytest.skip("no firmware in this release: manifest.json says why")
+    for file in found:
         words = "--from", DIST, "--board", file.target, "--dry-run"
         assert f"for {file.target}\n" in _run(pc, "tinyvlm-flash", *words, check=True).stdout
 
