@@ -14,7 +14,7 @@ VENV := .venv
 .NOTPARALLEL:
 
 .DEFAULT_GOAL := help
-.PHONY: help setup packages board firmware max78000 natmod bench demo test scale fuzz power size lint clean FORCE
+.PHONY: help setup packages board firmware max78000 natmod bench demo test scale fuzz power size lint release again clean FORCE
 
 help: ## Show this list
 	@sed -n 's/^\([a-z0-9]*\):.*## \(.*\)/make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 14
@@ -122,8 +122,17 @@ power: setup ## Cut the power at every flash operation of save() and deploy: CUT
 size: board ## Print code and RAM of the firmware, and how much they grew
 	@$(PYTHON) boards/sizes.py
 
+# First hour: the release alone, on a machine without compiler, git and make.
+release: setup $(VENV)/natmod.stamp ## Fill dist/ with all that a release page offers, and try it (MPY_DIR=... with submodules: STM32H7 boards, too)
+	MPY_DIR="$(abspath $(MPY_DIR))" $(VENV)/bin/python tools/release.py dist $(if $(WHEELS),--wheels $(WHEELS))
+	$(VENV)/bin/python -m pytest tests/first_hour.py
+
+again: setup $(VENV)/natmod.stamp ## Make the release a second time and compare: equal, byte by byte
+	MPY_DIR="$(abspath $(MPY_DIR))" $(VENV)/bin/python tools/release.py build/again $(if $(WHEELS),--wheels $(WHEELS))
+	diff dist/SHA256SUMS build/again/SHA256SUMS
+
 lint: setup ## Check the Python code with ruff
 	$(VENV)/bin/ruff check .
 
 clean: ## Remove what was built and installed here
-	rm -rf build $(VENV) .pytest_cache .ruff_cache host/*.egg-info host/*.so
+	rm -rf build dist $(VENV) .pytest_cache .ruff_cache host/*.egg-info host/*.so

@@ -1,5 +1,5 @@
 metadata(
-    version="0.1.0",
+    version="0.2.0",
     description="Zero-shot vision on microcontrollers",
     license="MIT",
     author="the tinyvlm authors",

@@ -274,5 +274,5 @@ def test_what_is_missing_is_one_sentence(firmware, tmp_path, arguments, sentence
 
 def test_qemu_missing(firmware, monkeypatch, tmp_path):
     monkeypatch.setenv("PATH", str(tmp_path))
-    with pytest.raises(VirtualBoardError, match="run `make setup`"):
+    with pytest.raises(VirtualBoardError, match="apt-get install qemu-system-arm"):
         Board(firmware)

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 from deploying import call
 
-pytest.importorskip("esptool", reason="pip install 'tinyvlm[boards]'")
+pytest.importorskip("esptool", reason="esptool is not installed (extra `boards`)")
 
 from esprom import FLASH_BEGIN, RomLoader, firmware  # noqa: E402
 from esptool.targets import CHIP_DEFS  # noqa: E402

@@ -8,6 +8,7 @@ import threading
 
 import _tinyvlm
 import pytest
+import release_sets
 from test_board_engine import romfs
 from test_natmod import TOP, build, micropython  # noqa: F401 - fixtures
 
@@ -44,6 +45,24 @@ def serve():
     for server in servers:
         server.shutdown()
         server.server_close()
+
+
+@pytest.mark.parametrize("how", ["index", "address", "folder"])
+def test_a_release_s_index(board, serve, tmp_path, how):
+    """By name from the index; by the address or the path of NAME.json."""
+    for name, data in release_sets.mip_index("9.9.9", {"armv7emsp": b"engine"}).items():
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / name).write_bytes(data)
+    url, name = serve(tmp_path), "tinyvlm-armv7emsp"
+    source = {
+        "index": ["--index", url, name],
+        "address": [f"{url}/{name}.json"],
+        "folder": [tmp_path / f"{name}.json"],
+    }
+    board.mpremote("mip", "install", *source[how], timeout=100)
+    assert board.eval("open('/lib/_tinyvlm.mpy', 'rb').read()") == b"engine"
+    there = board.eval("sorted(__import__('os').listdir('/lib/tinyvlm'))")
+    assert there == sorted(path.name for path in (DEVICE / "tinyvlm").glob("*.py"))
 
 
 @pytest.mark.parametrize("how", ["folder", "http"])

@@ -18,7 +18,7 @@ from .locate import Heatmap, detect, heatmap
 from .smoother import Smoother
 from .vocab import Vocab
 
-__version__ = "0.1.0"
+__version__ = "0.2.0"
 __all__ = (
     "BGR888",
     "GRAY8",

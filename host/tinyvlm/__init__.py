@@ -10,7 +10,7 @@ Where a board takes a frame, the PC also takes a path, a PIL image or a numpy ar
 
 from importlib import import_module
 
-__version__ = "0.1.0"
+__version__ = "0.2.0"
 
 # Looked up on first use: `tinyvlm-pack` starts without the engine, and nothing here needs torch.
 _API = (

@@ -4,6 +4,7 @@
 tinyvlm-deploy pets.tvp                # the board on USB; copies only what it does not have
 tinyvlm-deploy pets.tvp --openmv       # an OpenMV camera's drive
 tinyvlm-deploy pets.tvp --dry-run      # says what it would do
+tinyvlm-deploy pets.tvp --from dist    # engine and encoder from a release, as the board needs them
 
 The exit status is 0, 1 when the board's self-test failed, or 2 after any other error.
 """
@@ -176,11 +177,12 @@ def describe(target) -> str:
 
 
 def deploy(args: argparse.Namespace) -> int:
-    from .boards import native_mpy, openmv
+    from .boards import fitting, native_mpy, openmv
     from .boards.deployment import make_plan, read_model, read_vocabs
     from .boards.transports import LinkLost
 
     openmv.check(args)
+    release = fitting.our_release(args.release) if args.release else None
     native = native_mpy.read(args.engine) if args.engine else None
     model = read_model(args.encoder) if args.encoder else None
     vocabs = read_vocabs(args.vocab, model)
@@ -192,6 +194,8 @@ def deploy(args: argparse.Namespace) -> int:
     try:
         target = open_target(args)
         print(describe(target))
+        if release:
+            native, model = fitting.complete(release, target.facts, vocabs, native, model)
         plan = make_plan(target, args, vocabs, model, native)
         for label, text in plan.lines:
             print(f"  {label:11} {text}")
@@ -300,6 +304,12 @@ def _arguments() -> argparse.ArgumentParser:
         type=Path,
         metavar="FILE.mpy",
         help="the engine for a firmware without it, made by make natmod ARCH=...",
+    )
+    parser.add_argument(
+        "--from",
+        dest="release",
+        metavar="DIR|URL",
+        help="a release: take engine and encoder from it, as far as this board lacks them",
     )
     parser.add_argument(
         "--port",

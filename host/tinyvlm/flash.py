@@ -3,6 +3,7 @@
 
 tinyvlm-flash firmware.bin             # ESP32 family: esptool; STM32: dfu-util
 tinyvlm-flash firmware.hex             # MAX78000: onto its DAPLink drive
+tinyvlm-flash --from dist              # of a release, the one for the board that is connected
 
 The image is checked, and so is the chip that answers: an image for another one is never written.
 The exit status is 0, or 2 after a message on stderr.
@@ -28,6 +29,7 @@ def chip_of(board: str) -> str:
         return json.loads((BOARDS / board / "board.json").read_text())["mcu"]
     except OSError:
         known = ", ".join(sorted(path.parent.name for path in BOARDS.glob("*/board.json")))
+        known = known or "which came with the source"
         raise BoardError(f"--board {board}: not in boards/ ({known}); use --chip") from None
 
 
@@ -67,12 +69,30 @@ def way(image) -> str:
     }[image.family]
 
 
+def choose(args: argparse.Namespace) -> tuple[Path, str]:
+    """Of a release, the firmware for the board and its chip."""
+    from .boards import fitting
+    from .release import Release
+
+    release = Release(args.release)
+    file = fitting.firmware(release, args.board, args.port)
+    print(f"{release.where}, version {release.version}: {file.name} for {file.target}")
+    return release.path(file), file.more["chip"]
+
+
 def flash(args: argparse.Namespace) -> int:
     from .boards import flashers
     from .boards.firmware import read_image
 
+    if (args.firmware is None) == (args.release is None):
+        raise BoardError("name one: a firmware file, or a release by --from DIR or URL")
+    chip = args.chip
+    if args.release is not None:
+        args.firmware, found = choose(args)
+        chip = chip or found
+    elif args.board and not chip:
+        chip = chip_of(args.board)
     image = read_image(args.firmware, args.address)
-    chip = args.chip or (chip_of(args.board) if args.board else None)
     if chip:
         check_chip(image, chip)
     if image.family == "stm32" and image.kind == "hex":
@@ -112,12 +132,22 @@ def _arguments() -> argparse.ArgumentParser:
         description="Write a firmware into a board: ESP32 family, STM32, MAX78000, UF2 boards.",
     )
     parser.add_argument(
-        "firmware", type=Path, metavar="FIRMWARE", help="a .bin, .dfu, .hex or .uf2 file"
+        "firmware",
+        nargs="?",
+        type=Path,
+        metavar="FIRMWARE",
+        help="a .bin, .dfu, .hex or .uf2 file",
+    )
+    parser.add_argument(
+        "--from",
+        dest="release",
+        metavar="DIR|URL",
+        help="a release: its firmware for the board that is connected, or for --board",
     )
     parser.add_argument(
         "--chip", help="what the board has, to check the image: esp32s3, stm32h743"
     )
-    parser.add_argument("--board", help="the same by the name of a folder in boards/")
+    parser.add_argument("--board", help="the same by its name in boards/, or in the release")
     parser.add_argument(
         "--port",
         default="auto",

@@ -15,3 +15,19 @@ def model_path(name: str) -> Path:
     """The file of an encoder: `name` itself, or base, nano, max78000 for those that ship."""
     shipped = DATA / f"{name}.tvlm"
     return shipped if Path(name).suffix != ".tvlm" and shipped.exists() else Path(name)
+
+
+def extra(name: str) -> str:
+    """The line that installs an extra of this package, which is in no index: never by its name."""
+    if (CHECKOUT / "pyproject.toml").is_file():
+        here = "." if Path.cwd() == CHECKOUT else CHECKOUT
+        return f"pip install -e '{here}[{name}]'"
+    from importlib.metadata import PackageNotFoundError, requires
+
+    mark = f'extra == "{name}"'
+    try:
+        every = [line.partition(";") for line in requires("tinyvlm") or []]
+    except PackageNotFoundError:
+        every = []
+    wanted = [f"'{what.strip()}'" for what, _, when in every if when.strip() == mark]
+    return " ".join(["pip install", *wanted])

@@ -113,6 +113,11 @@ def make_plan(target, args, vocabs, model: Model | None, native: bytes | None = 
         plan.programs.append(File(name, args.main.read_bytes()))
     if args.examples:
         detect = CHECKOUT / "device" / "examples" / "detect.py"
+        if not detect.exists():
+            raise BoardError(
+                "--examples: they come with the source, and in a release's examples.zip; copy one "
+                "by mpremote cp"
+            )
         plan.programs.append(File("detect.py", detect.read_bytes()))
     target.compare([*plan.package, *plan.vocabs, *plan.programs])
     if plan.package:

@@ -15,6 +15,7 @@ import zlib
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from ..shipped import extra
 from .ports import BoardError
 
 # family: (flash, RAM), each a list of (first, end). STM32: those of the whole family; DTCM and
@@ -90,7 +91,7 @@ def read_esp(path: Path, data: bytes, address: int | None = None) -> Image:
         from esptool.targets import CHIP_DEFS, ROM_LIST
         from esptool.util import FatalError
     except ImportError:
-        raise BoardError("esptool is not installed: pip install 'tinyvlm[boards]'") from None
+        raise BoardError(f"esptool is not installed: {extra('boards')}") from None
     number = int.from_bytes(data[12:14], "little")
     names = {rom.IMAGE_CHIP_ID: rom.CHIP_NAME for rom in ROM_LIST if hasattr(rom, "IMAGE_CHIP_ID")}
     chip = names.get(number, "").lower().replace("-", "")

@@ -15,6 +15,7 @@ import re
 import struct
 import time
 
+from ..shipped import extra
 from .ports import BoardError, check_port
 
 PATIENCE = 4  # a line that never falls silent is given up after so many times the usual
@@ -198,9 +199,7 @@ class AmpyLink(Link):
             from ampy.files import Files
             from ampy.pyboard import Pyboard, PyboardError
         except ImportError:
-            raise BoardError(
-                "adafruit-ampy is not installed: pip install 'tinyvlm[boards]'"
-            ) from None
+            raise BoardError(f"adafruit-ampy is not installed: {extra('boards')}") from None
 
         self._error = PyboardError  # a BaseException, mind
         try:

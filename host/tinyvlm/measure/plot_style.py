@@ -5,15 +5,15 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from ..shipped import extra
+
 try:
     import matplotlib  # noqa: F401
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
     from matplotlib.ticker import FixedLocator, NullLocator, StrMethodFormatter
 except ImportError as error:
-    raise ImportError(
-        f"the plots need matplotlib ({error}); pip install 'tinyvlm[plots]'"
-    ) from error
+    raise ImportError(f"the plots need matplotlib ({error}); {extra('plots')}") from error
 
 # Okabe and Ito's colours: told apart by colour-blind readers, and by their greys in print
 COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#000000")

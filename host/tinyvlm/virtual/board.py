@@ -1,7 +1,8 @@
 # SPDX-License-Identifier: MIT
 """The virtual Cortex-M7 board: starts QEMU and says which port mpremote connects to.
 
-    $ tinyvlm-board
+    $ tinyvlm-board                     # the firmware of `make board`
+    $ tinyvlm-board --from dist         # a release's: nothing to compile
     mpremote connect /dev/pts/3
 
 In Python, for tests and the demo:
@@ -22,10 +23,16 @@ import sys
 import tempfile
 import threading
 import time
-import tty
 from pathlib import Path
 
+from ..files import explain
+from ..release import Release
 from ..shipped import CHECKOUT
+
+try:
+    import tty
+except ImportError:  # Windows
+    tty = None  # type: ignore[assignment]
 
 # Both agree with boards/VIRT_CORTEX_M7: the linker script and clock.c.
 ROMFS_ADDRESS = 0x60800000
@@ -136,10 +143,17 @@ def qemu_command(firmware=None, romfs=None, flash=None, icount=False) -> list[st
     """The command line that starts QEMU; raises VirtualBoardError when something is missing."""
     qemu = shutil.which("qemu-system-arm")
     if qemu is None:
-        raise VirtualBoardError("qemu-system-arm is not installed: run `make setup`")
+        raise VirtualBoardError(
+            "qemu-system-arm is not installed; Debian: apt-get install qemu-system-arm, "
+            "macOS: brew install qemu"
+        )
+    if tty is None:
+        raise VirtualBoardError("Windows has no pty, which the board talks by; WSL has")
     firmware = Path(firmware or FIRMWARE)
     if not firmware.is_file():
-        raise VirtualBoardError(f"no firmware at {firmware}: run `make board`")
+        raise VirtualBoardError(
+            f"no firmware at {firmware}: run `make board`, or give a release by --from DIR or URL"
+        )
     arguments = [qemu, "-machine", "mps2-an500", "-kernel", str(firmware)]
     arguments += ["-display", "none", "-monitor", "none", "-serial", "null"]
     # The board reads these options as one line, so the one with a path comes last.
@@ -190,7 +204,9 @@ def make_link(link: Path, port: str) -> None:
 
 def main(argv: list[str] | None = None) -> int:
     parser = argparse.ArgumentParser(prog="tinyvlm-board", description=__doc__.split("\n")[0])
-    parser.add_argument("--firmware", default=FIRMWARE, help="default: %(default)s")
+    image = parser.add_mutually_exclusive_group()
+    image.add_argument("--firmware", default=FIRMWARE, help="default: %(default)s")
+    image.add_argument("--from", dest="release", metavar="DIR|URL", help="that of a release")
     parser.add_argument("--romfs", metavar="IMG", help="image to mount at /rom")
     parser.add_argument("--flash", metavar="FILE", help="keep the board's flash in this file")
     parser.add_argument("--icount", action="store_true", help="count instructions (virt.count)")
@@ -199,6 +215,9 @@ def main(argv: list[str] | None = None) -> int:
 
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
     try:
+        if args.release:
+            release = Release(args.release)
+            args.firmware = release.path(release.one("virtual"))
         with Board(args.firmware, args.romfs, args.flash, args.icount) as board:
             try:
                 if args.link:
@@ -210,8 +229,8 @@ def main(argv: list[str] | None = None) -> int:
                     args.link.unlink()
             print(board.stderr(), end="", file=sys.stderr)
             return status
-    except VirtualBoardError as error:
-        print(f"tinyvlm-board: {error}", file=sys.stderr)
+    except (VirtualBoardError, ValueError, OSError) as error:
+        print(f"tinyvlm-board: {explain(error)}", file=sys.stderr)
         return 2
     except KeyboardInterrupt:
         return 0

@@ -9,6 +9,8 @@ from pathlib import Path
 
 from PIL import Image
 
+from ..shipped import extra
+
 
 @dataclass(frozen=True)
 class Photo:
@@ -43,7 +45,7 @@ def photos() -> list[Photo]:
     for name, shows, package, file in _PHOTOS:
         spec = find_spec(package)
         if spec is None or spec.origin is None:
-            raise ImportError(f"the photos come with {package}; pip install 'tinyvlm[dev]'")
+            raise ImportError(f"the photos come with {package}; {extra('dev')}")
         found.append(Photo(name, shows, Path(spec.origin).parent / file))
     return found
 

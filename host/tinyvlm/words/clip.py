@@ -14,7 +14,7 @@ from typing import Any
 
 import numpy as np
 
-from ..shipped import DATA
+from ..shipped import DATA, extra
 from .space import Encoded, TextMap, space_of
 
 DEFAULT_PROMPTS = ("a photo of a {}.",)
@@ -39,7 +39,7 @@ class OpenClipText:
             import open_clip
         except (ImportError, RuntimeError) as error:  # the latter: torchvision for another torch
             raise ValueError(
-                f"open_clip cannot be imported ({error}); pip install 'tinyvlm[train]', "
+                f"open_clip cannot be imported ({error}); {extra('train')}, "
                 "or use --text-encoder lexicon"
             ) from error
         name, space = f"open_clip:{model_name}/{tag}", space or default_text_space()

@@ -9,6 +9,7 @@ import re
 import numpy as np
 
 from ..net import tvlm
+from ..shipped import extra
 from . import background, tvp, vocabulary
 from .space import TextEncoder, UnknownPhrase, normalize
 
@@ -49,7 +50,7 @@ def encode(
     if problems:
         hint = (
             "the lexicon is English; `Katze: cat` shows Katze and looks up cat; "
-            "pip install 'tinyvlm[words]' knows every English phrase"
+            f"every English phrase is known after {extra('words')}"
         )
         raise ValueError("\n".join([*problems, hint]))
     return np.stack(vectors), notes

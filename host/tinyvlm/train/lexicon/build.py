@@ -6,7 +6,7 @@
 
 `words` chooses the names and gives each a vector in CLIP's text space, into a file outside the
 package (--words, default runs/cache/words.npz; with --add, names that it has keep their vectors).
-It needs `pip install 'tinyvlm[train,lexicon]'` and WordNet (`apt-get install wordnet`).
+It needs `pip install -e '.[train,lexicon]'` and WordNet (`apt-get install wordnet`).
 
 `project` takes them to the 256 dimensions of a run's encoder, rounds them to int8 and stores them
 with the map itself, so that an open_clip text tower ends in the same space.  Without --run the map

