@@ -37,7 +37,8 @@ typedef struct {
 
 static lead_t lead_of(const tv_model_t *m, int first, int last, int which, bool reads) {
     tv_stage_t stages[TV_MAX_STAGES + 1];
-    tv_stage_t *end = tv_segment(m, first, last, stages), *w = &stages[which - first];
+    tv_stage_t *end = &stages[last - first], *w = &stages[which - first];
+    tv_segment(m, first, last, stages);
     lead_t lead = { INT32_MAX, 0, 0 };
     while (end->done < end->rows) {
         tv_stage_t *s = tv_next_stage(stages, end);

@@ -87,8 +87,8 @@ void tv_record_get(const tv_model_t *m, int index, tv_layer_t *layer);
 
 // tv_run.c. The last record of the segment that `index` is in.
 int tv_segment_end(const tv_model_t *m, int index);
-// Records first ... last, at most TV_MAX_STAGES + 1, as stages. Returns the last one.
-tv_stage_t *tv_segment(const tv_model_t *m, int first, int last, tv_stage_t *stages);
+// Records first ... last, at most TV_MAX_STAGES + 1, as stages.
+void tv_segment(const tv_model_t *m, int first, int last, tv_stage_t *stages);
 // Whose turn it is to write a row, so that `last` can.
 tv_stage_t *tv_next_stage(tv_stage_t *stages, tv_stage_t *last);
 

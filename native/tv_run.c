@@ -72,14 +72,13 @@ int tv_segment_end(const tv_model_t *m, int index) {
     return index;
 }
 
-tv_stage_t *tv_segment(const tv_model_t *m, int first, int last, tv_stage_t *stages) {
+void tv_segment(const tv_model_t *m, int first, int last, tv_stage_t *stages) {
     for (; first <= last; first++, stages++) {
         tv_record_get(m, first, &stages->layer);
         stages->index = first;
         stages->rows = stages->layer.out_h;
         stages->done = 0;
     }
-    return stages - 1;
 }
 
 tv_stage_t *tv_next_stage(tv_stage_t *stages, tv_stage_t *last) {
@@ -125,7 +124,8 @@ int tv_run(const tv_model_t *m, tv_frame_t *frame, void *arena,
     }
     for (int last, first = -1; first < m->layers; first = last + 1) {
         last = tv_segment_end(m, first);
-        tv_stage_t *stage = tv_segment(m, first, last, stages);
+        tv_segment(m, first, last, stages);
+        tv_stage_t *stage = &stages[last - first];
         if (map != NULL || !(stage->layer.flags & TV_FLAG_DENSE)) {
             int err = run_segment(&run, stages, stage);
             if (err) {

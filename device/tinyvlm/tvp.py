@@ -27,11 +27,15 @@ class Labels:
         self._data = data
         self._path = path
         self._count = count
+        self.empty = False  # is one of them ""?
         self._places = array("I", [0] * ((count + STEP - 1) // STEP))
         for i in range(count):
             if i % STEP == 0:
                 self._places[i // STEP] = at
-            at += 2 + (data[at] | data[at + 1] << 8)
+            size = data[at] | data[at + 1] << 8
+            if not size:
+                self.empty = True
+            at += 2 + size
 
     def __len__(self):
         return self._count

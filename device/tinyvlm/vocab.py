@@ -58,17 +58,19 @@ class Vocab:
         )
         vectors, strings = fields[13:15]
         at = tvp.strings_end(data, path, strings, 3, size)
-        end = tvp.strings_end(data, path, at, labels, size)
+        end = last = tvp.strings_end(data, path, at, labels, size)
         self._levels, self._rivals, end = tvp.read_levels(data, path, end, fields)
         self.encoder, self.text_encoder, self.prompt = tvp.Labels(data, strings, 3, path)
         words = tvp.Labels(data, at, labels, path)
+        if words.empty:
+            raise ValueError("%s: an empty label; pack it again" % path)
         if labels <= tvp.LIST:
             words = list(words)
             if len(set(words)) != labels:
                 raise ValueError("%s: the same label twice; pack it again" % path)
-        for word in words:
-            if not word:
-                raise ValueError("%s: an empty label; pack it again" % path)
+        elif max(memoryview(data)[at:last]) > 127:  # not ASCII alone: read them all, a second
+            for _ in words:
+                pass
         self._row_bytes = row_size(dim, self.bits)
         rows = labels + self.background
         view = memoryview(data)[vectors : vectors + rows * self._row_bytes]
