@@ -9,7 +9,7 @@ import pytest
 pytest.importorskip("scipy", reason="scipy is not installed (extra `lexicon`)")
 
 from tinyvlm.train import text  # noqa: E402
-from tinyvlm.train.lexicon import estimate, measure, wordnet, words  # noqa: E402
+from tinyvlm.train.lexicon import estimate, kinds, measure, wordnet, words  # noqa: E402
 from tinyvlm.words.space import normalize  # noqa: E402
 
 # offset, kind, words, pointers (hypernyms @, instance @i, usage ;u), gloss: see wndb(5)
@@ -116,3 +116,21 @@ def test_the_map_is_named_by_what_is_stored():
     stored = text.stored_map(*parts)
     again = text.stored_map(stored.centre, stored.projection.T)
     assert stored.name == again.name != text.text_map(*parts).name
+
+
+def test_estimates_are_moved_to_their_kinds_and_no_farther():
+    kind = normalize(np.array([[1.0, 0, 0], [1, 0, 0]]))
+    made = normalize(np.array([[0.0, 1, 0], [1, 1, 0]]))
+    moved = kinds.toward(made, kind)
+    cosines = (moved * kind).sum(1)
+    assert np.allclose(np.linalg.norm(moved, axis=1), 1)
+    assert cosines[0] == pytest.approx(kinds.LEAST)  # from the side
+    assert (made * kind).sum(1)[1] < cosines[1] < 0.9  # near already: a little nearer
+
+
+def test_kinds_are_names_of_the_lexicon():
+    from tinyvlm.shipped import DATA
+    from tinyvlm.words.lexicon import Lexicon
+
+    known = Lexicon.load(DATA / "lexicon.npz").index
+    assert not [kind for of in kinds.read().values() for kind in of if kind not in known]
