@@ -212,7 +212,7 @@ CHIP = (DATA / "max78000.tvlm").read_bytes()[16:24]
     "board, words, name",
     [
         (facts(), set(), "nano.tvlm"),  # base and its arena do not fit into RAM
-        (facts(ram=400_000), set(), "base.tvlm"),
+        (facts(ram=700_000), set(), "base.tvlm"),
         (facts(ram=60_000, romfs=1 << 20), set(), "base.tvlm"),
         (facts(ram=60_000), set(), None),
         (facts(ram=60_000), {NANO}, "nano.tvlm"),  # the words decide

@@ -12,6 +12,8 @@ import tempfile
 from pathlib import Path
 
 from tinyvlm import packit
+from tinyvlm.boards import openmv
+from tinyvlm.boards.deployment import read_model
 from tinyvlm.net import tflite, tvlm
 from tinyvlm.shipped import DATA
 
@@ -60,10 +62,11 @@ def drive(version: str, model: str, program: str, about: str) -> dict[str, bytes
 
 
 def openmv_files(version: str) -> dict[str, bytes]:
-    """The drive of an OpenMV camera."""
+    """The drive of an OpenMV camera, as `tinyvlm-deploy --openmv` fills it."""
     files = drive(version, "base", "main.py", OPENMV)
     files["main.py"] = (DEVICE / "examples" / "openmv_detect.py").read_bytes()
-    return files | {"base.tflite": tflite_of("base")}
+    encoder = openmv.encoder_file(read_model(DATA / "base.tvlm"))
+    return files | {encoder.path: encoder.data}
 
 
 def circuitpython_files(version: str) -> dict[str, bytes]:
