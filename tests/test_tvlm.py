@@ -446,7 +446,7 @@ def test_arena_notices_a_short_ring(monkeypatch):
             with pytest.raises(ValueError, match="keeps"):
                 tvlm.to_bytes(graph, replace(found, refs=refs))
             with monkeypatch.context() as patch:
-                patch.setattr(tvlm, "File", lambda data: None)
+                patch.setattr(tvlm, "_check", lambda data: None)
                 data = tvlm.to_bytes(graph, replace(found, refs=refs))
             with pytest.raises(AssertionError):
                 Arena(data).play(dense=False)

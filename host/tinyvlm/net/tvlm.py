@@ -19,7 +19,6 @@ from pathlib import Path
 
 import numpy as np
 
-from ..device.pure_file import File
 from ..files import write_atomic
 from . import limits, packing
 from .graph import (
@@ -170,8 +169,15 @@ def to_bytes(graph: Graph, plan: Plan | None = None, cpu: bool = True) -> bytes:
     data = bytearray(header + table + body)
     struct.pack_into("<I", data, 12, zlib.crc32(data[16:]))
     if cpu:
-        File(data)
+        _check(data)
     return bytes(data)
+
+
+def _check(data: bytes) -> None:
+    """ValueError if the boards' own reader refuses a file."""
+    from ..device.pure_file import File  # with the engine, which words need not
+
+    File(data)
 
 
 def _tensor(ref: Ref) -> bytes:
@@ -228,7 +234,7 @@ def load(source: str | Path | bytes) -> Encoder:
     try:
         data = _checked(data)
         encoder = _parse(data)
-        File(data)  # what the engine accepts; all else was said in the words of the tools
+        _check(data)  # what the engine accepts; all else was said in the words of the tools
         return encoder
     except ValueError as error:
         raise ValueError(f"{name}: {error}") from None
