@@ -15,7 +15,7 @@ import logging
 import math
 import time
 from collections import Counter
-from collections.abc import Iterable, Iterator
+from collections.abc import Generator, Iterable
 from dataclasses import dataclass, field
 from datetime import timedelta
 from pathlib import Path
@@ -56,17 +56,19 @@ class Progress:
         """Shown in this epoch by all processes."""
         return self.done * self.config.batch_size * self.world.size
 
-    def batches(self, loader: Iterable) -> Iterator:
+    def batches(self, loader: Iterable) -> Generator:
         """The loader's batches, at most `steps`; the wait for each is counted."""
         source = iter(loader)
-        while self.done < self.steps:
-            began = time.monotonic()
-            try:
-                batch = next(source)
-            except StopIteration:
-                return
-            self.waited += time.monotonic() - began
-            yield batch
+        try:
+            while self.done < self.steps:
+                began = time.monotonic()
+                batch = next(source, None)
+                self.waited += time.monotonic() - began
+                if batch is None:
+                    return
+                yield batch
+        finally:
+            source.close()  # waits for the thread that makes batches ahead
 
     def step(self, total: Tensor, parts: dict[str, Tensor], rate: float) -> None:
         """A step is done. SystemExit if its loss, looked at with a line, is not finite."""
