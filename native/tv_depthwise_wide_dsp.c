@@ -63,8 +63,8 @@ typedef void channel_kernel_t(channel_t *c);
 #if TV_DUAL_ISSUE
 #include "tv_depthwise_wide_m7.h"
 #else
-#define FOUR_5_1 ROW \
-    "ldrd r6, r7, [r8, #8]      \n" \
+// The first four taps of four outputs; the inputs are there, B1 stays in lr.
+#define FIRST_FOUR_TAPS \
     "smlad r0, r4, r12, r0      \n" \
     "smlatb r1, r4, r12, r1     \n" \
     "smlad r2, r5, r12, r2      \n" \
@@ -73,7 +73,11 @@ typedef void channel_kernel_t(channel_t *c);
     "smlad r2, r6, lr, r2       \n" \
     "ldrd r12, lr, [r11], #8    \n" /* B0, B1 */ \
     "smlad r1, r5, r12, r1      \n" \
-    "smlad r3, r6, r12, r3      \n" \
+    "smlad r3, r6, r12, r3      \n"
+
+#define FOUR_5_1 ROW \
+    "ldrd r6, r7, [r8, #8]      \n" \
+    FIRST_FOUR_TAPS \
     "smlabt r0, r6, lr, r0      \n" \
     "smlad r1, r6, lr, r1       \n" \
     "smlabt r2, r7, lr, r2      \n" \
@@ -82,15 +86,7 @@ typedef void channel_kernel_t(channel_t *c);
 #define FOUR_7_1 ROW \
     "ldrd r6, r7, [r8, #8]      \n" \
     "ldr r8, [r8, #16]          \n" \
-    "smlad r0, r4, r12, r0      \n" \
-    "smlatb r1, r4, r12, r1     \n" \
-    "smlad r2, r5, r12, r2      \n" \
-    "smlatb r3, r5, r12, r3     \n" \
-    "smlad r0, r5, lr, r0       \n" \
-    "smlad r2, r6, lr, r2       \n" \
-    "ldrd r12, lr, [r11], #8    \n" /* B0, B1 */ \
-    "smlad r1, r5, r12, r1      \n" \
-    "smlad r3, r6, r12, r3      \n" \
+    FIRST_FOUR_TAPS \
     "smlad r1, r6, lr, r1       \n" \
     "smlad r3, r7, lr, r3       \n" \
     "ldrd r12, lr, [r11], #8    \n" /* A2, B2 */ \

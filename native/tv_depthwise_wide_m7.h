@@ -8,6 +8,7 @@
 #ifndef TV_DEPTHWISE_WIDE_M7_H
 #define TV_DEPTHWISE_WIDE_M7_H
 
+// Before the first row, and what both kernels do first in a row.
 #define FOURS_BEGIN \
     "ldr r12, [sp, #12]         \n" \
     "ldrd r0, r10, [r12, #16]   \n" /* bias, window */ \
@@ -19,9 +20,7 @@
     "mov r2, r0                 \n" \
     "mov r3, r0                 \n" \
     "ldr r4, [r8]               \n" \
-    "ldr r5, [r8, #4]           \n"
-
-#define FOURS_5_1 FOURS_BEGIN \
+    "ldr r5, [r8, #4]           \n" \
     "2: smlad r0, r4, r12, r0   \n" \
     "ldr.w lr, [r11, #4]        \n" /* A1 */ \
     "smlatb r1, r4, r12, r1     \n" \
@@ -30,7 +29,9 @@
     "ldr.w r7, [r8, #12]        \n" \
     "smlatb r3, r5, r12, r3     \n" \
     "ldr.w r12, [r11, #8]       \n" /* B0 */ \
-    "smlad r0, r5, lr, r0       \n" \
+    "smlad r0, r5, lr, r0       \n"
+
+#define FOURS_5_1 FOURS_BEGIN \
     "ldr.w r8, [r10], #4        \n" \
     "smlad r2, r6, lr, r2       \n" \
     "ldr.w lr, [r11, #12]       \n" /* B1 */ \
@@ -49,15 +50,6 @@
     "bls 2b                     \n"
 
 #define FOURS_7_1 FOURS_BEGIN \
-    "2: smlad r0, r4, r12, r0   \n" \
-    "ldr.w lr, [r11, #4]        \n" /* A1 */ \
-    "smlatb r1, r4, r12, r1     \n" \
-    "ldr.w r6, [r8, #8]         \n" \
-    "smlad r2, r5, r12, r2      \n" \
-    "ldr.w r7, [r8, #12]        \n" \
-    "smlatb r3, r5, r12, r3     \n" \
-    "ldr.w r12, [r11, #8]       \n" /* B0 */ \
-    "smlad r0, r5, lr, r0       \n" \
     "ldr.w r4, [r8, #16]        \n" \
     "smlad r2, r6, lr, r2       \n" \
     "ldr.w lr, [r11, #12]       \n" /* B1 */ \
