@@ -3,6 +3,7 @@
 
 import io
 import json
+import logging
 import os
 import shutil
 import signal
@@ -10,6 +11,7 @@ import socket
 import subprocess
 import sys
 import time
+from contextlib import nullcontext
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -32,6 +34,7 @@ from tinyvlm.train import (  # noqa: E402
     text,
 )
 from tinyvlm.train.distributed import World, join  # noqa: E402
+from tinyvlm.train.progress import Progress  # noqa: E402
 from tinyvlm.words.encoders import create_text_encoder  # noqa: E402
 
 HOST = Path(__file__).parents[1] / "host"
@@ -161,6 +164,20 @@ def test_figures_go_to_tensorboard_and_wandb(folder, tmp_path, monkeypatch):
     assert main.main(options(folder, tmp_path, "shown", *more)) == 0
     assert list((tmp_path / "shown" / "tensorboard").glob("events.*"))
     assert {"label/16", "seen/256", "images_per_second"} < set(logged[0])
+
+
+@pytest.mark.parametrize("loss, ends", [(0.5, False), (float("nan"), True)])
+def test_a_short_epoch_ends_with_a_line_too(caplog, monkeypatch, tmp_path, loss, ends):
+    """Epochs differ by a few steps: this one has three of the five that are expected."""
+    options_ = ["--train-data", "x", "--model", "smoke", "--logs", str(tmp_path)]
+    epoch = Progress(config.parse(options_), World(0, 1, torch.device("cpu")), 0, 5)
+    monkeypatch.setattr(logging.getLogger("tinyvlm"), "propagate", True)
+    caplog.set_level(logging.INFO, "tinyvlm")
+    with pytest.raises(SystemExit, match="nan at step 3") if ends else nullcontext():
+        for number in epoch.batches(number for number in range(3)):
+            total = torch.tensor(loss if number == 2 else 1.0)
+            epoch.step(total, {"label": torch.ones(5)}, 0.1)
+        assert "(60%)" in caplog.messages[-1] and "Loss: 0.500 (0.833)" in caplog.messages[-1]
 
 
 def student_of(name):

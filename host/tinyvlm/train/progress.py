@@ -57,7 +57,10 @@ class Progress:
         return self.done * self.config.batch_size * self.world.size
 
     def batches(self, loader: Iterable) -> Generator:
-        """The loader's batches, at most `steps`; the wait for each is counted."""
+        """The loader's batches, at most `steps`; the wait for each is counted.
+
+        An epoch that has fewer ends with a line, too.
+        """
         source = iter(loader)
         try:
             while self.done < self.steps:
@@ -65,28 +68,32 @@ class Progress:
                 batch = next(source, None)
                 self.waited += time.monotonic() - began
                 if batch is None:
-                    return
+                    break
                 yield batch
         finally:
             source.close()  # waits for the thread that makes batches ahead
+        if self.done > self._logged:
+            self._line()
 
     def step(self, total: Tensor, parts: dict[str, Tensor], rate: float) -> None:
         """A step is done. SystemExit if its loss, looked at with a line, is not finite."""
         self.done += 1
+        self._step = total.detach(), parts, rate
         self._total = self._total + total.detach()
         for key, value in parts.items():
             self.sums[key] = self.sums.get(key, 0.0) + value
             self.counts[key] += 1
-        every = self.config.log_every_n_steps
-        if self.done == 1 or self.done == self.steps or self.done % every == 0:
-            self._line(total.item(), parts, rate)
+        if self.done == 1 or self.done % self.config.log_every_n_steps == 0:
+            self._line()
 
     def losses(self) -> dict[str, list[float]]:
         """The mean of each loss in this epoch, at each prefix."""
         means = {key: value / self.counts[key] for key, value in self.sums.items()}
         return {key: [round(x, 4) for x in mean.tolist()] for key, mean in means.items()}
 
-    def _line(self, total: float, parts: dict[str, Tensor], rate: float) -> None:
+    def _line(self) -> None:
+        loss, parts, rate = self._step
+        total = loss.item()
         if not math.isfinite(total):
             raise SystemExit(
                 f"the loss is {total} at step {self.done} of epoch {self.epoch + 1}: lower --lr"
