@@ -68,7 +68,7 @@ def read(path: Path) -> tuple[dict[str, Tensor], dict]:
             tensors = {k: f.get_tensor(k) for k in f.keys()}
     except (SafetensorError, ValueError, RecursionError, OSError) as e:
         raise SystemExit(f"{path} is no checkpoint: {e}") from None
-    if info.get("checksum", checksum(tensors)) != checksum(tensors):  # older files have none
+    if "checksum" in info and info["checksum"] != checksum(tensors):  # older files have none
         raise SystemExit(f"{path} is damaged (its checksum differs): take an earlier checkpoint")
     return tensors, info
 
@@ -218,14 +218,9 @@ def _rows(memory: Path, optimizer: torch.optim.Optimizer) -> dict[int, dict[str,
         if value.numel() > 1 and value.shape != params[int(number)].shape:
             raise ValueError(f"{key!r} has the shape {list(value.shape)}")
         rows.setdefault(int(number), {})[name] = value
-    missing = [
-        name
-        for row in rows.values()
-        for name in ("step", "exp_avg", "exp_avg_sq")
-        if name not in row
-    ]
-    if missing:
-        raise ValueError(f"a parameter has no {missing[0]!r}")
+    for number, row in rows.items():
+        if missing := {"step", "exp_avg", "exp_avg_sq"} - row.keys():
+            raise ValueError(f"parameter {number} has no {min(missing)!r}")
     return rows
 
 

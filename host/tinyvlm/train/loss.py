@@ -192,12 +192,13 @@ class MatryoshkaLoss(nn.Module):
                 add("distill", self.distill(z[has], point, image[has].norm(dim=1)), has)
             if self.config.relation_weight:
                 add("relation", self.distill_relations(z[has], point), has)
-        if self.config.contrast_weight and (text is not None or self.gathers()):
+        gathers = self.gathers()
+        if self.config.contrast_weight and (text is not None or gathers):
             if text is None:
                 text = z.new_zeros(len(z), self.matrix.shape[1])
             has = text.abs().sum(1) > 0
             points = self.text(text)
-            everyone = gather(z, points, has) if self.gathers() else None
+            everyone = gather(z, points, has) if gathers else None
             if has.any() and len(everyone[0] if everyone else z[has]) > 1:
                 add("contrast", self.contrast(z[has], points[has], everyone), has)
         return total, parts

@@ -60,10 +60,8 @@ def trim_results(run: Path, epoch: int, world: World) -> None:
     """Drop lines of epochs that will be made again."""
     file = run / "results.jsonl"
     if world.rank == 0 and file.exists():
-        lines = [
-            line for line in file.read_text("utf-8", "replace").splitlines() if _is_of(line, epoch)
-        ]
-        file.write_text("".join(line + "\n" for line in lines))
+        lines = file.read_text("utf-8", "replace").splitlines()
+        file.write_text("".join(line + "\n" for line in lines if _is_of(line, epoch)))
 
 
 def _is_of(line: str, epoch: int) -> bool:
