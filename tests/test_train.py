@@ -27,6 +27,7 @@ from tinyvlm.train import (  # noqa: E402
     config,
     labels,
     main,
+    shards,
     space,
     student,
     task,
@@ -279,6 +280,26 @@ def test_captions_and_a_teacher(folder, tmp_path):
     assert "label" not in last["loss"]
     assert len(last["teacher"]) == len(last["retrieval"]) == 5
     assert checkpoint.load(tmp_path / "smoke").matrix.shape == (256, 300)
+
+
+def test_memory_holds_for_all_that_reads(folder, tmp_path, monkeypatch):
+    """Data larger than --memory are kept nowhere: not for counting, training or validation."""
+    rng = np.random.default_rng(4)
+    for shard in range(2):
+        files = []
+        for i in range(300):
+            files.append((f"{i}.webp", picture(i, rng)))
+            files.append((f"{i}.txt", CLASSES[i % 4].encode()))
+        write(tmp_path / f"big-{shard:03}.tar", files)
+    data = f"{tmp_path}/big-{{000..001}}.tar"
+    assert sum(path.stat().st_size for path in tmp_path.glob("big-*")) > 1 << 20
+    monkeypatch.setattr(shards, "_kept", {})
+    more = ("--train-data", data, "--epochs", "1", "--memory", "1")
+    assert main.main(options(folder, tmp_path, "little", *more)) == 0
+    assert shards._kept == {}
+    assert results(tmp_path / "little")[0]["shards_read"] == 2
+    assert main.main(options(folder, tmp_path, "enough", *more[:-1], "64")) == 0
+    assert len(shards._kept) == 2
 
 
 def test_captions_without_a_teacher_are_told_from_names(tmp_path):

@@ -142,6 +142,11 @@ class TrainConfig:
         """The folder of this run."""
         return Path(self.logs) / (self.name or Path(self.model).stem)
 
+    @property
+    def memory_bytes(self) -> int:
+        """--memory in bytes."""
+        return self.memory << 20
+
     def sizes(self) -> tuple[int, int]:
         """Image sides (at first, at the end)."""
         large = self.student.size

@@ -77,6 +77,7 @@ class Data:
             keep=lambda id, text: not labels.held_out_image(id, text),
             augment=self.config.augment if augment else "",
             teacher=space.folder(self.config) if augment else None,
+            memory=self.config.memory_bytes,
         )
 
     def validate(self, student: nn.Module) -> dict[str, list[float]]:

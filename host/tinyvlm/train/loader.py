@@ -135,8 +135,8 @@ class Loader:
         self.memory, self.length = memory or shards.MEMORY, length
         self.skipped: Counter = Counter()
         self.reads: Counter = Counter()  # stem of a shard -> times
-        enough = len(self.paths) >= world_size
-        self.dealt = bool(augment) and enough and not shards.fits(self.paths, memory)
+        self.kept = shards.fits(self.paths, memory)  # in memory, for the next epoch
+        self.dealt = bool(augment) and not self.kept and len(self.paths) >= world_size
 
     def steps(self, samples: list[tuple[str, str]]) -> int:
         """Batches of this epoch, from `Index.samples`, without reading anything."""
@@ -226,10 +226,9 @@ class Loader:
         """Samples of all shards, the shards in random order, each as often as its weight says."""
         paths = sorted(self.paths, key=shards.stem)
         rng.shuffle(paths)
-        keep = shards.fits(paths, self.memory)
         for path in paths[self.rank :: self.world_size] if self.dealt else paths:
             rows = self._teacher(path)
-            for number, s in enumerate(shards.samples(path, self.skipped, keep)):
+            for number, s in enumerate(shards.samples(path, self.skipped, self.kept)):
                 self.reads[shards.stem(path)] += not number
                 n = self._times(s.id, s.text)
                 vectors = rows(s.id) if n and rows else (None, None)

@@ -135,9 +135,9 @@ def warn_once(about: object, message: str) -> None:
     _said.add(about)
 
 
-def index(paths: list[Path]) -> Index:
-    """One pass over the shards without decoding an image."""
-    out, keep = Index(), fits(paths)
+def index(paths: list[Path], memory: int = 0) -> Index:
+    """One pass over the shards without decoding an image; they are kept if they fit (fits())."""
+    out, keep = Index(), fits(paths, memory)
     for path in paths:
         for sample in samples(path, out.skipped, keep):
             out.samples.append((sample.id, sample.text))
@@ -145,7 +145,7 @@ def index(paths: list[Path]) -> Index:
     return out
 
 
-# Shards of data that fit into MEMORY, read once a process: path -> samples, what was skipped.
+# Shards of data that fit into memory, read once a process: path -> samples, what was skipped.
 _kept: dict[tuple, tuple[list[Sample], Counter]] = {}
 
 

@@ -46,7 +46,8 @@ def make_index(config: TrainConfig, paths: list[Path], world: World) -> dict:
     if world.rank == 0:
         if old_index(file).get("shards") != names:
             log.info(f"counting what is in {len(paths)} shards (once: index.json keeps it)")
-            found = count(shards.index(paths), {shards.stem(p): data_set(p) for p in paths})
+            index = shards.index(paths, config.memory_bytes)
+            found = count(index, {shards.stem(p): data_set(p) for p in paths})
             write_atomic(file, json.dumps(found | {"shards": names}).encode() + b"\n")
     world.barrier()
     return json.loads(file.read_text())
@@ -146,7 +147,9 @@ def load_validation(
         return torch.tensor(sorted(indices), dtype=torch.long)
 
     # To fill all of the buffer with one image in 50 would take most of a large data set.
-    memory = 0 if shards.fits(paths) else FEW
+    memory = config.memory_bytes
+    if not shards.fits(paths, memory):
+        memory = min(memory, FEW)
 
     def some(unseen: bool) -> list[tuple]:
         if unseen and not len(choice(True)):  # nothing to name, as with captions: no pass for it

@@ -169,7 +169,7 @@ def train(config: TrainConfig) -> Student:
             keep=lambda id, text: not labels.held_out_image(id, text),
             augment=config.augment,
             teacher=space.folder(config),
-            memory=config.memory << 20,
+            memory=config.memory_bytes,
             length=epoch_steps,
         )
         progress = Progress(config, world, epoch, epoch_steps)
