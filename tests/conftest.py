@@ -4,6 +4,7 @@
 import os
 import select
 import signal
+import socket
 import subprocess
 import sys
 from pathlib import Path
@@ -157,6 +158,15 @@ def start_board(firmware):
 def board(start_board) -> BoardUnderTest:
     """A fresh board with an empty filesystem."""
     return start_board()
+
+
+@pytest.fixture(scope="session")
+def gloo():
+    """Several processes can train together here, or the test is skipped."""
+    try:
+        socket.create_server(("127.0.0.1", 0)).close()
+    except OSError as e:
+        pytest.skip(f"gloo needs a local port: {e}")
 
 
 @pytest.fixture(scope="session")

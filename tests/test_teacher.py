@@ -1,13 +1,12 @@
 # SPDX-License-Identifier: MIT
 """Teachers, and the cache of their vectors. CLIP models are tiny and random: no downloads."""
 
-import importlib
 import io
-import json
 import logging
 
 import numpy as np
 import pytest
+import tiny_clip
 from PIL import Image
 from tars import write
 
@@ -17,12 +16,7 @@ pytest.importorskip("safetensors", reason="safetensors is not installed (extra `
 from tinyvlm.train import cache, labels, shards, teacher  # noqa: E402
 from tinyvlm.train.teachers import create_teacher  # noqa: E402
 
-TINY = {
-    "embed_dim": 24,
-    "vision_cfg": {"image_size": 32, "layers": 1, "width": 32, "head_width": 16, "patch_size": 16},
-    "text_cfg": {"context_length": 77, "vocab_size": 49408, "width": 32, "heads": 2, "layers": 1},
-}
-CLIP = "open_clip:tiny-of-tests/random"
+CLIP = f"open_clip:{tiny_clip.NAME}/random"
 COUNTS = {"a-000.tar": 20, "a-001.tar.gz": 9, "b-000.tar": 5}
 NAMES = ["background", "tench, Tinca tinca", "koala, koala bear", "teapot", "tractor", "banana"]
 
@@ -37,10 +31,7 @@ def picture(number, side=40, kind="WEBP"):
 @pytest.fixture(scope="module")
 def open_clip(open_clip, tmp_path_factory):
     """With a small model more."""
-    path = tmp_path_factory.mktemp("models") / "tiny-of-tests.json"
-    path.write_text(json.dumps(TINY))
-    factory = importlib.import_module("open_clip.factory")
-    factory.add_model_config(path)
+    tiny_clip.register(tmp_path_factory.mktemp("models"), 24)
     return open_clip
 
 
