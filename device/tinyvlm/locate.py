@@ -160,9 +160,8 @@ def detect(frame, vocab, threshold=None):
         map_mean(work.map, work.cells, work.mask, embedding)
         score = -1
         if every:
-            ranking.all(
-                buffers, embedding, dim, level, work.peaks
-            )  # the peaks have done their work
+            # the peaks have done their work
+            ranking.all(buffers, embedding, dim, level, work.peaks)
             score = work.peaks[index]
         elif ranking.best(buffers, embedding, dim, level, 1) and buffers.order[0] == index:
             score = buffers.scores[0]
