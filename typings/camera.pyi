@@ -1,6 +1,6 @@
 """The module `camera` of tinyvlm's STM32H7 firmware (docs/boards/stm32-camera.md).
 
-A MAX78000FTHR's has Camera(side) and capture() alone.
+A MAX78000FTHR's has the same names, but PixelFormat.RGB565 alone and the sizes up to QCIF.
 """
 
 from typing import Final
