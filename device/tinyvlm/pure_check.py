@@ -189,14 +189,14 @@ def _table(file, layer):
 
 def _padding(layer, stored):
     # Where the weights are that round a channel up to words, and those beside an odd last channel.
-    k, at = layer.kernel, layer.weights
+    k, at, row = layer.kernel, layer.weights, layer.taps
     if layer.op == DEPTHWISE:
         width = (k + 3) // 4 * 4
-        for row in range(at, at + layer.out_c * k * width, width):
-            yield from range(row + k, row + width)
+        for first in range(at, at + layer.out_c * row, width):
+            yield from range(first + k, first + width)
         return
     taps = k * k * layer.in_c
     for o in range(stored):
-        block = at + o // 2 * 2 * layer.taps + o % 2 * 4
-        for i in range(taps if o < layer.out_c else 0, layer.taps):
+        block = at + o // 2 * 2 * row + o % 2 * 4
+        for i in range(taps if o < layer.out_c else 0, row):
             yield block + i // 4 * 8 + i % 4
