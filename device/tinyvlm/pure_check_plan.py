@@ -54,7 +54,7 @@ def meet(a, b):
 
 class _Intake:
     # What "record" -1 writes.
-    op, flags, out_c, out_margin = 0, STREAM, 3, 0
+    op, out_c, out_margin = 0, 3, 0
 
     def __init__(self, file):
         self.out_h = self.out_w = file.size
@@ -66,7 +66,7 @@ def _record(file, index):
 
 
 def _streams(file, index):
-    return _record(file, index).flags & STREAM
+    return index < 0 or file.flags(index) & STREAM
 
 
 def _start(file, index):

@@ -110,6 +110,10 @@ class File:
         """The record `index`, read anew: only what runs takes memory."""
         return Layer(self.data, self._records + _RECORD * index, self._weights)
 
+    def flags(self, index):
+        """The flags of the record `index`, without reading the rest."""
+        return self.data[self._records + _RECORD * index + 1]
+
     def layer_name(self, index):
         at = self._names
         if at is None:
