@@ -14,6 +14,7 @@ from .pure_check_plan import ADD, DENSE, STREAM, parts, span
 CONV, DEPTHWISE, AVGPOOL, SPACE_TO_DEPTH = 1, 2, 4, 5
 RELU = 4
 NO_LAYER = 0xFFFF
+MAX_IMAGE = 1024
 MAX_LAYERS = 1024
 MAX_ARENA = 1 << 26
 _MAX_WORK = 1 << 24
@@ -24,7 +25,7 @@ _SHAPE = "shapes do not fit the operation"
 _TENSOR = "a tensor does not fit into the arena"
 _WEIGHTS = "weights or table lie outside the file, or their padding is not zero"
 _QUANT = "bias, multiplier or shift is out of range"
-_SCRATCH = "scratch_size is too small for a kernel"
+SCRATCH = "scratch_size is too small for a kernel"
 _SEGMENT = "a streamed segment is too long, not closed or has a dense layer"
 _OUTPUT = "the layer cannot be the embedding or the dense map"
 _WORK = "a row takes more steps than Ctrl-C may wait for"
@@ -75,7 +76,7 @@ def outputs(file, embed, dense):
 def tensor(file, reference, h, w, c):
     """Does a tensor of h x w x c lie in the arena, beside the scratch?"""
     offset, row_bytes, rows, pitch = parts(reference)
-    if not (0 < h <= 1024 and 0 < w <= 1024 and c):
+    if not (0 < h <= MAX_IMAGE and 0 < w <= MAX_IMAGE and c):
         raise ValueError(_SHAPE)
     if pitch and (pitch < w or pitch % 2 or offset % 4 or row_bytes % 4):
         raise ValueError(plan.PLANAR)
@@ -113,7 +114,7 @@ def _layer(file, layer):
     pitch = parts(layer.source)[3]
     need = 10 * layer.taps if layer.op == CONV else 2 * pitch if layer.op == DEPTHWISE else 0
     if need > file.scratch[1]:
-        raise ValueError(_SCRATCH)
+        raise ValueError(SCRATCH)
 
 
 def _shape(layer):

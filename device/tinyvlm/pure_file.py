@@ -81,7 +81,8 @@ class File:
         self.macs = struct.unpack_from("<I", data, 68)[0]
         self.size, self.count = h, count
         offset, length = self.scratch
-        good = 0 < h <= 1024 and w == h and c == 3 and 0 < count <= pure_check.MAX_LAYERS
+        good = 0 < h <= pure_check.MAX_IMAGE and w == h and c == 3
+        good = good and 0 < count <= pure_check.MAX_LAYERS
         good = good and self.embed_layer < count and (dense == NO_LAYER or dense < count)
         good = good and not offset % 4 and offset + length <= self.arena <= pure_check.MAX_ARENA
         good = good and not struct.unpack_from("<H", data, 66)[0]  # the image is not planar
@@ -92,7 +93,7 @@ class File:
         except ValueError:
             raise ValueError("the header is inconsistent") from None
         if 12 * h > length:
-            raise ValueError("scratch_size is too small for a kernel")
+            raise ValueError(pure_check.SCRATCH)
         self._read_sections(sections, size)
         # per layer: the layers whose outputs it reads, -1 for the image
         self.reads = pure_check.layers(self)
