@@ -41,7 +41,7 @@ const void *const isr_vector[16] __attribute__((section(".isr_vector"), used)) =
 };
 
 // A region's size is a power of two, and its base a multiple of the size.
-__attribute__((unused)) static void protect(uint32_t region, uint32_t base, uint32_t log2_size, uint32_t access) {
+static void protect(uint32_t region, uint32_t base, uint32_t log2_size, uint32_t access) {
     MPU_RBAR = base | MPU_RBAR_VALID | region;
     MPU_RASR = access | MPU_RASR_CACHEABLE | (log2_size - 1) << 1 | 1;
 }
@@ -53,14 +53,14 @@ void Reset_Handler(void) {
     memcpy(_sdata, _sidata, (size_t)(_edata - _sdata));
     memset(_sbss, 0, (size_t)(_ebss - _sbss));
 
-    #if __ARM_ARCH == 7
-    // QEMU's flash is RAM, with more RAM behind it. On the chip a write there is a fault.
-    protect(0, 0, 21, MPU_RASR_READ_ONLY);
-    protect(1, (uint32_t)_flash_size, 21, MPU_RASR_NO_ACCESS);
-    protect(2, (uint32_t)_stack_guard, 10, MPU_RASR_NO_ACCESS);
-    MPU_CTRL = MPU_CTRL_ENABLE_WITH_DEFAULT_MAP;
-    __asm volatile ("dsb\n isb" ::: "memory");
-    #endif
+    if (__ARM_ARCH == 7) { // a Cortex-M33's MPU is another one
+        // QEMU's flash is RAM, with more RAM behind it. On the chip a write there is a fault.
+        protect(0, 0, 21, MPU_RASR_READ_ONLY);
+        protect(1, (uint32_t)_flash_size, 21, MPU_RASR_NO_ACCESS);
+        protect(2, (uint32_t)_stack_guard, 10, MPU_RASR_NO_ACCESS);
+        MPU_CTRL = MPU_CTRL_ENABLE_WITH_DEFAULT_MAP;
+        __asm volatile ("dsb\n isb" ::: "memory");
+    }
 
     flash_init();
     clock_init();
