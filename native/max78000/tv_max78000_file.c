@@ -20,15 +20,14 @@ static const uint8_t *find(const uint8_t *data, size_t file_size, const char *ta
             return NULL;
         }
         if (memcmp(entry, tag, 4) == 0) {
-            uint32_t offset = tv_u32(entry + 4);
-            *size = tv_u32(entry + 8);
-            if ((uint64_t)offset + *size <= file_size) {
-                return data + offset;
+            uint32_t offset = tv_u32(entry + 4), length = tv_u32(entry + 8);
+            if ((uint64_t)offset + length > file_size) {
+                return NULL;
             }
-            break;
+            *size = length;
+            return data + offset;
         }
     }
-    *size = 0;
     return NULL;
 }
 
