@@ -59,14 +59,16 @@ void tv_space_to_depth_row(const tv_layer_t *l, const int8_t *from, int8_t *to, 
 // scratch: 12 * S bytes. Rows of a TV_TEST_IMAGE must be asked for in order.
 void tv_intake(tv_frame_t *frame, uint32_t image, uint32_t y, int8_t *out, uint32_t *scratch);
 
-// A tensor reference of the file into `tensor`.
+// tv_layer.c. A tensor reference of the file into `tensor`.
 void tv_tensor_get(tv_tensor_t *tensor, const uint8_t *reference);
+// tv_layer_get() that knows record -1, too: the frame intake, whose output is the image.
+void tv_record_get(const tv_model_t *m, int index, tv_layer_t *layer);
+// Steps of one row: multiply-accumulates, or values that are read or moved.
+uint64_t tv_layer_work(const tv_layer_t *layer);
 
 // tv_check.c, for tv_model_open(). Tensor of shape h x w x c: does it lie in the arena?
 int tv_check_tensor(const tv_model_t *m, const tv_tensor_t *t, uint32_t h, uint32_t w, uint32_t c);
 int tv_check_layers(tv_model_t *m);
-// Steps of one row: multiply-accumulates, or values that are read or moved.
-uint64_t tv_layer_work(const tv_layer_t *layer);
 
 // tv_check_plan.c: are the operands of record `index` what earlier records wrote, when it reads them?
 int tv_check_operands(const tv_model_t *m, int index);
@@ -74,16 +76,12 @@ int tv_check_operands(const tv_model_t *m, int index);
 // error below.
 int tv_find_producer(const tv_model_t *m, int index, const tv_layer_t *reader, bool second);
 
-// A record, with the rows that it has to write and those that it has written. Index -1: the frame
-// intake, whose output is the image.
+// A record, with the rows that it has to write and those that it has written.
 typedef struct {
     tv_layer_t layer;
     int index;
     uint32_t rows, done;
 } tv_stage_t;
-
-// tv_layer_get() that knows record -1, too.
-void tv_record_get(const tv_model_t *m, int index, tv_layer_t *layer);
 
 // tv_run.c. The last record of the segment that `index` is in.
 int tv_segment_end(const tv_model_t *m, int index);
