@@ -33,14 +33,17 @@ static uint64_t now_ns(void) {
 
 static int hook(void *ctx, int layer, bool end) {
     hook_t *h = ctx;
-    if (h->times && !end) {
-        h->begin = now_ns();
+    if (!end) {
+        if (h->times) {
+            h->begin = now_ns();
+        }
+        return 0;
     }
-    if (h->times && end) {
-        h->times[layer + 1] += (uint32_t)(now_ns() - h->begin);
+    uint64_t now = now_ns();
+    if (h->times) {
+        h->times[layer + 1] += (uint32_t)(now - h->begin);
     }
     int stop = 0;
-    uint64_t now = end ? now_ns() : h->looked;
     if (now - h->looked > 5000000) {
         h->looked = now;
         PyEval_RestoreThread(h->thread);
