@@ -177,12 +177,16 @@ def describe(target) -> str:
 
 
 def deploy(args: argparse.Namespace) -> int:
-    from .boards import fitting, native_mpy, openmv
+    from .boards import native_mpy, openmv
     from .boards.deployment import make_plan, read_model, read_vocabs
     from .boards.transports import LinkLost
 
     openmv.check(args)
-    release = fitting.our_release(args.release) if args.release else None
+    release = None
+    if args.release:
+        from .boards import fitting
+
+        release = fitting.our_release(args.release)
     native = native_mpy.read(args.engine) if args.engine else None
     model = read_model(args.encoder) if args.encoder else None
     vocabs = read_vocabs(args.vocab, model)

@@ -26,7 +26,6 @@ import time
 from pathlib import Path
 
 from ..files import explain
-from ..release import Release
 from ..shipped import CHECKOUT
 
 try:
@@ -216,6 +215,8 @@ def main(argv: list[str] | None = None) -> int:
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
     try:
         if args.release:
+            from ..release import Release
+
             release = Release(args.release)
             args.firmware = release.path(release.one("virtual"))
         with Board(args.firmware, args.romfs, args.flash, args.icount) as board:
