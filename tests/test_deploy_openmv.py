@@ -64,6 +64,19 @@ def test_the_only_drive_is_found(drive, small, tmp_path, monkeypatch):
     assert "no drives of OpenMV cameras are mounted" in run(pets, "--openmv")[2]
 
 
+def test_two_at_once(drive, small):
+    """As on any drive: they would remove each other's half-written files."""
+    encoder, pets = small
+    first = openmv.Camera(drive)
+    first.lock()
+    before = tree(drive)
+    status, _, err = run(pets, "--openmv", drive, "--encoder", encoder)
+    assert status == 2 and "another tinyvlm-deploy is busy with" in err
+    assert tree(drive) == before
+    first.unlock()
+    assert run(pets, "--openmv", drive, "--encoder", encoder)[0] == 0
+
+
 def test_a_program_of_yours_is_asked_for_or_kept(drive, small, tmp_path):
     encoder, pets = small
     mine = tmp_path / "mine.py"

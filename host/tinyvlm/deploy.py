@@ -57,9 +57,7 @@ def open_target(args: argparse.Namespace) -> Target | Drive:
             raise BoardError(f"{port} is a folder; {backend} needs a serial port")
         from .boards.drive import Drive
 
-        drive = Drive(Path(port))
-        drive.lock()
-        return drive
+        return Drive(Path(port))
     from .boards.target import Target
     from .boards.transports import connect
 
@@ -197,6 +195,8 @@ def deploy(args: argparse.Namespace) -> int:
     target = plan = None
     try:
         target = open_target(args)
+        if not hasattr(target, "link"):
+            target.lock()
         print(describe(target))
         if release:
             native, model = fitting.complete(release, target.facts, vocabs, native, model)
