@@ -59,17 +59,18 @@ def _best(found: list[File], there: list[File], release: Release, what: str) -> 
 
 def _connected(there: list[File], port: str) -> tuple[str, list[File]]:
     """What is connected, in words, and the images that may be for it."""
-    folders = [Path(port)] if Path(port).is_dir() else drives("DETAILS.TXT")
-    for drive in folders if port == "auto" or Path(port).is_dir() else ():
+    if port == "auto":
+        folders, ports = drives("DETAILS.TXT"), [one.device for one in board_ports()]
+    elif Path(port).is_dir():
+        folders, ports = [Path(port)], []
+    else:
+        folders, ports = [], [port]
+    for drive in folders:
         if daplink_board(drive) == "max78000":
             return f"the DAPLink at {drive}", _for_chip(there, "max78000")
-    if port == "auto":
-        ports = [one.device for one in board_ports()]
-        if len(ports) > 1:
-            raise BoardError(f"{len(ports)} boards on USB ({', '.join(ports)}); use --port")
-    else:
-        ports = [port]
-    if ports and not Path(ports[0]).is_dir():
+    if len(ports) > 1:
+        raise BoardError(f"{len(ports)} boards on USB ({', '.join(ports)}); use --port")
+    if ports:
         try:
             with connect(ports[0]) as link:
                 machine = Target(link).facts.machine
