@@ -73,7 +73,7 @@ def environment(epoch: int) -> dict[str, str]:
 
 def micropython(env: Mapping[str, str]) -> tuple[Path, str]:
     """MicroPython's source tree, and its version."""
-    run(["make", "build/micropython.path", f"MPY_DIR={env.get('MPY_DIR', '')}"], env)
+    run(["make", "build/micropython.path", _mpy(env)], env)
     tree = Path((TOP / "build" / "micropython.path").read_text().strip())
     text = (tree / "py" / "mpconfig.h").read_text()
     parts = ("MAJOR", "MINOR", "MICRO")
