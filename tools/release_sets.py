@@ -51,29 +51,27 @@ def vocabulary(model: str) -> bytes:
         return out.read_bytes()
 
 
-def drive(version: str, model: str, program: str, about: str) -> dict[str, bytes]:
-    """What a drive needs beside the encoder: package, words, program, and how to change them."""
+def drive(version: str, model: str, about: str) -> dict[str, bytes]:
+    """What a drive needs beside encoder and program: package, words, and how to change them."""
     labels = [line.partition(":")[0].strip() for line in WORDS.read_text("utf-8").splitlines()]
     labels = [label for label in labels if label and not label.startswith("#")]
     text = about.format(version=version) + SWAP.format(labels=", ".join(labels), model=model)
     files = {f"lib/{name}": data for name, data in device_package().items()}
-    files |= {"pets.tvp": vocabulary(model), "tinyvlm.txt": text.encode()}
-    return files | {program: b""}
+    return files | {"pets.tvp": vocabulary(model), "tinyvlm.txt": text.encode()}
 
 
 def openmv_files(version: str) -> dict[str, bytes]:
     """The drive of an OpenMV camera, as `tinyvlm-deploy --openmv` fills it."""
-    files = drive(version, "base", "main.py", OPENMV)
-    files["main.py"] = (DEVICE / "examples" / "openmv_detect.py").read_bytes()
     encoder = openmv.encoder_file(read_model(DATA / "base.tvlm"))
-    return files | {encoder.path: encoder.data}
+    files = [encoder, *openmv.programs(None)]
+    return drive(version, "base", OPENMV) | {file.path: file.data for file in files}
 
 
 def circuitpython_files(version: str) -> dict[str, bytes]:
     """The drive of a CircuitPython board."""
-    files = drive(version, "nano", "code.py", CIRCUITPYTHON)
-    files["code.py"] = (DEVICE / "examples" / "code.py").read_bytes()
-    return files | {"nano.tvlm": (DATA / "nano.tvlm").read_bytes()}
+    program, encoder = DEVICE / "examples" / "code.py", DATA / "nano.tvlm"
+    files = {path.name: path.read_bytes() for path in (program, encoder)}
+    return drive(version, "nano", CIRCUITPYTHON) | files
 
 
 def example_files() -> dict[str, bytes]:
