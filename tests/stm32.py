@@ -8,13 +8,10 @@ import sys
 import tempfile
 from pathlib import Path
 
+from release_boards import STM32 as BOARDS
+
 TOP = Path(__file__).resolve().parents[1]
 SHARED = TOP / "boards" / "stm32"
-BOARDS = sorted(
-    path.parent.name
-    for path in (TOP / "boards").glob("*/mpconfigboard.mk")
-    if "stm32/board.mk" in path.read_text()
-)
 INTERNAL = [name for name in BOARDS if "H743" in name and "WEACT" not in name]
 NAMES = ("LD_FILES", "LD_ISR_DIR", "BOARD_DIR", "USER_C_MODULES", "FROZEN_MANIFEST", "CFLAGS")
 NAMES += ("MICROPY_PY_LWIP", "MICROPY_PY_SSL", "MICROPY_PY_BLUETOOTH", "BOARD_PINS", "SRC_C")
