@@ -17,6 +17,7 @@ import _tinyvlm
 import pytest
 from conftest import BoardUnderTest
 from nets import Builder, random_graph
+from power import OPTIONS
 from readme import check_region, markdown, million
 from test_board_engine import RESIZE, RESIZED, romfs
 
@@ -26,10 +27,6 @@ from tinyvlm.virtual.board import ROMFS_ADDRESS, qemu_command
 
 TOP = Path(__file__).resolve().parents[1]
 BOARD_ARCHS = ("armv7emsp", "armv7emdp", "armv6m")
-UNIX_OPTIONS = (
-    "VARIANT=standard FROZEN_MANIFEST= MICROPY_PY_FFI=0 MICROPY_PY_SSL=0 MICROPY_PY_BTREE=0 "
-    "MICROPY_PY_SOCKET=0 MICROPY_PY_THREAD=0"
-).split()
 
 MESSAGE = """
 def message(function, *arguments):
@@ -168,16 +165,18 @@ def build(micropython):
     return build
 
 
+def port(micropython, name, folder, *options):
+    """The folder in build/ where MicroPython's makefile builds a port."""
+    build = TOP / "build" / folder
+    status, said = make("-C", micropython / "ports" / name, f"BUILD={build}", *options)
+    assert status == 0, said[-3000:]
+    return build
+
+
 @pytest.fixture(scope="module")
 def unix(micropython):
     """MicroPython's unix port, with the engine built in."""
-    folder = TOP / "build" / "unix"
-    status, said = make(
-        *("-C", micropython / "ports" / "unix", f"BUILD={folder}", f"USER_C_MODULES={TOP}"),
-        *UNIX_OPTIONS,
-    )
-    assert status == 0, said[-3000:]
-    return folder / "micropython"
+    return port(micropython, "unix", "unix", f"USER_C_MODULES={TOP}", *OPTIONS) / "micropython"
 
 
 @pytest.fixture(scope="module")
@@ -405,13 +404,11 @@ class CortexM33(BoardUnderTest):
 @pytest.fixture(scope="module")
 def m33(micropython):
     """The virtual board's firmware with the engine, for a Cortex-M33."""
-    folder = TOP / "build" / "m33"
-    status, said = make(
-        *("-C", micropython / "ports" / "qemu", "BOARD=VIRT_CORTEX_M7", "CORE=m33", "-j2"),
-        *(f"BOARD_DIR={TOP / 'boards' / 'VIRT_CORTEX_M7'}", f"BUILD={folder}"),
-        *(f"USER_C_MODULES={TOP}", f"MPY_LIB_DIR={micropython}", f"PYTHON={sys.executable}"),
+    folder = port(
+        *(micropython, "qemu", "m33", "BOARD=VIRT_CORTEX_M7", "CORE=m33", "-j2"),
+        *(f"BOARD_DIR={TOP / 'boards' / 'VIRT_CORTEX_M7'}", f"USER_C_MODULES={TOP}"),
+        *(f"MPY_LIB_DIR={micropython}", f"PYTHON={sys.executable}"),
     )
-    assert status == 0, said[-3000:]
     return folder / "firmware.elf"
 
 
@@ -454,13 +451,11 @@ def riscv(micropython):
     for tool in ("qemu-system-riscv32", "riscv64-unknown-elf-gcc"):
         if shutil.which(tool) is None:
             pytest.skip(f"no {tool} here")
-    folder = TOP / "build" / "riscv"
-    status, said = make(
-        *("-C", micropython / "ports" / "qemu", "BOARD=VIRT_RV32", f"BUILD={folder}"),
+    folder = port(
+        *(micropython, "qemu", "riscv", "BOARD=VIRT_RV32"),
         # Debian's compiler finds its 32-bit libraries by the name that does not list zicsr
         *("RV32_ARCH=rv32imac -misa-spec=2.2", "MICROPY_HEAP_SIZE=1500000", "FROZEN_MANIFEST="),
     )
-    assert status == 0, said[-3000:]
     return folder / "firmware.elf"
 
 

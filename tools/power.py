@@ -21,7 +21,7 @@ import numpy as np
 from tinyvlm.words import tvp
 
 TOP = Path(__file__).resolve().parents[1]
-# tests/test_natmod.py builds the same
+# of the build in build/unix, which tests/test_natmod.py makes, too
 OPTIONS = (
     "VARIANT=standard FROZEN_MANIFEST= MICROPY_PY_FFI=0 MICROPY_PY_SSL=0 MICROPY_PY_BTREE=0 "
     "MICROPY_PY_SOCKET=0 MICROPY_PY_THREAD=0"
