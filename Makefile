@@ -122,13 +122,15 @@ power: setup ## Cut the power at every flash operation of save() and deploy: CUT
 size: board ## Print code and RAM of the firmware, and how much they grew
 	@$(PYTHON) boards/sizes.py
 
+RELEASE = MPY_DIR="$(abspath $(MPY_DIR))" $(VENV)/bin/python tools/release.py $(if $(WHEELS),--wheels $(WHEELS))
+
 # First hour: the release alone, on a machine without compiler, git and make.
 release: setup $(VENV)/natmod.stamp ## Fill dist/ with all that a release page offers, and try it (MPY_DIR=... with submodules: STM32H7 boards, too)
-	MPY_DIR="$(abspath $(MPY_DIR))" $(VENV)/bin/python tools/release.py dist $(if $(WHEELS),--wheels $(WHEELS))
+	$(RELEASE) dist
 	$(VENV)/bin/python -m pytest tests/first_hour.py
 
 again: setup $(VENV)/natmod.stamp ## Make the release a second time and compare: equal, byte by byte
-	MPY_DIR="$(abspath $(MPY_DIR))" $(VENV)/bin/python tools/release.py build/again $(if $(WHEELS),--wheels $(WHEELS))
+	$(RELEASE) build/again
 	diff dist/SHA256SUMS build/again/SHA256SUMS
 
 lint: setup ## Check the Python code with ruff
