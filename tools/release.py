@@ -28,6 +28,7 @@ import tinyvlm
 from tinyvlm.net import tvlm
 from tinyvlm.release import FORMAT, MANIFEST
 from tinyvlm.shipped import DATA
+from tinyvlm.words import tvp
 
 SUMS = "SHA256SUMS"
 OURS = "MIT"
@@ -69,7 +70,7 @@ def write(
         raise SystemExit(f"release: {out} is no release, and not empty; nothing was written")
     shutil.rmtree(out, ignore_errors=True)
     made = sorted(made, key=lambda one: one.name)
-    formats = {"tvlm": 1, "tvp": 1, "manifest": FORMAT}
+    formats = {"tvlm": tvlm.VERSION, "tvp": tvp.VERSION, "manifest": FORMAT}
     mpy = {f"{one.data[1]}.{one.data[2] & 3}" for one in made if one.kind == "engine"}
     manifest = {
         "project": "tinyvlm",
