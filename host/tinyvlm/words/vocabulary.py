@@ -58,12 +58,13 @@ def parse(raw: bytes, name: str = "vocabulary") -> list[Entry]:
         if not text:
             continue
         problem = _problem(text)
-        label, phrases = _split(text[: MAX_PHRASE * 4] if problem else text)
-        key = _key(label)
-        if problem is None and key in seen:
-            problem = f"{label!r} stands in line {seen[key]} already; remove one"
-        if problem is None and len(entries) == MAX_LABELS:
-            problem = f"more than {MAX_LABELS} labels, the most that fit into a file"
+        if problem is None:
+            label, phrases = _split(text)
+            key = _key(label)
+            if key in seen:
+                problem = f"{label!r} stands in line {seen[key]} already; remove one"
+            elif len(entries) == MAX_LABELS:
+                problem = f"more than {MAX_LABELS} labels, the most that fit into a file"
         if problem:
             problems.append(f"{name}:{number}: {problem}")
             if len(problems) == MAX_PROBLEMS or len(entries) == MAX_LABELS:
