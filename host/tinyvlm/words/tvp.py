@@ -11,6 +11,7 @@ import math
 import struct
 import zlib
 from dataclasses import dataclass, field
+from itertools import chain
 from pathlib import Path
 
 import numpy as np
@@ -109,14 +110,8 @@ def to_bytes(prototypes: Prototypes) -> bytes:
         raise ValueError(f"{p.rivals} rivals of {p.background} background rows")
     if not all(0 <= i < len(p.labels) and 0 < p.learnt[i][0] < 65536 for i in p.learnt):
         raise ValueError("what was learnt must be of labels that were shown 1 ... 65535 times")
-    numbers = [
-        p.logit_scale,
-        p.threshold,
-        *sum(p.prefixes, ()),
-        *p.none,
-        *sum(p.learnt.values(), ()),
-    ]
-    if not _finite(*numbers):
+    numbers = chain(*p.prefixes, p.none, *p.learnt.values())
+    if not _finite(p.logit_scale, p.threshold, *numbers):
         raise ValueError("a scale, threshold, cosine or gain is not finite")
     vectors = p.vectors.astype(np.int8)
     if p.bits == 4:
@@ -241,7 +236,7 @@ def _tail(data: bytes, fields: tuple, name: str) -> tuple[list, list, int, dict]
             end = 1 + data[0] * PREFIX.size
             prefixes = [PREFIX.unpack_from(data, at) for at in range(1, end, PREFIX.size)]
             data = data[end:]
-        good = _ascend(prefixes, dim) and _finite(*fields[11:13], *sum(prefixes, ()))
+        good = _ascend(prefixes, dim) and _finite(*fields[11:13], *chain(*prefixes))
         if good and flags & NONE:
             what = "background"
             rivals, *none = struct.unpack_from(f"<H{len(prefixes) + 1}f", data)
