@@ -30,7 +30,7 @@ from .space import Encoded, TextMap, UnknownPhrase, normalize
 # Where a name's vector comes from: the teacher's own for just this name; its own from several
 # prompts, moved to where single prompts lie; or a regression from a sentence encoder.
 KINDS = ("exact", "ensemble", "estimated")
-LONGEST = 4  # words of a name within a phrase
+LONGEST = 4  # words of a name: no table has longer ones
 # Words that no picture shows; they are left out before a phrase is taken apart.
 ARTICLES = set(
     "a an the my your our his her its their this that some of with and in on at by to for from"

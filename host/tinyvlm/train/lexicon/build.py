@@ -29,7 +29,6 @@ from tinyvlm.words import lexicon
 from tinyvlm.words.space import TextMap, normalize
 
 COUNT = 27_250  # names from WordNet and everyday life; the text table's come on top
-LONGEST = 4  # words: longer names in the text table are captions, not things that people type
 KINDS = {"clip": "exact", "ensemble": "ensemble", "estimated": "estimated"}  # text.py -> lexicon
 BACK = {known: kind for kind, known in KINDS.items()}
 
@@ -76,7 +75,7 @@ def step_words(args: argparse.Namespace) -> None:
     names = sorted(
         name
         for name in table.vector
-        if len(name.split()) <= LONGEST
+        if len(name.split()) <= lexicon.LONGEST  # longer ones are captions, which nobody types
         and re.search("[a-z]", name)
         and not words.STOP & set(name.split())
     )
