@@ -54,18 +54,19 @@ def step_words(args: argparse.Namespace) -> None:
     pieces = functools.lru_cache(None)(Sentences().pieces)
     classes = class_names(args.data)
     chosen = words.choose(wordnet.read(), pieces, COUNT)
-    corrected = kinds.read().keys()
+    corrected = kinds.read()
     wanted = {*chosen, *corrected, *text.MEANS_ELSE, *classes, *classes.values()}
     if args.add:
+        kept = wanted - corrected.keys() - table.vector.keys()
         with np.load(args.words) as known:
             for name, vector, kind in zip(
                 known["names"], known["vectors"], known["kinds"], strict=True
             ):
-                if name in wanted - corrected and name not in table.vector:
+                if name in kept:
                     table.vector[str(name)] = vector.astype(np.float32)
                     table.kind[str(name)] = BACK[lexicon.KINDS[kind]]
     text.add_estimates(table, sorted(wanted))
-    estimated = sorted(n for n in corrected if table.kind.get(n) == "estimated")
+    estimated = {n: of for n, of in corrected.items() if table.kind.get(n) == "estimated"}
     kinds.correct(table.vector, estimated, table.centre)
     # Estimated vectors of spellings that have a better known name give way to that name's.
     for spelling, plain in classes.items():

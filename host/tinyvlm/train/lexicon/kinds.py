@@ -40,14 +40,16 @@ def toward(made: np.ndarray, kind: np.ndarray) -> np.ndarray:
     return np.where(along < LEAST, normalize(across + turned * kind), mixed)
 
 
-def correct(vector: dict[str, np.ndarray], names: list[str], centre: np.ndarray) -> None:
-    """Move the vectors of these names, all of which have kinds, towards their kinds.
+def correct(
+    vector: dict[str, np.ndarray], kinds: dict[str, tuple[str, ...]], centre: np.ndarray
+) -> None:
+    """Move the vectors of the names in `kinds` towards their kinds.
 
     vector: name -> unit vector. KeyError if it lacks a kind.
     """
-    kinds, known = read(), dict(vector)
-    for name in names:
-        mean = normalize(np.mean([normalize(known[k] - centre) for k in kinds[name]], axis=0))
+    known = dict(vector)
+    for name, of in kinds.items():
+        mean = normalize(np.mean([normalize(known[k] - centre) for k in of], axis=0))
         away = vector[name] - centre
         made = toward(normalize(away)[None], mean[None])[0]
         vector[name] = normalize(made * np.linalg.norm(away) + centre).astype(np.float32)
