@@ -82,28 +82,32 @@ def check_equal(data):
     return said
 
 
+def put(data, at, form, *values):
+    """The file with other values in one place."""
+    data = bytearray(data)
+    struct.pack_into(form, data, at, *values)
+    return signed(data)
+
+
+def record(data, number):
+    """Where a layer's record begins."""
+    return sections(data)[b"LAYR"][0] + RECORD * number
+
+
 def layer(data, number, at, form, *values):
     """The file with other values in a layer's record."""
-    data = bytearray(data)
-    struct.pack_into(form, data, sections(data)[b"LAYR"][0] + RECORD * number + at, *values)
-    return signed(data)
+    return put(data, record(data, number) + at, form, *values)
 
 
 def kinds(data, op):
     """Numbers of the layers of a kind."""
-    start, size = sections(data)[b"LAYR"]
-    return [i for i in range(size // RECORD) if data[start + RECORD * i] == op]
-
-
-def poke(data, at, value):
-    data = bytearray(data)
-    data[at] = value
-    return signed(data)
+    count = sections(data)[b"LAYR"][1] // RECORD
+    return [i for i in range(count) if data[record(data, i)] == op]
 
 
 def weights_of(data, number):
-    start = sections(data)[b"LAYR"][0] + RECORD * number
-    return sections(data)[b"WGHT"][0] + struct.unpack_from("<I", data, start + 60)[0]
+    (offset,) = struct.unpack_from("<I", data, record(data, number) + 60)
+    return sections(data)[b"WGHT"][0] + offset
 
 
 def scratch_moved(data):
@@ -111,42 +115,34 @@ def scratch_moved(data):
     return layer(data, 0, 32, "<4s", data[48:52])
 
 
-def header(data, at, form, value):
-    data = bytearray(data)
-    struct.pack_into(form, data, at, value)
-    return signed(data)
-
-
 def same_place(data):
     """A pool that writes where it reads."""
     number = kinds(data, 4)[0]
-    start = sections(data)[b"LAYR"][0] + RECORD * number
-    return layer(data, number, 32, "<4s", data[start + 20 : start + 24])
+    source = record(data, number) + 20
+    return layer(data, number, 32, "<4s", data[source : source + 4])
 
 
 WHOLE = FILES["whole"]
 INFO = sections(WHOLE)[b"INFO"][0]
 NAMES = sections(WHOLE)[b"NAME"][0]
-CONV3 = next(
-    i for i in kinds(WHOLE, 1) if WHOLE[sections(WHOLE)[b"LAYR"][0] + RECORD * i + 2] == 3
-)
+CONV3 = next(i for i in kinds(WHOLE, 1) if WHOLE[record(WHOLE, i) + 2] == 3)
 OVERLAP, WEIGHTS, SECTION = "overlap", "their padding is not zero", "is not UTF-8"
 
 
 @pytest.mark.parametrize(
     ("data", "message"),
     [
-        (header(WHOLE, 44, "<I", 0xFFFFFFF0), "the header is inconsistent"),  # an arena of 4 GB
-        (header(WHOLE, 36, "<H", 1025), "the header is inconsistent"),
-        (header(WHOLE, 66, "<H", 2), "the header is inconsistent"),
+        (put(WHOLE, 44, "<I", 0xFFFFFFF0), "the header is inconsistent"),  # an arena of 4 GB
+        (put(WHOLE, 36, "<H", 1025), "the header is inconsistent"),
+        (put(WHOLE, 66, "<H", 2), "the header is inconsistent"),
         (scratch_moved(WHOLE), OVERLAP),
         (same_place(WHOLE), OVERLAP),
         # 12 channels, 3x3: 108 taps are whole words; the fifth channel has no sixth beside it
-        (poke(WHOLE, weights_of(WHOLE, CONV3) + 2 * 2 * 108 + 4, 1), WEIGHTS),
-        (poke(WHOLE, weights_of(WHOLE, kinds(WHOLE, 2)[0]) + 3, 1), WEIGHTS),
-        (poke(WHOLE, INFO, 0xFF), SECTION),
-        (poke(WHOLE, NAMES + 1, 0xC0), SECTION),
-        (poke(WHOLE, NAMES, 255), SECTION),
+        (put(WHOLE, weights_of(WHOLE, CONV3) + 2 * 2 * 108 + 4, "<B", 1), WEIGHTS),
+        (put(WHOLE, weights_of(WHOLE, kinds(WHOLE, 2)[0]) + 3, "<B", 1), WEIGHTS),
+        (put(WHOLE, INFO, "<B", 0xFF), SECTION),
+        (put(WHOLE, NAMES + 1, "<B", 0xC0), SECTION),
+        (put(WHOLE, NAMES, "<B", 255), SECTION),
     ],
 )
 def test_what_is_refused_everywhere(data, message):
@@ -187,8 +183,7 @@ def test_a_row_may_not_cost_too_much():
 def test_a_cropped_convolution_is_cropped():
     """1x1, and its output narrower than its input: not one long row of pixels."""
     (number,) = struct.unpack_from("<H", WHOLE, 40)  # the dense layer
-    at = sections(WHOLE)[b"LAYR"][0] + RECORD * number
-    width, channels = struct.unpack_from("<HH", WHOLE, at + 16)
+    width, channels = struct.unpack_from("<HH", WHOLE, record(WHOLE, number) + 16)
     data = layer(WHOLE, number, 16, "<H", width - 1)
     assert check_equal(layer(data, number, 36, "<I", (width - 1) * channels)) is None
 
@@ -202,7 +197,7 @@ def test_a_byte_changed_anywhere(name):
         places += range(sections(data)[tag][0], sum(sections(data)[tag]))
     for at in places:
         for change in (0x01, 0x80, 0xFF):
-            word = check_equal(poke(data, at, data[at] ^ change))
+            word = check_equal(put(data, at, "<B", data[at] ^ change))
             word = word and word.split("): ")[-1]
             said[word] = said.get(word, 0) + 1
     print(f"\n{name}:", *sorted(said.items(), key=lambda item: -item[1]), sep="\n  ")
