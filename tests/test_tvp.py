@@ -172,6 +172,12 @@ def test_both_write_the_same_bytes(tmp_path, more, learnt):
     assert found[1][1] == (9 if learnt else 6)  # a word counts as five frames
 
 
+def signed(data):
+    data = bytearray(data)
+    data[12:16] = zlib.crc32(data[16:]).to_bytes(4, "little")
+    return bytes(data)
+
+
 @pytest.mark.parametrize("read", [tvp.from_bytes, device_vocab.Vocab], ids=["host", "device"])
 @pytest.mark.parametrize(
     ("at", "value", "message"),
@@ -187,15 +193,8 @@ def test_both_write_the_same_bytes(tmp_path, more, learnt):
 def test_prefixes_that_cannot_be(read, at, value, message):
     data = bytearray(tvp.to_bytes(sample(2, 16, **LEVELS)))
     data[at] = value
-    data[12:16] = zlib.crc32(data[16:]).to_bytes(4, "little")
     with pytest.raises(ValueError, match=message):
-        read(bytes(data))
-
-
-def signed(data):
-    data = bytearray(data)
-    data[12:16] = zlib.crc32(data[16:]).to_bytes(4, "little")
-    return bytes(data)
+        read(signed(data))
 
 
 @pytest.mark.parametrize("rows", [3, 300])  # a list of labels, and a file in place
@@ -260,9 +259,8 @@ def test_unknown_cannot_be_shown():
 def test_what_follows_must_be_consistent(read, learnt, at, value, message):
     data = bytearray(tvp.to_bytes(sample(2, 16, background=1, learnt=learnt, **NONE)))
     data[at] = value
-    data[12:16] = zlib.crc32(data[16:]).to_bytes(4, "little")
     with pytest.raises(ValueError, match=message):
-        read(bytes(data))
+        read(signed(data))
 
 
 def test_none_takes_its_share_at_every_prefix_and_silent_rows_none():
