@@ -79,16 +79,30 @@ def figures(hit: np.ndarray, cosine: np.ndarray) -> str:
     )
 
 
+def compare(made: np.ndarray, truth: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Of unit vectors: is the nearest of `truth` a row's own, and the cosine with that."""
+    cosines = made @ truth.T
+    return cosines.argmax(1) == np.arange(len(truth)), np.diag(cosines)
+
+
+def held_out(
+    estimator: Estimator, family: np.ndarray, test: np.ndarray
+) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
+    """What is known if no family of `test` is, and its centre; test's centred unit vectors, as
+    estimated from that, and the true ones."""
+    known = np.flatnonzero(~np.isin(family, family[test]))
+    regression = Regression(estimator.known.take(known), estimator.y[known])
+    centre = regression.centre
+    made = normalize(regression(estimator.known.take(test)) - centre)
+    return known, centre, made, normalize(estimator.y[test] - centre)
+
+
 def measure(estimator: Estimator, texts: list[str], family: np.ndarray, names: list[str]) -> None:
     """Print retrieval@1 among `names` when their families are all unknown."""
     meanings = estimator.meanings
     test = np.array([texts.index(name) for name in names])
-    known = np.flatnonzero(~np.isin(family, family[test]))
-    regression = Regression(estimator.known.take(known), estimator.y[known])
-    wanted = normalize(estimator.y[test] - regression.centre)
-    made = normalize(regression(estimator.known.take(test)) - regression.centre)
-    hit = (made @ wanted.T).argmax(1) == np.arange(len(test))
-    cosine = (made * wanted).sum(1)
+    known, _, made, truth = held_out(estimator, family, test)
+    hit, cosine = compare(made, truth)
     seen = {meanings.main(texts[i]) for i in known} - {None}
     kinds = np.array([relation(name, seen, meanings) for name in names])
     print(f"{len(test)} names, {len(known)} others known; cosine is between centred vectors")
@@ -116,16 +130,11 @@ def measure_kinds(
         and (have := [table.vector[word] for word in words if table.kind.get(word) == "clip"])
     }
     test = np.array([row[name] for name in known])
-    others = np.flatnonzero(~np.isin(family, family[test]))
-    regression = Regression(estimator.known.take(others), estimator.y[others])
-    truth = normalize(estimator.y[test] - regression.centre)
-    made = normalize(regression(estimator.known.take(test)) - regression.centre)
-    means = [normalize(np.array(have) - regression.centre).mean(0) for have in known.values()]
+    _, centre, made, truth = held_out(estimator, family, test)
+    means = [normalize(np.array(have) - centre).mean(0) for have in known.values()]
     moved = kinds.toward(made, normalize(np.stack(means)))
     for kind, vectors in (("with kinds, as estimated", made), ("... moved to them", moved)):
-        cosines = vectors @ truth.T
-        hit = cosines.argmax(1) == np.arange(len(truth))
-        print(f"{kind:30}{len(test):5} names  {figures(hit, np.diag(cosines))}")
+        print(f"{kind:30}{len(test):5} names  {figures(*compare(vectors, truth))}")
 
 
 def main() -> None:

@@ -30,9 +30,8 @@ FOLDS = 5
 
 def report(kind: str, made: np.ndarray, truth: np.ndarray, centre: np.ndarray, mine=...) -> str:
     """One line: retrieval@1 among all of `truth`, and cosine, both centred, of the rows `mine`."""
-    cosines = normalize(made - centre) @ normalize(truth - centre).T
-    hit = (cosines.argmax(1) == np.arange(len(truth)))[mine]
-    return f"{kind:38}{len(hit):5}  {measure.figures(hit, np.diag(cosines)[mine])}"
+    hit, cosine = measure.compare(normalize(made - centre), normalize(truth - centre))
+    return f"{kind:38}{len(hit[mine]):5}  {measure.figures(hit[mine], cosine[mine])}"
 
 
 def composed(lexicon: Lexicon, phrase: str) -> np.ndarray:
