@@ -8,6 +8,7 @@ true vectors are to the mean of theirs.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
@@ -31,6 +32,11 @@ def read(path: Path = FILE) -> dict[str, tuple[str, ...]]:
     return kinds
 
 
+def middle(vectors: Sequence[np.ndarray], centre: np.ndarray) -> np.ndarray:
+    """The centred unit vector amid those of some kinds, which are not centred."""
+    return normalize(normalize(np.array(vectors) - centre).mean(0))
+
+
 def toward(made: np.ndarray, kind: np.ndarray) -> np.ndarray:
     """Centred unit vectors (n, d), moved towards those of their kinds (n, d)."""
     mixed = normalize((1 - SHARE) * made + SHARE * kind)
@@ -49,7 +55,7 @@ def correct(
     """
     known = dict(vector)
     for name, of in kinds.items():
-        mean = normalize(np.mean([normalize(known[k] - centre) for k in of], axis=0))
+        kind = middle([known[k] for k in of], centre)
         away = vector[name] - centre
-        made = toward(normalize(away)[None], mean[None])[0]
+        made = toward(normalize(away)[None], kind[None])[0]
         vector[name] = normalize(made * np.linalg.norm(away) + centre).astype(np.float32)

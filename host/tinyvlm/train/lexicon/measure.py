@@ -131,8 +131,8 @@ def measure_kinds(
     }
     test = np.array([row[name] for name in known])
     _, centre, made, truth = held_out(estimator, family, test)
-    means = [normalize(np.array(have) - centre).mean(0) for have in known.values()]
-    moved = kinds.toward(made, normalize(np.stack(means)))
+    middles = [kinds.middle(have, centre) for have in known.values()]
+    moved = kinds.toward(made, np.stack(middles))
     for kind, vectors in (("with kinds, as estimated", made), ("... moved to them", moved)):
         print(f"{kind:30}{len(test):5} names  {figures(*compare(vectors, truth))}")
 
