@@ -151,7 +151,8 @@ class Lexicon:
         return words, [word for word in words if word not in ARTICLES] or words
 
     def _parts(self, words: list[str]) -> tuple[list[str], list[str]]:
-        """The longest names of the table in a phrase, from its begin; and the words in none."""
+        """The longest names of the table in a phrase, from its begin; and the words in none. Each
+        once."""
         names, ignored, at = [], [], 0
         while at < len(words):
             ends = range(min(len(words), at + LONGEST), at, -1)
@@ -160,16 +161,16 @@ class Lexicon:
             name, end = next((pair for pair in found if pair[0]), (None, at + 1))
             if name is None:
                 ignored.append(words[at])
-            elif name not in names:
+            else:
                 names.append(name)
             at = end
-        return names, ignored
+        return list(dict.fromkeys(names)), list(dict.fromkeys(ignored))
 
     def _compose(self, names: list[str], ignored: list[str]) -> Encoded:
         note = f"composed of {' + '.join(names)}" if len(names) > 1 else f"using {names[0]!r}"
         if ignored:
-            words = " and ".join(map(repr, dict.fromkeys(ignored)))
-            verb = "is" if len(set(ignored)) == 1 else "are"
+            words = " and ".join(map(repr, ignored))
+            verb = "is" if len(ignored) == 1 else "are"
             note = f"{words} {verb} not known and ignored; {note}"
         return Encoded(normalize(np.sum([self._row(name) for name in names], axis=0)), note)
 
