@@ -13,6 +13,7 @@ import pytest
 from hypothesis import HealthCheck, settings
 from mpremote.transport_serial import SerialTransport
 
+from tinyvlm.device import encoder
 from tinyvlm.virtual.board import Board
 
 TOP = Path(__file__).resolve().parents[1]
@@ -158,6 +159,14 @@ def start_board(firmware):
 def board(start_board) -> BoardUnderTest:
     """A fresh board with an empty filesystem."""
     return start_board()
+
+
+@pytest.fixture(autouse=True, scope="module")
+def encoder_in_use():
+    """The encoder that a module's tests load for all of Python is in use for them alone."""
+    before = encoder._default
+    yield
+    encoder._default = before
 
 
 @pytest.fixture(scope="session")
