@@ -10,6 +10,7 @@ vectors, or else of its image vectors.
 from __future__ import annotations
 
 import io
+import logging
 from collections.abc import Iterable
 from pathlib import Path
 
@@ -24,6 +25,8 @@ from tinyvlm.train.loss import MatryoshkaLoss
 from tinyvlm.words.encoders import create_text_encoder
 from tinyvlm.words.lexicon import Lexicon
 from tinyvlm.words.space import TextMap, UnknownPhrase, load_space
+
+log = logging.getLogger("tinyvlm")
 
 CLASSIFIERS = ("tflite:", "efficientnet-lite2")  # teachers in the space of --text-vectors
 WORDS = 4  # words a text, on average, from which texts are captions
@@ -204,7 +207,20 @@ def sample(config: TrainConfig, paths: list[Path]) -> dict[str, np.ndarray]:
             break
     if not found:
         raise SystemExit(f"--teacher {config.teacher}: no vectors of these shards in there")
+    warn_of_missing(config, paths)
     return {key: np.concatenate(rows) for key, rows in found.items()}
+
+
+def warn_of_missing(config: TrainConfig, paths: list[Path]) -> None:
+    """Images without a teacher's vector are skipped: a shard forgotten is a set not learned."""
+    stems = [shards.stem(path) for path in paths]
+    missing = [stem for stem in stems if not teacher.file(folder(config), stem).exists()]
+    if missing:
+        log.warning(
+            f"--teacher {config.teacher} has no vectors of {len(missing)} of {len(stems)} shards"
+            f" ({', '.join(missing[:3])}{' ...' if len(missing) > 3 else ''}): their images are"
+            " skipped; `tinyvlm-train cache` makes them"
+        )
 
 
 def as_table(vectors: np.ndarray) -> text.TextTable:
