@@ -22,6 +22,7 @@ from tars import write
 torch = pytest.importorskip("torch", reason="torch is not installed (extra `train`)")
 
 from tinyvlm.train import (  # noqa: E402
+    blind,
     checkpoint,
     config,
     labels,
@@ -34,6 +35,7 @@ from tinyvlm.train import (  # noqa: E402
     text,
 )
 from tinyvlm.train.distributed import World, join  # noqa: E402
+from tinyvlm.train.loss import MatryoshkaLoss  # noqa: E402
 from tinyvlm.train.progress import Progress  # noqa: E402
 from tinyvlm.words.encoders import create_text_encoder  # noqa: E402
 
@@ -275,6 +277,19 @@ def test_captions_and_a_teacher(folder, tmp_path):
     assert "label" not in last["loss"]
     assert len(last["teacher"]) == len(last["retrieval"]) == 5
     assert checkpoint.load(tmp_path / "smoke").matrix.shape == (256, 300)
+    assert "has no vectors" not in (tmp_path / "smoke" / "out.log").read_text()
+
+
+def test_shards_that_the_teacher_has_not_seen_are_told(folder, tmp_path):
+    cached = teacher.Cached(
+        [f"stripes-000/{i}" for i in range(9)], np.ones((9, 512), np.float16), None
+    )
+    (tmp_path / "cache").mkdir()
+    teacher.write(tmp_path / "cache", "stripes-000", cached, "fake")
+    more = ("--teacher", str(tmp_path / "cache"), "--epochs", "1")
+    assert main.main(options(folder, tmp_path, "half", *more)) == 0
+    said = (tmp_path / "half" / "out.log").read_text()
+    assert "has no vectors of 1 of 2 shards (stripes-001): their images are skipped" in said
 
 
 def test_memory_holds_for_all_that_reads(folder, tmp_path, monkeypatch):
@@ -578,6 +593,48 @@ def test_the_text_space_is_linear_and_named_by_its_values(folder):
     want = (vectors - space.centre) @ space.projection
     cosine = (projected * want).sum(1) / np.linalg.norm(projected, axis=1)
     assert np.allclose(cosine, np.linalg.norm(want, axis=1), rtol=1e-4)
+
+
+def test_a_teacher_is_mended_for_classes_that_it_is_blind_for(tmp_path):
+    """It takes all persons for jerseys; rockets it knows, and of the coin it saw too few."""
+    names = ["coin", "jersey", "person", "rocket"]
+    axis = np.eye(4, 256, dtype=np.float32)
+    nothing = np.zeros((4, 4), bool)
+    index = {name: i for i, name in enumerate(names)}
+    classes = labels.Classes(names, axis, nothing, nothing, nothing[0], index)
+    rng = np.random.default_rng(5)
+    texts = ["person"] * 40 + ["rocket"] * 40 + ["coin"] * 5
+    seen = {"person": axis[1], "rocket": axis[3], "coin": axis[3]}
+    write(
+        tmp_path / "web-000.tar",
+        [
+            file
+            for i, name in enumerate(texts)
+            for file in ((f"{i}.webp", picture(i, rng)), (f"{i}.txt", name.encode()))
+        ],
+    )
+    points = np.stack([seen[name] for name in texts]) + rng.normal(0, 0.02, (len(texts), 256))
+    cached = teacher.Cached([f"web-000/{i}" for i in range(len(texts))], points.astype("f2"), None)
+    teacher.write(tmp_path, "web-000", cached, "fake")
+    settings = config.TrainConfig(mend=0.25, teacher=str(tmp_path))
+    same, zero = torch.eye(256), torch.zeros(256)
+    loss = MatryoshkaLoss(settings, same, zero, zero, classes)
+    loss.shift = blind.shifts(settings, loss, [tmp_path / "web-000.tar"])
+    assert loss.shift.any(1).tolist() == [False, False, True, False]
+
+    image = torch.tensor(points[[0, 1, 40, 41]], dtype=torch.float32) * torch.tensor([[2.0]])
+    label, sure = torch.tensor([2, -1, 3, 2]), torch.tensor([1.0, 1.0, 4.0, 6.0])
+    mended, weights = loss.mend(image, sure, label)
+    unit = torch.nn.functional.normalize(image, dim=1)
+    assert torch.equal(mended[1:3], unit[1:3])  # without a label; a class that it knows
+    assert torch.allclose(mended[0, :4], torch.tensor([0.0, 0, 1, 0]), atol=0.15)
+    assert torch.allclose(mended[0, 4:], unit[0, 4:], atol=0.05)  # what is the photo's own stays
+    assert weights.tolist() == [3, 1, 4, 6]  # counts as much as others at least
+
+    off = config.TrainConfig(teacher=str(tmp_path))
+    assert blind.shifts(off, loss, [tmp_path / "web-000.tar"]) is None
+    loss.shift = None
+    assert torch.equal(loss.mend(image, sure, label)[0], unit)
 
 
 def test_what_is_evaluated_is_not_trained_on():

@@ -112,6 +112,9 @@ class TrainConfig:
     prefix_weights: tuple[float, ...] = option((1.0,) * len(DIMS), f"weights of prefixes {DIMS}")
     label_weight: float = option(1.0, "weight of naming the class")
     distill_weight: float = option(1.0, "weight of the teacher's image embeddings")
+    mend: float = option(
+        0.0, "mend the teacher's points of classes whose name is farther than this cosine"
+    )
     relation_weight: float = option(
         1.0, "weight of relational distillation: how alike the images are"
     )

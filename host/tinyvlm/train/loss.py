@@ -55,6 +55,7 @@ class MatryoshkaLoss(nn.Module):
         weights = torch.tensor(config.prefix_weights)
         self.register_buffer("weights", weights / weights.sum(), persistent=False)
         self.classes = classes
+        self.register_buffer("shift", None, persistent=False)  # of classes, from `blind.py`
         self._names: tuple | None = None
         if classes:
             self._prepare(classes)
@@ -119,7 +120,6 @@ class MatryoshkaLoss(nn.Module):
 
     def classify(self, z: Tensor, label: Tensor) -> Tensor:
         """z (n, dim), label (n,) indices of classes."""
-        label = self.use_hypernyms(label)
         target, ignore = self.target.index_select(0, label), self.ignore.index_select(0, label)
         names = self.names()
         losses = []
@@ -128,6 +128,17 @@ class MatryoshkaLoss(nn.Module):
             logp = logits.masked_fill(ignore, -1e4).log_softmax(1)
             losses.append(-(target * logp).sum(1).mean())
         return torch.stack(losses)
+
+    def mend(self, point: Tensor, sure: Tensor, label: Tensor) -> tuple[Tensor, Tensor]:
+        """Teacher's points (n, dim) of length 1 and how sure it is of each (n,), mended where it
+        is blind for the class (label, -1 for none): see `blind.py`."""
+        point = F.normalize(point, dim=1)
+        if self.shift is None:
+            return point, sure
+        known = label.clamp(min=0)
+        shift = self.shift.index_select(0, known) * (label >= 0)[:, None]
+        blind = shift.any(1)
+        return point + shift, torch.where(blind, sure.clamp(min=sure.mean().item()), sure)
 
     def distill(self, z: Tensor, point: Tensor, sure: Tensor | None = None) -> Tensor:
         """point (n, dim): the teacher's embeddings in the student's space; sure (n,): weights."""
@@ -183,13 +194,15 @@ class MatryoshkaLoss(nn.Module):
             total = total + getattr(self.config, f"{name}_weight") * share * losses @ self.weights
             parts[name] = losses.detach()
 
+        if self.classes:
+            label = torch.where(label >= 0, self.use_hypernyms(label.clamp(min=0)), label)
         has = label >= 0
         if self.classes and self.config.label_weight and has.any():
             add("label", self.classify(z[has], label[has]), has)
         if image is not None and (has := image.abs().sum(1) > 0).sum() > 1:
-            point = self.image(image[has])
+            point, sure = self.mend(self.image(image[has]), image[has].norm(dim=1), label[has])
             if self.config.distill_weight:
-                add("distill", self.distill(z[has], point, image[has].norm(dim=1)), has)
+                add("distill", self.distill(z[has], point, sure), has)
             if self.config.relation_weight:
                 add("relation", self.distill_relations(z[has], point), has)
         gathers = self.gathers()

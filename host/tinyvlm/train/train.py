@@ -21,7 +21,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn.parallel import DistributedDataParallel
 
-from tinyvlm.train import checkpoint, labels, pretrained, run, shards, space, task
+from tinyvlm.train import blind, checkpoint, labels, pretrained, run, shards, space, task
 from tinyvlm.train.config import TrainConfig
 from tinyvlm.train.distributed import World, join
 from tinyvlm.train.loader import Loader
@@ -85,6 +85,7 @@ def begin(config: TrainConfig, world: World, index: dict, paths: list[Path]):
     """(student, loss, classes) before the first step, on the device."""
     torch.manual_seed(config.seed)
     loss, classes = space.make_loss(config, index, paths, world)
+    loss.shift = blind.shifts(config, loss, paths)
     student = Student(config.student).to(memory_format=torch.channels_last)
     cost = cost_table(config.student)
     log.info(
