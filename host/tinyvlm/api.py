@@ -101,13 +101,15 @@ class Vocab(DeviceVocab):
     def _repr_html_(self) -> str:
         from html import escape
 
+        from .words.background import said
+
         learnt = self._held.learnt
         rows = "".join(
             f"<tr><td>{escape(label)}<td>{learnt[i][0] if i in learnt else ''}"
             for i, label in enumerate(self.labels[:MOST])
         )
         more = f"<p>... and {len(self) - MOST} more</p>" if len(self) > MOST else ""
-        unknown = f"; unknown below {self.threshold:.2f}" if self.threshold else ""
+        unknown = f"; unknown below {said(self.threshold)}" if self.threshold else ""
         return (
             f"<p>{escape(repr(self))}{unknown}</p>"
             f"<table><tr><th>label<th>times shown{rows}</table>{more}"

@@ -250,8 +250,8 @@ def _cousin(answers: Answers) -> str:
 def _changes(p: tvp.Prototypes, tuned: Tuned) -> list[str]:
     q = tuned.prototypes
     lines = [
-        f"threshold {p.threshold:.2f} -> {q.threshold:.2f}, scale {p.logit_scale:.1f} -> "
-        f"{q.logit_scale:.1f}, none of them {_none(p)} -> {_none(q)}"
+        f"threshold {background.said(p.threshold)} -> {background.said(q.threshold)}, "
+        f"scale {p.logit_scale:.1f} -> {q.logit_scale:.1f}, none of them {_none(p)} -> {_none(q)}"
     ]
     if tuned.shown:
         lines.append(f"{tuned.shown} photo{'s' * (tuned.shown > 1)} shown to the labels")
