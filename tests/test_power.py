@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""A sample of `make power`: the power goes at every flash operation of save() and of a deploy."""
+"""A sample of `make power`: the power goes at every flash operation of save(), deploys and cp."""
 
 import power
 from test_natmod import micropython, unix  # noqa: F401

@@ -3,8 +3,9 @@
 
     python tools/power.py --cuts 100000
 
-tests/power/cuts.py runs on MicroPython's unix port (build/unix), with the device package and a
-LittleFS on a flash in RAM that stops at the n-th operation, for every n, whole and torn.
+tests/power/cuts.py runs on MicroPython's unix port (build/unix), with the device package, and
+LittleFS and ROMFS on a flash in RAM that stops at the n-th operation, for every n, whole, torn and
+out of order: save(), what tinyvlm-deploy does, `mpremote cp`, an encoder into ROMFS.
 """
 
 from __future__ import annotations
@@ -15,9 +16,15 @@ import subprocess
 import sys
 import tempfile
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
+from mpremote.transport import Transport
 
+from tinyvlm.boards.romfs import make_image
+from tinyvlm.boards.target import Target
+from tinyvlm.net import tvlm
+from tinyvlm.net.samples import Builder
 from tinyvlm.words import tvp
 
 TOP = Path(__file__).resolve().parents[1]
@@ -28,15 +35,19 @@ OPTIONS = (
 ).split()
 
 
+def make_unix(build: Path, modules: Path, options: list[str]) -> Path:
+    """MicroPython's unix port in the folder `build`, with the C modules in `modules`."""
+    subprocess.run(["make", "-s", "build/micropython.path"], check=True, cwd=TOP)
+    folder = Path((TOP / "build" / "micropython.path").read_text().strip())
+    make = ["make", "-s", "-C", folder / "ports" / "unix", f"BUILD={build}"]
+    subprocess.run([*make, f"USER_C_MODULES={modules}", *options], check=True)
+    return build / "micropython"
+
+
 def unix() -> Path:
     """MicroPython's unix port with the engine in it, built if it is not there yet."""
     program = TOP / "build" / "unix" / "micropython"
-    if not program.exists():
-        subprocess.run(["make", "-s", "build/micropython.path"], check=True, cwd=TOP)
-        folder = Path((TOP / "build" / "micropython.path").read_text().strip())
-        make = ["make", "-s", "-C", folder / "ports" / "unix", f"BUILD={program.parent}"]
-        subprocess.run([*make, f"USER_C_MODULES={TOP}", *OPTIONS], check=True)
-    return program
+    return program if program.exists() else make_unix(program.parent, TOP, OPTIONS)
 
 
 def vocabulary(labels: int, seed: int) -> bytes:
@@ -46,13 +57,60 @@ def vocabulary(labels: int, seed: int) -> bytes:
     return tvp.to_bytes(tvp.Prototypes(names, vectors, b"12345678", "test"))
 
 
+class Told:
+    """What a command says to a board, line by line. `least`: what ROMFS wants at once."""
+
+    def __init__(self, least: int = 0):
+        self.lines: list[str] = []
+        self.least = least
+
+    def run(self, code: str, timeout: float = 0) -> str:
+        self.lines.append(code)
+        return ""
+
+    def value(self, code: str, timeout: float = 0) -> int:
+        self.lines.append(code)
+        return self.least
+
+    exec = run
+
+
+def cp(data: bytes) -> list[str]:
+    """What `mpremote cp v.tvp :` says."""
+    told = Told()
+    Transport.fs_writefile(told, "/f/v.tvp", data)
+    return told.lines
+
+
+def romfs(image: bytes, least: int) -> list[str]:
+    """What tinyvlm-deploy says when an encoder goes into ROMFS."""
+    told = Told(least)
+    Target.write_romfs(SimpleNamespace(link=told), image)
+    return told.lines
+
+
+def encoder(seed: int) -> bytes:
+    """A `.tvlm` of a few kilobytes."""
+    build = Builder(12, seed)
+    build.conv(5, 3, 2)
+    build.conv(24, 3, 2)
+    return tvlm.to_bytes(build.finish(32))
+
+
 def run(program: Path, cuts: int, seed: int) -> dict[str, int]:
     """{change: its cuts}; AssertionError if one of them lost something."""
+    encoders = [encoder(seed), encoder(seed + 1)]
+    images = [make_image([("/rom/e.tvlm", data)]) for data in encoders]
+    new = vocabulary(17, seed + 1)
     given = {
         "DEVICE": str(TOP / "device"),
         "ONBOARD": (TOP / "host/tinyvlm/boards/onboard/switch.py").read_text(),
         "OLD": vocabulary(12, seed),
-        "NEW": vocabulary(17, seed + 1),
+        "NEW": new,
+        "CP": cp(new),
+        "ENCODERS": encoders,
+        "IMAGES": images,
+        "ROMFS": [{least: romfs(image, least) for least in (16, 32)} for image in images],
         "MOST": cuts,
         "SEED": 1 + seed,
     }
@@ -75,7 +133,8 @@ def main(argv: list[str] | None = None) -> int:
     args = parser.parse_args(argv)
     found = run(unix(), args.cuts, args.seed)
     for name, count in found.items():
-        print(f"{name}: {count:,} cuts, the old file or the new one after each")
+        print(f"{name}: {count:,} cuts, the old one or the new one after each")
+    print(f"all: {sum(found.values()):,} cuts")
     return 0
 
 
