@@ -298,6 +298,13 @@ def truncated(folder, samples):
     file.write_bytes(raw[: len(raw) // 2])
 
 
+def test_a_name_in_a_tar_that_is_not_utf_8(samples, tmp_path):
+    """It can be printed and written: in what is said of it, too."""
+    files = [(name.replace("/", "/\udcff"), content) for name, content in files_of(samples)]
+    found = list(labelled.read(write(tmp_path / "a.tar", files), pixels=False))
+    assert found and all("\\xff" in sample.where.encode().decode() for sample in found)
+
+
 @pytest.mark.parametrize(
     ("make", "data", "message"),
     [

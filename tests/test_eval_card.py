@@ -87,7 +87,7 @@ def test_a_page_without_room_for_tables(text, message, tmp_path, capsys):
     assert (tmp_path / "page.md").read_text() == text
 
 
-@pytest.mark.parametrize("text", ["{", "[]", '{"reports": []}'])
+@pytest.mark.parametrize("text", ["{", "[]", '{"reports": []}', "[" * 100_000])
 def test_files_that_are_no_results(text, tmp_path, capsys):
     (tmp_path / "a.json").write_text(text)
     assert evaluation.main(["--from", str(tmp_path / "a.json")]) == 2

@@ -2,6 +2,7 @@
 """The device package on OpenMV's and ESP-VISION's stock firmware, with stand-ins for theirs."""
 
 import json
+import struct
 
 import _tinyvlm
 import numpy as np
@@ -137,12 +138,11 @@ def test_another_rounding_is_said_with_how_far_it_is(exported, tmp_path):
         data = file.read()
     with openmv.firmware("espvision"):
         engine = Engine(exported)
-        want = bytearray.fromhex(engine._test["embedding"])
+        want = bytearray(engine._test[1])
         for i in range(0, len(want), 10):
             want[i] = (want[i] + (2 if i == 0 else 1)) & 255
-        old = engine._test["embedding"].encode()
         path = tmp_path / "other.tflite"
-        path.write_bytes(data.replace(old, want.hex().encode()))
+        path.write_bytes(data.replace(engine._test[1].hex().encode(), want.hex().encode()))
         with pytest.raises(RuntimeError, match=r"in 26 of 256 .* at most 2, cosine 0\.99\d\d: "):
             Engine(str(path)).selftest()
 
@@ -182,11 +182,14 @@ def test_a_tflite_of_somebody_else(exported, tmp_path):
         data[:-8] + b"\xff\xff\xff\x7fTVLM": "damaged; copy it again",
         data[:-8] + b"\3\0\0\0TVLM": "damaged; copy it again",
     }
+    for text in (b"[" * 100_000, b"[]", b"{}", b'{"fingerprint": 5}', b'"\xff"'):
+        cases[data + text + struct.pack("<I", len(text)) + b"TVLM"] = "damaged; copy it again"
     for bad, message in cases.items():
         path = tmp_path / "bad.tflite"
         path.write_bytes(bad)
         with openmv.firmware(), pytest.raises(ValueError, match=f"bad.tflite: .*{message}"):
             device.Encoder(str(path))
+        assert tflite.fingerprint(bad) is None
 
 
 def test_frames_that_are_not_raw_pixels():

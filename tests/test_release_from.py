@@ -63,6 +63,7 @@ def test_from_a_folder_and_from_the_web(folder, tmp_path, monkeypatch):
     [
         (lambda f: (f / "manifest.json").unlink(), "no manifest.json there, so this is not a rel"),
         (lambda f: (f / "manifest.json").write_text("{"), "its manifest.json is damaged"),
+        (lambda f: (f / "manifest.json").write_text("[" * 100_000), "its manifest.json is damag"),
         (lambda f: (f / "manifest.json").write_text('{"format": 1}'), "its manifest.json is dama"),
         (lambda f: (f / "manifest.json").write_text('{"format": 2}'), "has format 2, this tinyvl"),
         (lambda f: (f / "base.tvlm").unlink(), "base.tvlm is missing there"),

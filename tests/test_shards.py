@@ -350,6 +350,18 @@ def test_kinds_of_pictures_and_captions(tmp_path):
     assert sorted(ids(load(paths, batch=3, augment="")[0])) == [id for id, _ in want]
 
 
+def test_names_and_captions_that_are_not_utf_8(tmp_path, caplog, monkeypatch):
+    """A name is escaped, a caption is none: ids are drawn from, hashed and written."""
+    monkeypatch.setattr(shards, "_said", set())
+    files = [(f"{i}\udcff{kind}", content) for i in range(4) for kind, content in
+             ((".webp", picture(i)), (".txt", b"cat"))]  # fmt: skip
+    files += [("lone.webp", picture(5)), ("lone.json", b'{"caption": "\\ud800"}')]
+    paths = [write(tmp_path / "s.tar", files)]
+    batches, loader = load(paths, batch=4)
+    assert sorted(ids(batches)) == [f"s/{i}\\xff" for i in range(4)]
+    assert loader.skipped == {"no text": 1}
+
+
 def test_a_shard_that_changes_is_read_again(tmp_path):
     path = write(tmp_path / "s.tar", samples(8))
     assert len(load([path])[0]) == 1

@@ -365,6 +365,13 @@ def test_a_shape_that_is_none_is_refused(tmp_path, shape, says):
         config.parse(["--train-data", "x", "--model", str(file)])
 
 
+def test_a_configuration_that_is_too_deep_is_refused(tmp_path):
+    file = tmp_path / "mine.json"
+    file.write_text("[" * 100_000)
+    with pytest.raises(SystemExit, match="no configuration"):
+        config.parse(["--train-data", "x", "--model", str(file)])
+
+
 def test_without_text_vectors_the_student_learns_the_lexicons_space(folder, tmp_path):
     more = ("--text-vectors", "", "--epochs", "1", "--train-num-samples", "64")
     assert main.main(options(folder, tmp_path, "plain", *more)) == 0

@@ -55,11 +55,7 @@ class Engine:
     exact = False
 
     def __init__(self, path):
-        self.file_size, about = _footer(path)
-        self.fingerprint = _from_hex(about["fingerprint"])
-        self.macs = about["macs"]
-        self.info = json.dumps(about["info"])
-        self._test = about["test"]
+        self.file_size, (self.fingerprint, self.macs, self.info, self._test) = _footer(path)
         module = runtime()
         if module is None:
             raise ValueError("this firmware has neither ml nor tflite to run it; use a .tvlm")
@@ -95,7 +91,9 @@ class Engine:
 
     def selftest(self):
         """True, or RuntimeError if the embedding of the known-answer image is another one."""
-        seed, want = self._test["seed"], _from_hex(self._test["embedding"])
+        seed, want = self._test
+        if len(want) != self.dim:
+            raise RuntimeError("the file's test has %d of %d dimensions" % (len(want), self.dim))
         got = bytearray(self.dim)
         self._run(NoiseIntake(seed, self.size), got)
         wrong = most = dot = us = them = 0
@@ -182,7 +180,7 @@ def _store(numbers, units, out):
 
 
 def _footer(path):
-    # (size of the file, what tinyvlm-export wrote behind the model)
+    # (size of the file, what tinyvlm-export wrote behind the model: fingerprint, macs, info, test)
     with open(path, "rb") as file:
         size = file.seek(0, 2)
         file.seek(max(0, size - _BACK))
@@ -198,8 +196,11 @@ def _footer(path):
         file.seek(size - 8 - length)
         text = file.read(length)
     try:
-        return size, json.loads(text)
-    except ValueError:
+        about = json.loads(text)
+        test = int(about["test"]["seed"]), _from_hex(about["test"]["embedding"])
+        fingerprint, macs = _from_hex(about["fingerprint"]), int(about["macs"])
+        return size, (fingerprint, macs, json.dumps(about["info"]), test)
+    except (ValueError, RuntimeError, KeyError, TypeError):  # the second if it is too deep
         raise ValueError("the end of the file is damaged; copy it again") from None
 
 

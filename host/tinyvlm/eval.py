@@ -176,7 +176,7 @@ def _load(path: Path) -> dict:
         results = json.loads(path.read_text(encoding="utf-8"))
         if not {"software", "text_encoder", "reports"} <= results.keys():
             raise ValueError("reports are missing")
-    except (ValueError, AttributeError) as error:
+    except (ValueError, AttributeError, RecursionError) as error:
         raise ValueError(f"{path}: not what tinyvlm-eval --json writes ({error})") from None
     return results
 

@@ -61,7 +61,7 @@ class Release:
                 f"{self.where}: no {MANIFEST} there, so this is not a release; in a clone, "
                 "make release fills dist/"
             ) from None
-        except (KeyError, TypeError, json.JSONDecodeError, UnicodeDecodeError):
+        except (KeyError, TypeError, json.JSONDecodeError, UnicodeDecodeError, RecursionError):
             raise ValueError(f"{self.where}: its {MANIFEST} is damaged; get it again") from None
         if self.format != FORMAT:
             raise ValueError(

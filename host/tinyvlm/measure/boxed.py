@@ -107,7 +107,7 @@ def _several(path: Path) -> dict[str, tuple[tuple[str, Rect], ...]]:
     for _ in labelled.read(path, pixels=False):
         pass  # says it if the shard is damaged
     found = {}
-    with tarfile.open(path) as tar:
+    with tarfile.open(path, errors="backslashreplace") as tar:
         for member in tar:
             name = PurePosixPath(member.name)
             if not member.isfile() or not name.name.endswith(".json"):

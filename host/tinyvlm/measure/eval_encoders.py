@@ -58,8 +58,10 @@ def _card(path: Path) -> dict | None:
         return None
     try:
         card = json.loads(path.read_text())
-    except ValueError as error:
-        raise ValueError(f"{path}: not JSON ({error}); export the encoder again") from None
-    config = card.get("config", {})
+        config = card.get("config", {})
+        if not isinstance(config, dict):
+            raise ValueError("config is no object")
+    except (ValueError, AttributeError, RecursionError) as error:
+        raise ValueError(f"{path}: not a card ({error}); export the encoder again") from None
     found = {key: card[key] for key in CARD if key in card}
     return found | {key: config[key] for key in CONFIG if config.get(key)}

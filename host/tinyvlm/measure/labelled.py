@@ -116,7 +116,7 @@ def _folder(path: Path, pixels: bool) -> Iterator[Sample]:
 def _shard(path: Path, pixels: bool) -> Iterator[Sample]:
     """The files of a sample lie side by side and share their name up to the first dot."""
     try:
-        with tarfile.open(path) as tar:
+        with tarfile.open(path, errors="backslashreplace") as tar:
             files = (member for member in tar if member.isfile())
             for key, members in groupby(files, key=lambda member: _split(member.name)[0]):
                 parts = {}

@@ -182,7 +182,7 @@ def fingerprint(data: bytes) -> bytes | None:
     length = struct.unpack("<I", data[-8:-4])[0]
     try:
         return bytes.fromhex(json.loads(data[-8 - length : -8])["fingerprint"])
-    except (ValueError, KeyError, TypeError):
+    except (ValueError, KeyError, TypeError, RecursionError):
         return None
 
 

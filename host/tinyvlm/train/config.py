@@ -190,7 +190,7 @@ def read(name: str, flag: str) -> dict:
     except OSError:
         known = ", ".join(names())
         raise SystemExit(f"{flag} {name}: unknown; take {known}, or name a FILE.json") from None
-    except (ValueError, KeyError, TypeError) as e:
+    except (ValueError, KeyError, TypeError, RecursionError) as e:
         raise SystemExit(f"{flag} {name}: {path} is no configuration: {e}") from None
     strange = sorted(set(raw) - {f.name for f in fields(TrainConfig)})
     if strange:

@@ -90,7 +90,8 @@ def caption(sample: dict) -> str:
         if "txt" in sample:
             return sample["txt"].decode().strip()
         fields = json.loads(sample.get("json", b"{}"))
-        return next((str(fields[k]).strip() for k in FIELDS if fields.get(k) is not None), "")
+        text = next((str(fields[k]).strip() for k in FIELDS if fields.get(k) is not None), "")
+        return text.encode().decode()  # "\\ud800" is JSON and no text
     except (ValueError, AttributeError, RecursionError):  # no UTF-8, no JSON, no object, too deep
         return ""
 
@@ -116,7 +117,9 @@ def read(path: Path, skipped: Counter) -> Iterator[Sample]:
         blob = next((item[kind] for kind in IMAGES if kind in item), None)
         text = caption(item)
         if blob and text:
-            yield Sample(f"{name}/{item['__key__']}", text, blob)
+            # a name that is not UTF-8 comes with surrogates, which nobody can write or hash
+            id = f"{name}/{item['__key__']}".encode("utf-8", "surrogateescape")
+            yield Sample(id.decode("utf-8", "backslashreplace"), text, blob)
         else:
             amiss["no text" if blob else "no image"] += 1
     if amiss:

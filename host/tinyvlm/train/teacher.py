@@ -277,5 +277,5 @@ def _open(path: Path) -> tuple[Cached, str]:
             about = f.metadata() or {}
             image, text = (f.get_tensor(k) if k in f.keys() else None for k in ("image", "text"))
             return Cached(json.loads(about["ids"]), image, text), about["teacher"]
-    except (SafetensorError, OSError, ValueError, KeyError) as error:
+    except (SafetensorError, OSError, ValueError, KeyError, RecursionError) as error:
         raise ValueError(f"{path} is not a file of teacher's vectors ({error})") from error
