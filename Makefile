@@ -14,7 +14,7 @@ VENV := .venv
 .NOTPARALLEL:
 
 .DEFAULT_GOAL := help
-.PHONY: help setup packages board firmware max78000 natmod bench demo test scale fuzz power size lint release again clean FORCE
+.PHONY: help setup packages board firmware max78000 natmod bench demo test scale fuzz power memory size lint release again clean FORCE
 
 help: ## Show this list
 	@sed -n 's/^\([a-z0-9]*\):.*## \(.*\)/make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 14
@@ -116,8 +116,11 @@ scale: $(VENV)/train.stamp ## Train as with CC3M, in small: captions, CLIP, two 
 fuzz: setup ## Try hostile files on all readers: SECONDS=60 in all (Debian: clang libclang-rt-14-dev)
 	$(VENV)/bin/python tools/fuzz.py --seconds $(or $(SECONDS),60)
 
-power: setup ## Cut the power at every flash operation of save() and deploy: CUTS=100000
+power: setup ## Cut the power at every flash operation of save(), deploys and cp: CUTS=100000
 	$(VENV)/bin/python tools/power.py --cuts $(or $(CUTS),100000)
+
+memory: setup ## Let every allocation of every call fail once, on MicroPython and CPython
+	$(VENV)/bin/python tools/memory.py
 
 size: board ## Print code and RAM of the firmware, and how much they grew
 	@$(PYTHON) boards/sizes.py

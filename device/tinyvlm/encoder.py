@@ -238,6 +238,8 @@ def _open(path):
         try:
             data = bytearray(size)
         except MemoryError:
+            if not hasattr(_tinyvlm, "heap"):  # a PC
+                raise
             raise MemoryError(
                 "%s needs %d bytes of RAM, have %d, largest block %d; put it into ROMFS, where "
                 "its weights are used in place: mpremote romfs deploy DIR"

@@ -33,29 +33,32 @@ class Smoother:
 
     def reset(self):
         """Forget the frames so far."""
-        self.scores = {}  # label -> smoothed score
-        self.seen = set()  # labels that are on
+        scores, seen = {}, set()
+        self.scores = scores  # label -> smoothed score
+        self.seen = seen  # labels that are on
         self.changed = False
 
     def __call__(self, found):
         """The next frame's list of (label, score) or, from detect(), (label, score, box)."""
-        scores, alpha = self.scores, self.alpha
+        # aside, and then in place: a heap that is full in the middle leaves the frame before
+        scores, seen, changed, alpha = dict(self.scores), set(self.seen), False, self.alpha
         now = {}
         for item in found:  # of several boxes of one label the best
             now[item[0]] = max(item[1], now.get(item[0], 0))
         for label in now:
             scores.setdefault(label, 0.0)
-        self.changed = False
         for label in list(scores):
             score = scores[label] + alpha * (now.get(label, 0.0) - scores[label])
             scores[label] = score
-            if label in self.seen:
+            if label in seen:
                 if score < self.off:
-                    self.seen.remove(label)
-                    self.changed = True
+                    seen.remove(label)
+                    changed = True
             elif score >= self.on:
-                self.seen.add(label)
-                self.changed = True
-            if score < 0.001 and label not in self.seen:
+                seen.add(label)
+                changed = True
+            if score < 0.001 and label not in seen:
                 del scores[label]  # faded away, and so does its memory
-        return sorted([(label, scores[label]) for label in self.seen], key=lambda item: -item[1])
+        steady = sorted([(label, scores[label]) for label in seen], key=lambda item: -item[1])
+        self.scores, self.seen, self.changed = scores, seen, changed
+        return steady

@@ -228,8 +228,9 @@ def write(path, header, parts):
             os.rename(path + ".new", path)
         except (OSError, ValueError, AttributeError):  # none, half of one; the last in ROMFS
             pass
+    new = path + ".new"
     try:
-        file = open(path + ".new", "wb")  # noqa: SIM115
+        file = open(new, "wb")  # noqa: SIM115
     except OSError as error:
         raise named(error, path) from None
     try:
@@ -240,17 +241,19 @@ def write(path, header, parts):
             file.flush()
             if hasattr(os, "fsync"):  # a PC
                 os.fsync(file.fileno())
-    except OSError as error:  # the flash is full: half a file would keep it so
+    except BaseException as error:  # the flash is full, the heap, Ctrl-C: no half file stays
         try:
-            os.remove(path + ".new")
+            os.remove(new)
         except OSError:
             pass
-        raise named(error, path) from None
+        if isinstance(error, OSError):
+            raise named(error, path) from None
+        raise
     if hasattr(os, "sync"):
         os.sync()
     try:
-        os.rename(path + ".new", path)
+        os.rename(new, path)
     except OSError:  # FAT replaces nothing; open_file() finds PATH.new if the power goes here
         os.remove(path)
-        os.rename(path + ".new", path)
+        os.rename(new, path)
     return whole

@@ -1,0 +1,22 @@
+# SPDX-License-Identifier: MIT
+"""`make memory`: each allocation of each call fails once, and nothing is half-done afterwards."""
+
+import shutil
+
+import memory
+import pytest
+from test_natmod import micropython  # noqa: F401
+
+
+def check(found):
+    print(found, sum(found.values()))
+    assert all(found.values()) and sum(found.values()) > 10 * len(found)
+
+
+def test_on_micropython(micropython):  # noqa: F811
+    check(memory.on_micropython())
+
+
+@pytest.mark.skipif(not shutil.which("gcc"), reason="needs gcc")
+def test_on_cpython():
+    check(memory.on_cpython(both=False))
