@@ -189,9 +189,9 @@ typedef struct {
 // the bytes the buffer must have (0 if the frame is not valid at all).
 int tv_frame_check(tv_frame_t *frame, uint64_t *need);
 
-// Called before (end = false) and after (end = true) every row, or as many rows of a layer that
-// runs alone as take at most TV_MAX_WORK steps. layer -1 is the frame intake. Anything but 0 stops the run. It may also leave
-// by longjmp: the engine holds nothing that would have to be released.
+// Called before (end = false) and after (end = true) every row, or as many rows of a layer that runs
+// alone as take at most TV_MAX_WORK steps. layer -1 is the frame intake. Anything but 0 stops the run.
+// It may also leave by longjmp: the engine holds nothing that would have to be released.
 typedef int (*tv_hook_t)(void *ctx, int layer, bool end);
 
 // Frame -> embedding (model->dim bytes, zero point 0). `frame` has passed tv_frame_check().

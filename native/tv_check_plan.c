@@ -28,35 +28,45 @@ typedef struct {
     uint32_t end;           // in the arena
 } operand_t;
 
-// By how many rows a stage is ahead of `last`, whenever that writes a row y: the rows that it has
-// written or, of one that reads, the rows at the top that it needs no more.
-typedef struct {
-    int32_t least, most;
-    uint32_t written; // in the end
-} lead_t;
-
-static lead_t lead_of(const tv_model_t *m, int first, int last, int which, bool reads) {
-    tv_stage_t stages[TV_MAX_STAGES + 1];
-    tv_stage_t *end = &stages[last - first], *w = &stages[which - first];
-    tv_segment(m, first, last, stages);
-    lead_t lead = { INT32_MAX, 0, 0 };
-    while (end->done < end->rows) {
-        tv_stage_t *s = tv_next_stage(stages, end);
-        if (s == end) {
-            int32_t ahead = (int32_t)w->done;
-            if (reads && w->done == w->rows) {
-                ahead = INT32_MAX;
-            } else if (reads && w->layer.op != TV_OP_ADD) {
-                ahead = ahead * w->layer.stride - w->layer.pad_top;
-            }
-            ahead -= (int32_t)end->done;
-            lead.least = ahead < lead.least ? ahead : lead.least;
-            lead.most = ahead > lead.most ? ahead : lead.most;
-        }
-        s->done++;
+// How many rows `stage` has written when `last`, of the same segment, may write its row y. A stage runs
+// when its reader wants a row: of y this is the lesser of a line, which rises by at least 1, and a
+// constant, so that its extremes are at its ends and where the one meets the other. No row is tried:
+// a file of a thousand layers is to be opened at once.
+static uint32_t rows_by(const tv_stage_t *stage, const tv_stage_t *last, uint32_t y) {
+    uint32_t rows = y + 1;
+    for (; last > stage; last--) {
+        rows = tv_rows_needed(&last->layer, rows - 1);
     }
-    lead.written = w->done;
-    return lead;
+    return rows;
+}
+
+// The first row of `last` for which that many are there; last->rows if none.
+static uint32_t first_by(const tv_stage_t *stage, const tv_stage_t *last, uint32_t rows) {
+    uint32_t low = 0, high = last->rows;
+    while (low < high) {
+        uint32_t middle = (low + high) / 2;
+        if (rows_by(stage, last, middle) >= rows) {
+            high = middle;
+        } else {
+            low = middle + 1;
+        }
+    }
+    return low;
+}
+
+// Is `stage`, which reads what `last` writes over, always done with row y when that is written?
+static bool is_done_before(const tv_stage_t *stage, const tv_stage_t *last) {
+    const tv_layer_t *l = &stage->layer;
+    uint32_t end = first_by(stage, last, stage->rows); // from there on it is done with all
+    for (int i = 0; i < 2 && end > 0; i++) {
+        uint32_t y = i ? end - 1 : 0;
+        int32_t done = (int32_t)rows_by(stage, last, y);
+        done = l->op == TV_OP_ADD ? done : done * l->stride - l->pad_top;
+        if (done <= (int32_t)y) {
+            return false;
+        }
+    }
+    return true;
 }
 
 // Does record i, an addition, write over the operand in a way that harms nobody?
@@ -68,8 +78,12 @@ static bool in_place(const tv_model_t *m, const operand_t *o, int i, const tv_la
         return producer.op == TV_OP_ADD && (whole || i == o->producer - 1);
     }
     // an operand of it, which the reader is done with
-    return l->op == TV_OP_ADD && (i == o->index
-        || (i > o->index && whole && lead_of(m, segment_start(m, o->index), i, o->index, true).least > 0));
+    if (l->op != TV_OP_ADD || i <= o->index || !whole) {
+        return l->op == TV_OP_ADD && i == o->index;
+    }
+    tv_stage_t stages[TV_MAX_STAGES + 1];
+    tv_segment(m, o->first, i, stages);
+    return is_done_before(&stages[o->index - o->first], &stages[i - o->first]);
 }
 
 // An operand must reach its reader as its producer wrote it: from the first record of the producer's
@@ -89,24 +103,32 @@ static bool is_alive(const tv_model_t *m, const operand_t *o) {
 
 // Are all rows of an operand there when they are read, and still there?
 static bool has_rows(const tv_model_t *m, const operand_t *o) {
-    if (o->producer >= o->first) {
-        if (o->producer == o->index - 1) {
-            return true;
-        }
-        lead_t lead = lead_of(m, o->first, o->index, o->producer, false);
-        return lead.least > 0 && lead.most <= o->t->rows;
+    if (o->producer == o->index - 1 && o->producer >= o->first) {
+        return true;
+    }
+    bool inside = o->producer >= o->first;
+    int first = segment_start(m, o->producer), last = inside ? o->index : tv_segment_end(m, o->producer);
+    tv_stage_t stages[TV_MAX_STAGES + 1];
+    tv_segment(m, first, last, stages);
+    const tv_stage_t *producer = &stages[o->producer - first], *end = &stages[last - first];
+    uint32_t rows = rows_by(producer, end, end->rows - 1);
+    if (inside) {
+        return rows >= end->rows && rows - first_by(producer, end, rows) <= o->t->rows;
     }
     // of an earlier segment, where a ring is gone
-    lead_t lead = lead_of(m, segment_start(m, o->producer), tv_segment_end(m, o->producer), o->producer, false);
-    return o->t->rows == o->reader->in_h && lead.written == o->reader->in_h;
+    return o->t->rows == o->reader->in_h && rows == o->reader->in_h;
 }
 
 // Who wrote this operand? Looks backwards from record `index`: returns the record that writes
 // exactly this tensor, -1 for the image, or an error, which is less than -1.
 int tv_find_producer(const tv_model_t *m, int index, const tv_layer_t *reader, bool second) {
     const tv_tensor_t *t = second ? &reader->in2 : &reader->in;
+    const uint8_t *same = m->records + (size_t)index * TV_LAYER_SIZE + (second ? 44 : 20);
     for (int i = index - 1; i >= -1; i--) {
         tv_layer_t l;
+        if (i >= 0 && memcmp(m->records + (size_t)i * TV_LAYER_SIZE + 32, same, 12) != 0) {
+            continue; // most are another one: not worth reading
+        }
         tv_record_get(m, i, &l);
         if (!same_tensor(&l.out, t) || (l.flags & TV_FLAG_DENSE)) {
             continue;

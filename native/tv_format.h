@@ -62,7 +62,7 @@ enum { TV_FLAG_DENSE = 1, TV_FLAG_STREAM = 2, TV_FLAG_RELU = 4 };
 #define TV_MAX_STAGES (16)
 #define TV_MAX_LAYERS (1024)
 #define TV_MAX_ARENA (1u << 26)
-#define TV_MAX_WORK (1u << 24) // steps between two calls of the hook: about 50 ms on a Cortex-M7
+#define TV_MAX_WORK (1u << 23) // steps between two calls of the hook, of 3 instructions: 50 ms of a Cortex-M7
 #define TV_MAX_ACC (1 << 30)
 #define TV_MAX_SHIFT (22) // of conv and depthwise: the rounding constant stays in int32
 #define TV_ADD_LEFT_SHIFT (20)

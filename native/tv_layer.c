@@ -87,7 +87,9 @@ uint64_t tv_layer_macs(const tv_layer_t *l) {
 }
 
 uint64_t tv_layer_work(const tv_layer_t *l) {
-    return (uint64_t)(l->out.pitch > l->out_w ? l->out.pitch : l->out_w) * l->out_c * window(l);
+    uint32_t width = l->out.pitch > l->out_w ? l->out.pitch : l->out_w;
+    uint32_t channels = (l->out_c + 1u) / 2 * 2; // conv works on two
+    return (uint64_t)width * channels * (24 + window(l) * (l->op == TV_OP_AVGPOOL ? 3 : 1));
 }
 
 uint64_t tv_layer_scratch(const tv_layer_t *l) {

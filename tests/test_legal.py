@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 from nets import Builder, random_graph
 
-from tinyvlm.device import pure
+from tinyvlm.device import pure, pure_check_plan
 from tinyvlm.device.encoder import Encoder
 from tinyvlm.net import tvlm
 from tinyvlm.net.plan import plan
@@ -172,12 +172,48 @@ def test_a_row_may_not_cost_too_much():
     build.conv(6, 1, 1)
     build.pool(255, 1)
     graph = build.finish(4)
-    assert check_equal(tvlm.to_bytes(graph)) is None  # 2 x 6 windows: 780,300 steps
+    assert check_equal(tvlm.to_bytes(graph)) is None  # 2 x 6 windows: 2.3 million steps
     wide = Builder(256, seed=1)
     wide.conv(200, 1, 1)
     wide.pool(255, 1)
     with pytest.raises(ValueError, match="steps"):
         tvlm.to_bytes(wide.finish(4))
+
+
+def test_the_steps_of_a_convolution():
+    """8 values a row, of 7 x 7 x 600 inputs each: 2^23 steps are 35 channels."""
+    for channels, legal in ((34, True), (35, False)):
+        build = Builder(8, seed=1)
+        build.conv(600, 1, 1)
+        build.conv(channels, 7, 1)
+        graph = build.finish(4)
+        if legal:
+            assert check_equal(tvlm.to_bytes(graph)) is None
+        else:
+            with pytest.raises(ValueError, match="steps"):
+                tvlm.to_bytes(graph)
+
+
+def test_opening_tries_no_rows(monkeypatch):
+    """Whether the rows of a stream are there is known without running it."""
+    counts = []
+    for side in (16, 128):
+        build = Builder(side, seed=1)
+        for _ in range(3):
+            build.residual(4, 1)
+        data = tvlm.to_bytes(graph := build.finish(4), plan(graph, 1))
+        asked = [0]
+        needed = pure_check_plan._needed
+
+        def counted(layer, y, asked=asked, needed=needed):
+            asked[0] += 1
+            return needed(layer, y)
+
+        with monkeypatch.context() as patch:
+            patch.setattr(pure_check_plan, "_needed", counted)
+            pure.Encoder(data)
+        counts.append(asked[0])
+    assert 0 < counts[0] and counts[1] < 2 * counts[0]
 
 
 def test_a_cropped_convolution_is_cropped():

@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: MIT
-"""`make memory`: each allocation of each call fails once, and nothing is half-done afterwards."""
+"""`make memory`: each allocation of each call fails once, Ctrl-C comes at every hook; nothing is
+half-done afterwards."""
 
 import shutil
 
@@ -10,13 +11,15 @@ from test_natmod import micropython  # noqa: F401
 
 def check(found):
     print(found, sum(found.values()))
-    assert all(found.values()) and sum(found.values()) > 10 * len(found)
+    assert all(found.values()) and sum(found.values()) > 5 * len(found)
 
 
 def test_on_micropython(micropython):  # noqa: F811
-    check(memory.on_micropython())
+    failed, pressed = memory.on_micropython()
+    check(failed)
+    check(pressed)
 
 
 @pytest.mark.skipif(not shutil.which("gcc"), reason="needs gcc")
 def test_on_cpython():
-    check(memory.on_cpython(both=False))
+    check(memory.on_cpython(both=False)[0])

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""Every allocation of every call fails: `make memory`.
+"""Every allocation of every call fails, and Ctrl-C comes everywhere: `make memory`.
 
     python tools/memory.py
 
@@ -69,8 +69,9 @@ def given() -> dict[str, object]:
     return {"ENCODER": encoder, "OTHER": encoder[:-1], "VOCABULARY": data}
 
 
-def run(python: list[str | Path], device: str, both: bool = True) -> dict[str, int]:
-    """{call: how many of its allocations failed}; AssertionError if one left something half."""
+def run(python: list[str | Path], device: str, both: bool = True) -> tuple[dict, dict]:
+    """{call: how many of its allocations failed}, and of MicroPython how often Ctrl-C came; raises
+    AssertionError if one left something half."""
     with tempfile.TemporaryDirectory() as folder:
         values = given() | {"DEVICE": device, "BOTH": both}
         lines = [f"{name} = {value!r}\n" for name, value in values.items()]
@@ -88,25 +89,25 @@ def run(python: list[str | Path], device: str, both: bool = True) -> dict[str, i
     return ast.literal_eval(done.stdout.splitlines()[-1])
 
 
-def on_micropython() -> dict[str, int]:
+def on_micropython() -> tuple[dict, dict]:
     return run([unix(), "-X", "heapsize=8M"], str(TOP / "device"))
 
 
-def on_cpython(both: bool = True) -> dict[str, int]:
+def on_cpython(both: bool = True) -> tuple[dict, dict]:
     return run(cpython(), "", both)
 
 
 def main(argv: list[str] | None = None) -> int:
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
     parser.parse_args(argv)
-    found = {"MicroPython": on_micropython(), "CPython": on_cpython()}
-    print(f"{'call':28}{'MicroPython':>12}{'CPython':>10}")
-    for name in sorted(found["MicroPython"]):
-        pc = f"{found['CPython'][name]:,}" if name in found["CPython"] else "-"
-        print(f"{name:28}{found['MicroPython'][name]:>12,}{pc:>10}")
-    total = [sum(counts.values()) for counts in found.values()]
-    print(f"{'all':28}{total[0]:>12,}{total[1]:>10,}")
-    print("the old state and a MemoryError each time, or as if none had failed")
+    there, pressed = on_micropython()
+    here, _ = on_cpython()
+    print(f"{'call':28}{'MicroPython':>12}{'CPython':>10}{'Ctrl-C':>10}")
+    for name in sorted(there):
+        print(f"{name:28}{there[name]:>12,}{here.get(name, 0):>10,}{pressed.get(name, 0):>10,}")
+    total = [sum(counts.values()) for counts in (there, here, pressed)]
+    print(f"{'all':28}{total[0]:>12,}{total[1]:>10,}{total[2]:>10,}")
+    print("each time the old state and an exception, or as if nothing had been")
     return 0
 
 

@@ -17,7 +17,7 @@ NO_LAYER = 0xFFFF
 MAX_IMAGE = 1024
 MAX_LAYERS = 1024
 MAX_ARENA = 1 << 26
-_MAX_WORK = 1 << 24
+_MAX_WORK = 1 << 23
 _MAX_STAGES = 16
 
 _OP = "operation, kernel or stride is not supported"
@@ -142,10 +142,10 @@ def _shape(layer):
 
 
 def _work(layer):
-    row = max(layer.out_w, parts(layer.target)[3]) * layer.out_c
-    if layer.op == CONV:
-        row *= layer.in_c
-    return row if layer.op in (ADD, SPACE_TO_DEPTH) else row * layer.kernel * layer.kernel
+    window = 1 if layer.op in (ADD, SPACE_TO_DEPTH) else layer.kernel * layer.kernel
+    window *= {CONV: layer.in_c, AVGPOOL: 3}.get(layer.op, 1)
+    width = max(layer.out_w, parts(layer.target)[3])
+    return width * ((layer.out_c + 1) // 2 * 2) * (24 + window)
 
 
 def _layout(layer):

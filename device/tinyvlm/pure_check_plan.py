@@ -15,7 +15,6 @@ PRODUCER = "an operand is not what an earlier layer writes"
 RING = "a tensor keeps too few rows"
 PLANAR = "pitch or margin of a planar tensor is wrong"
 OVERLAP = "tensors or scratch overlap"
-_AHEAD = 1 << 31
 
 
 def operands(file, index, written):
@@ -97,16 +96,16 @@ def _producer(file, reader, reference, zero_point, written):
 
 def _has_rows(file, index, first, producer, reader, reference):
     # Are all rows of an operand there when they are read, and still there?
-    rows = parts(reference)[2]
+    kept = parts(reference)[2]
     if producer >= first:
         if producer == index - 1:
             return True
-        least, most, _ = _lead(file, first, index, producer)
-        return least > 0 and most <= rows
+        stages = _stages(file, producer, index)
+        rows = _rows_by(stages, stages[-1].out_h - 1)
+        return rows >= stages[-1].out_h and rows - _first_by(stages, rows) <= kept
     # of an earlier segment, where a ring is gone
-    start, end = _start(file, producer), _end(file, producer)
-    written = reader.in_h if producer == end else _lead(file, start, end, producer)[2]
-    return rows == reader.in_h and written == reader.in_h
+    stages = _stages(file, producer, _end(file, producer))
+    return kept == reader.in_h == _rows_by(stages, stages[-1].out_h - 1)
 
 
 def _is_alive(file, index, producer, reader, reference):
@@ -130,30 +129,42 @@ def _in_place(file, index, producer, reader, reference, i, layer):
     # an operand of it, which the reader is done with
     if layer.op != ADD or i == index:
         return layer.op == ADD
-    return i > index and whole and _lead(file, _start(file, index), i, index, True)[0] > 0
+    return i > index and whole and _is_done_before(_stages(file, index, i))
 
 
-def _lead(file, first, last, which, reads=False):
-    # By how many rows a stage is ahead of `last`, whenever that writes a row: least, most; and the
-    # rows that it has written in the end. One that reads: the top rows that it is done with.
-    stages = [_record(file, i) for i in range(first, last + 1)]
-    rows, end = [0] * len(stages), len(stages) - 1
-    layer, own = stages[which - first], which - first
-    least, most = _AHEAD, 0
-    while rows[end] < stages[end].out_h:
-        s = end
-        while s > 0 and _needed(stages[s], rows[s]) > rows[s - 1]:
-            s -= 1
-        if s == end:
-            ahead = rows[own]
-            if reads and ahead == layer.out_h:
-                ahead = _AHEAD
-            elif reads and layer.op != ADD:
-                ahead = ahead * layer.stride - layer.pad_top
-            ahead -= rows[end]
-            least, most = min(least, ahead), max(most, ahead)
-        rows[s] += 1
-    return least, most, rows[own]
+def _stages(file, first, last):
+    return [_record(file, i) for i in range(first, last + 1)]
+
+
+def _rows_by(stages, y):
+    # How many rows the first stage has written when the last may write its row y: the lesser of a
+    # line and a constant, so that its extremes are at its ends and where these meet.
+    rows = y + 1
+    for i in range(len(stages) - 1, 0, -1):
+        rows = _needed(stages[i], rows - 1)
+    return rows
+
+
+def _first_by(stages, rows):
+    # The first row of the last stage for which that many are there; its rows if none.
+    low, high = 0, stages[-1].out_h
+    while low < high:
+        middle = (low + high) // 2
+        if _rows_by(stages, middle) >= rows:
+            high = middle
+        else:
+            low = middle + 1
+    return low
+
+
+def _is_done_before(stages):
+    # Is the first stage, which reads what the last one writes over, always done with a row then?
+    layer, end = stages[0], _first_by(stages, stages[0].out_h)
+    for y in (0, end - 1) if end else ():
+        done = _rows_by(stages, y)
+        if (done if layer.op == ADD else done * layer.stride - layer.pad_top) <= y:
+            return False
+    return True
 
 
 def _needed(layer, y):

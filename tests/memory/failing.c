@@ -5,6 +5,7 @@
 //
 //     failing.at(n, once): the n-th allocation from now on fails, that one alone or all after it, too
 //     failing.off(): none fails any more; returns how many were asked for
+//     failing.throw(): as if Ctrl-C was pressed now
 
 #include "py/gc.h"
 #include "py/runtime.h"
@@ -45,10 +46,17 @@ static mp_obj_t failing_off(void) {
 }
 static MP_DEFINE_CONST_FUN_OBJ_0(failing_off_obj, failing_off);
 
+static mp_obj_t failing_throw(void) {
+    mp_sched_keyboard_interrupt();
+    return mp_const_none;
+}
+static MP_DEFINE_CONST_FUN_OBJ_0(failing_throw_obj, failing_throw);
+
 static const mp_rom_map_elem_t failing_globals_table[] = {
     { MP_ROM_QSTR(MP_QSTR___name__), MP_ROM_QSTR(MP_QSTR_failing) },
     { MP_ROM_QSTR(MP_QSTR_at), MP_ROM_PTR(&failing_at_obj) },
     { MP_ROM_QSTR(MP_QSTR_off), MP_ROM_PTR(&failing_off_obj) },
+    { MP_ROM_QSTR(MP_QSTR_throw), MP_ROM_PTR(&failing_throw_obj) },
 };
 static MP_DEFINE_CONST_DICT(failing_globals, failing_globals_table);
 

@@ -137,11 +137,12 @@ CALLS = {
         getattr(engine_of(w), name) for name in "map fingerprint info backend".split()
     ],
 }
+CHANGES = ("add()", "learn()", "remove()", "save()")
+INTERRUPTED = "embed_into() embed() classify() detect() heatmap() profile() selftest() match()"
+INTERRUPTED += " add() learn() remove() save()"
 # CPython has its own C; the Python is the same.
-ON_CPYTHON = (
-    "load() Encoder() embed() embed_into() classify() heatmap() profile() selftest() match()"
-)
-ON_CPYTHON += " match_into() learn() remove() save() layer() attributes"
+ON_CPYTHON = "Encoder() embed_into() heatmap() profile() selftest() match() match_into() learn()"
+ON_CPYTHON += " save() layer() attributes"
 # Says beforehand that nothing is loaded if it fails: the old one makes room.
 UNLOADS = ("load()", "load() of what is damaged")
 
@@ -191,6 +192,46 @@ def points(name, once):
         n += 1
 
 
+def interrupts(name):
+    """How often Ctrl-C came: at every hook of a frame, and wherever else callbacks may run.
+
+    A callback comes again each time that it can, and at the n-th presses it.
+    """
+    call, n, ended = CALLS[name], 0, False
+    w = World()
+    old, want = w.seen(), call(w)
+    new = w.seen()
+    while not ended:
+        left, stop = [n], [False]
+
+        def again(_, left=left, stop=stop):
+            if stop[0]:
+                return
+            stop[0] = left[0] == 0
+            if stop[0]:
+                failing.throw()
+            else:
+                left[0] -= 1
+                micropython.schedule(again, None)
+
+        w = World()
+        try:
+            micropython.schedule(again, None)
+            result = call(w)
+            ended, stop[0] = not stop[0], True
+            for _ in range(9):  # what is still waiting runs here
+                pass
+            assert result == want, (name, n)
+        except KeyboardInterrupt:
+            pass
+        now = w.seen()
+        assert now in ((new,) if ended else (old, new)), (name, n)
+        if name not in CHANGES:
+            assert call(w) == want, (name, n)
+        n += 1
+    return n - 1
+
+
 put("e.tvlm", ENCODER)
 put("bad.tvlm", OTHER)
 put("p.ppm", b"P6 20 17 255\n" + PIXELS)
@@ -199,4 +240,10 @@ if hasattr(gc, "freeze"):
     gc.freeze()  # what is there now is not looked at, at each of many collections
 for name in sorted(CALLS) if DEVICE else ON_CPYTHON.split():
     total[name] = points(name, True) + (points(name, False) if BOTH else 0)
-print(total)
+pressed = {}
+if DEVICE:
+    import micropython
+
+    for name in INTERRUPTED.split():
+        pressed[name] = interrupts(name)
+print((total, pressed))
