@@ -6,6 +6,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+import fuzz
 import pytest
 
 HERE = Path(__file__).parent
@@ -29,13 +30,11 @@ def test_every_corpus_has_a_target():
 
 
 @pytest.mark.skipif(not shutil.which("gcc"), reason="needs gcc")
-@pytest.mark.parametrize("target", ["model", "answers", "frame"])
+@pytest.mark.parametrize("target", fuzz.C)
 def test_in_c(tmp_path, target):
-    native, files = HERE.parent / "native", corpus(target)
-    sources = [HERE / "fuzz" / f"fuzz_{target}.c", HERE / "fuzz" / "replay.c"]
-    sources += sorted(native.glob("tv_*.c"))
-    program = tmp_path / target
-    subprocess.run(["gcc", *FLAGS, "-I", native, *sources, "-lm", "-o", program], check=True)
+    files, program = corpus(target), tmp_path / target
+    sources = [*fuzz.sources_of(target), HERE / "fuzz" / "replay.c"]
+    subprocess.run(["gcc", *FLAGS, *fuzz.INCLUDES, *sources, "-lm", "-o", program], check=True)
     done = subprocess.run([program, *files], capture_output=True, text=True)
     assert done.returncode == 0, done.stderr[-3000:]
     assert done.stdout == f"{len(files)} inputs, nothing found\n"
