@@ -14,7 +14,7 @@ VENV := .venv
 .NOTPARALLEL:
 
 .DEFAULT_GOAL := help
-.PHONY: help setup packages board firmware max78000 natmod bench demo test scale fuzz power memory size lint release again clean FORCE
+.PHONY: help setup packages board firmware max78000 natmod bench demo test scale fuzz branches power memory size lint release again clean FORCE
 
 help: ## Show this list
 	@sed -n 's/^\([a-z0-9]*\):.*## \(.*\)/make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 14
@@ -115,6 +115,9 @@ scale: $(VENV)/train.stamp ## Train as with CC3M, in small: captions, CLIP, two 
 
 fuzz: setup ## Try hostile files on all readers: SECONDS=60 in all (Debian: clang libclang-rt-14-dev)
 	$(VENV)/bin/python tools/fuzz.py --seconds $(or $(SECONDS),60)
+
+branches: setup ## Count the branches of the readers in C that the corpora reach (gcov)
+	$(VENV)/bin/python tools/branches.py
 
 power: setup ## Cut the power at every flash operation of save(), deploys and cp: CUTS=100000
 	$(VENV)/bin/python tools/power.py --cuts $(or $(CUTS),100000)

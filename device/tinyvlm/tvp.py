@@ -230,17 +230,20 @@ def write(path, header, parts):
             pass
     new = path + ".new"
     try:
-        file = open(new, "wb")  # noqa: SIM115
-    except OSError as error:
-        raise named(error, path) from None
-    try:
-        with file:
+        with open(new, "wb") as file:
             file.write(raw)
             for _, part in parts():
                 file.write(part)
             file.flush()
             if hasattr(os, "fsync"):  # a PC
                 os.fsync(file.fileno())
+        if hasattr(os, "sync"):
+            os.sync()
+        try:
+            os.rename(new, path)
+            return whole
+        except OSError:
+            pass
     except BaseException as error:  # the flash is full, the heap, Ctrl-C: no half file stays
         try:
             os.remove(new)
@@ -249,11 +252,6 @@ def write(path, header, parts):
         if isinstance(error, OSError):
             raise named(error, path) from None
         raise
-    if hasattr(os, "sync"):
-        os.sync()
-    try:
-        os.rename(new, path)
-    except OSError:  # FAT replaces nothing; open_file() finds PATH.new if the power goes here
-        os.remove(path)
-        os.rename(new, path)
+    os.remove(path)  # FAT replaces nothing; open_file() finds PATH.new if the power goes here
+    os.rename(new, path)
     return whole

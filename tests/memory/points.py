@@ -140,7 +140,7 @@ CALLS = {
 CHANGES = ("add()", "learn()", "remove()", "save()")
 INTERRUPTED = "embed_into() embed() classify() detect() heatmap() profile() selftest() match()"
 INTERRUPTED += " add() learn() remove() save()"
-# CPython has its own C; the Python is the same.
+# CPython has its own C in these; the Python is the same.
 ON_CPYTHON = "Encoder() embed_into() heatmap() profile() selftest() match() match_into() learn()"
 ON_CPYTHON += " save() layer() attributes"
 # Says beforehand that nothing is loaded if it fails: the old one makes room.
