@@ -12,6 +12,7 @@ import numpy as np
 import pytest
 from nets import Builder, base_like, random_graph
 
+from tinyvlm.device import pure_check, pure_file
 from tinyvlm.net import tvlm
 from tinyvlm.net.plan import plan
 
@@ -262,3 +263,39 @@ def test_a_callback_that_resizes_a_buffer_ends_the_frame(start_board, tmp_path, 
     after = RESIZED if name == "file" else "no error"
     assert board.eval(f"resize({name!r}, raw)") == (RESIZED, after)
     assert board.eval("_tinyvlm.Encoder(raw).selftest()") is True
+
+
+def few(side, seed, *layers):
+    """An encoder of layers that are work for little: few inputs or channels, odd sizes."""
+    build = Builder(side, seed=seed, relu_points=(0, 9))
+    for name, *arguments in layers:
+        getattr(build, name)(*arguments)
+    return tvlm.to_bytes(build.finish(8))
+
+
+FEW = [
+    few(40, 1, ("conv", 1), ("conv", 64), ("conv", 1), ("conv", 3, 3), ("conv", 48, 3)),
+    few(64, 2, ("conv", 33, 1, 2), ("pool", 1, 1), ("pool", 2, 1), ("pool", 3, 2), ("pool", 0, 0)),
+    few(64, 3, ("space_to_depth", 2), ("conv", 2), ("conv", 3), ("conv", 5), ("conv", 7, 7)),
+    few(24, 4, ("conv", 9), ("depthwise", 3), ("conv", 40), ("depthwise", 5), ("conv", 1)),
+    few(8, 5, ("conv", 3), ("depthwise", 7), ("conv", 300), ("residual", 300, 1), ("conv", 1)),
+]
+
+
+def test_a_step_is_at_most_three_instructions(start_board, tmp_path):
+    """What a row may cost is counted in steps (docs/format.md): so long Ctrl-C waits at most."""
+    files = {f"{i}.tvlm": data for i, data in enumerate(FEW)}
+    board = start_board(romfs=romfs(tmp_path, files), icount=True)
+    board.exec("import _tinyvlm\nfrom array import array")
+    for name, data in files.items():
+        file = pure_file.File(data)
+        board.exec(
+            f"e = _tinyvlm.Encoder(memoryview(open('/rom/{name}', 'rb')))\n"
+            "times, n = array('I', [0] * (e.layers + 1)), e.size\n"
+            "e.profile(bytes(3 * n * n), n, n, 3, 0, times)"
+        )
+        for i, cost in enumerate(board.eval("list(times)")[1:]):
+            layer = file.layer(i)
+            row, steps = cost / layer.out_h, pure_check._work(layer)
+            print(f"{name} {file.layer_name(i):12} {row:10.0f} a row, {row / steps:.2f} a step")
+            assert row < 3 * steps + 4000  # and what every row takes, however short it is

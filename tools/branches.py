@@ -74,7 +74,7 @@ def count() -> None:
     driver = [source.name for source in sources_of("plan")[1:]]
     plans = program("test_max78000", [tests / "test_max78000.c"], made, driver)
     files = sorted((CORPUS / "plan").iterdir())
-    subprocess.run([plans, "3000", *files], check=True, capture_output=True)
+    subprocess.run([plans, "150", *files], check=True, capture_output=True)
 
 
 def counted(source: str) -> tuple[int, int, list[int]]:
