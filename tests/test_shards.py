@@ -19,7 +19,7 @@ pytest.importorskip("webdataset", reason="webdataset is not installed (extra `tr
 
 import sheet  # noqa: E402
 
-from tinyvlm.train import augment, shards, teacher  # noqa: E402
+from tinyvlm.train import augment, shards, teacher_cache  # noqa: E402
 from tinyvlm.train.loader import Loader  # noqa: E402
 
 SIZE = 16
@@ -375,7 +375,8 @@ def test_a_shard_that_changes_is_read_again(tmp_path):
 def test_vectors_are_joined_by_id(paths, tmp_path):
     known = [f"a-000/{i:03}" for i in range(40)]
     image = np.arange(40, dtype=np.float16)[:, None] + np.zeros((1, 5), np.float16)
-    teacher.write(tmp_path, "a-000", teacher.Cached(known[::-1], image[::-1], -image[::-1]), "t")
+    cached = teacher_cache.Cached(known[::-1], image[::-1], -image[::-1])
+    teacher_cache.write(tmp_path, "a-000", cached, "t")
     batches, loader = load(paths, teacher=tmp_path)
     assert loader.skipped == {"no teacher vector": 60}
     for batch in batches:

@@ -3,6 +3,7 @@
 
 import io
 import logging
+import re
 
 import numpy as np
 import pytest
@@ -13,7 +14,7 @@ from tars import write
 torch = pytest.importorskip("torch", reason="torch is not installed (extra `train`)")
 pytest.importorskip("safetensors", reason="safetensors is not installed (extra `train`)")
 
-from tinyvlm.train import cache, labels, shards, teacher  # noqa: E402
+from tinyvlm.train import cache, labels, shards, teacher, teacher_cache  # noqa: E402
 from tinyvlm.train.teachers import create_teacher  # noqa: E402
 
 CLIP = f"open_clip:{tiny_clip.NAME}/random"
@@ -56,7 +57,7 @@ def run(data, folder, *more):
 
 def contents(folder):
     """All that is in the files (the order of metadata in them is not fixed)."""
-    read = {path.name: teacher.read(folder, path.stem) for path in folder.iterdir()}
+    read = {path.name: teacher_cache.read(folder, path.stem) for path in folder.iterdir()}
     return {k: (c.ids, c.image.tobytes(), c.text.tobytes()) for k, c in read.items()}
 
 
@@ -117,18 +118,33 @@ def test_a_cache_holds_every_sample(open_clip, data, tmp_path, capsys, caplog):
         assert run(data, tmp_path) == 0
     out = capsys.readouterr().out
     assert f"{CLIP}: shards cached: 3, images: 33, 1 bad image" in out
+    assert re.search(
+        r"^about \d+ images more in 2 shards will take about 0:\d\d:\d\d and", out, re.M
+    )
     assert "a-000/02" in caplog.text
     one = create_teacher(CLIP)
     for path in shards.expand(data):
-        cached = teacher.read(tmp_path, shards.stem(path))
+        cached = teacher_cache.read(tmp_path, shards.stem(path))
         samples = [s for s in shards.read(path, shards.Counter()) if s.id != "a-000/02"]
         assert cached.ids == [s.id for s in samples]
         assert cached.image.shape == cached.text.shape == (len(samples), 24)
         photo = one.prepare(shards.decode(samples[-1].blob, 32))
         assert np.allclose(cached.image[-1], one.image(photo[None])[0], atol=1e-3)
         assert np.allclose(cached.text, one.text([s.text for s in samples]), atol=1e-3)
-    none = teacher.read(tmp_path, "other-000")
+    none = teacher_cache.read(tmp_path, "other-000")
     assert none.ids == [] and none.row("image", None).shape == (24,)
+
+
+def test_the_forecast_goes_by_the_sizes_of_the_shards(tmp_path):
+    files = [tmp_path / f"{i}.tar" for i in range(3)]
+    for file, size in zip(files, (1000, 3000, 2000), strict=True):
+        file.write_bytes(b"x" * size)
+    (tmp_path / "0.safetensors").write_bytes(b"x" * 400_000)
+    said = cache.forecast(files[0], files[1:], 200, 30.0, tmp_path, 2)
+    assert said.startswith("about 1,000 images more in 2 shards will take about 0:01:15 and 2 MB")
+    streams = ["https://host/1.tar", "https://host/2.tar"]
+    said = cache.forecast("https://host/0.tar", streams, 200, 30.0, tmp_path, 1)
+    assert said.startswith("about 400 images more in 2 shards will take about 0:01:00 and 1 MB")
 
 
 def test_an_interrupted_run_goes_on_to_the_same_files(
@@ -172,8 +188,8 @@ def test_workers_change_nothing(open_clip, data, tmp_path):
 
 
 def test_another_teachers_cache_is_refused(open_clip, data, tmp_path, capsys):
-    cached = teacher.Cached(["x/0"], np.ones((1, 3)), None)
-    teacher.write(tmp_path, "x", cached, "open_clip:ViT-L-14/openai")
+    cached = teacher_cache.Cached(["x/0"], np.ones((1, 3)), None)
+    teacher_cache.write(tmp_path, "x", cached, "open_clip:ViT-L-14/openai")
     assert run(data, tmp_path) == 2
     error = capsys.readouterr().err
     assert "holds vectors of open_clip:ViT-L-14/openai, not of " + CLIP in error
@@ -201,14 +217,14 @@ def test_numbers_out_of_range(tmp_path, capsys, more):
 
 def test_a_row_does_not_hold_its_whole_shard():
     rows = np.arange(12, dtype=np.float16).reshape(4, 3)
-    row = teacher.Cached(list("abcd"), rows, None).row("image", 2)
+    row = teacher_cache.Cached(list("abcd"), rows, None).row("image", 2)
     assert (row == rows[2]).all() and row.base is None
 
 
 def test_a_damaged_file_is_named(tmp_path):
-    teacher.file(tmp_path, "a").write_bytes(b"\x00" * 20)
+    teacher_cache.file(tmp_path, "a").write_bytes(b"\x00" * 20)
     with pytest.raises(ValueError, match="a.safetensors is not a file of teacher's vectors"):
-        teacher.read(tmp_path, "a")
+        teacher_cache.read(tmp_path, "a")
 
 
 def test_a_bad_shard_is_tried_again(open_clip, data, tmp_path, capsys):
@@ -218,7 +234,7 @@ def test_a_bad_shard_is_tried_again(open_clip, data, tmp_path, capsys):
         assert run(pattern, tmp_path / "out") == 0
         out = capsys.readouterr().out
         assert f"shards cached: {files}, images: {done}" in out and "1 bad shard" in out
-    assert not teacher.file(tmp_path / "out", "bad").exists()
+    assert not teacher_cache.file(tmp_path / "out", "bad").exists()
 
 
 # -- soft labels ---------------------------------------------------------------------------------
@@ -288,7 +304,7 @@ def test_small_photos_get_rows_of_zeros(vectors, tmp_path, monkeypatch, capsys):
     monkeypatch.setattr(cache, "create_teacher", lambda *a: soft)
     options = ["--train-data", f"{tmp_path}/s.tar", "--cache", f"{tmp_path}/c"]
     assert cache.main(options) == 0
-    cached = teacher.read(tmp_path / "c", "s")
+    cached = teacher_cache.read(tmp_path / "c", "s")
     assert list(cached.image.any(1)) == [False, True, False, True] and cached.text is None
 
 

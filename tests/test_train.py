@@ -31,7 +31,7 @@ from tinyvlm.train import (  # noqa: E402
     space,
     student,
     task,
-    teacher,
+    teacher_cache,
     text,
 )
 from tinyvlm.train.distributed import World, join  # noqa: E402
@@ -266,8 +266,8 @@ def test_captions_and_a_teacher(folder, tmp_path):
     noise = rng.normal(size=(2, 320, 300)).astype(np.float16)
     vectors = {k: points[rows] + noise[j] / 4 for j, k in enumerate(("image", "text"))}
     (tmp_path / "cache").mkdir()
-    cached = teacher.Cached([f"web-000/{i}" for i in range(320)], **vectors)
-    teacher.write(tmp_path / "cache", "web-000", cached, "fake")
+    cached = teacher_cache.Cached([f"web-000/{i}" for i in range(320)], **vectors)
+    teacher_cache.write(tmp_path / "cache", "web-000", cached, "fake")
     arguments = ["--config", "smoke", "--train-data", str(tmp_path / "web-000.tar")]
     arguments += ["--teacher", str(tmp_path / "cache"), "--logs", str(tmp_path)]
     assert main.main(arguments) == 0
@@ -281,11 +281,11 @@ def test_captions_and_a_teacher(folder, tmp_path):
 
 
 def test_shards_that_the_teacher_has_not_seen_are_told(folder, tmp_path):
-    cached = teacher.Cached(
+    cached = teacher_cache.Cached(
         [f"stripes-000/{i}" for i in range(9)], np.ones((9, 512), np.float16), None
     )
     (tmp_path / "cache").mkdir()
-    teacher.write(tmp_path / "cache", "stripes-000", cached, "fake")
+    teacher_cache.write(tmp_path / "cache", "stripes-000", cached, "fake")
     more = ("--teacher", str(tmp_path / "cache"), "--epochs", "1")
     assert main.main(options(folder, tmp_path, "half", *more)) == 0
     said = (tmp_path / "half" / "out.log").read_text()
@@ -420,9 +420,9 @@ def web(folder, tmp_path):
 
     def make(name, *more, width=512):
         vectors = rng.normal(size=(2, 400, width)).astype(np.float16)
-        cached = teacher.Cached([f"web-000/{i}" for i in range(400)], *vectors)
+        cached = teacher_cache.Cached([f"web-000/{i}" for i in range(400)], *vectors)
         (tmp_path / "cache").mkdir(exist_ok=True)
-        teacher.write(tmp_path / "cache", "web-000", cached, name)
+        teacher_cache.write(tmp_path / "cache", "web-000", cached, name)
         data = ["--train-data", f"{tmp_path}/web-000.tar", "--teacher", f"{tmp_path}/cache"]
         options = config.parse([*data, *more])
         index = {"samples": 400, "texts": {str(i): [1, 1] for i in range(400)}}
@@ -621,8 +621,8 @@ def test_a_teacher_is_mended_for_classes_that_it_is_blind_for(tmp_path):
         ],
     )
     points = np.stack([seen[name] for name in texts]) + rng.normal(0, 0.02, (len(texts), 256))
-    cached = teacher.Cached([f"web-000/{i}" for i in range(len(texts))], points.astype("f2"), None)
-    teacher.write(tmp_path, "web-000", cached, "fake")
+    cached = teacher_cache.Cached([f"web-000/{i}" for i in range(len(texts))], points.astype("f2"), None)
+    teacher_cache.write(tmp_path, "web-000", cached, "fake")
     settings = config.TrainConfig(mend=0.25, teacher=str(tmp_path))
     same, zero = torch.eye(256), torch.zeros(256)
     loss = MatryoshkaLoss(settings, same, zero, zero, classes)

@@ -21,7 +21,7 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from tinyvlm.train import checkpoint, pretrained, shards, teacher
+from tinyvlm.train import checkpoint, pretrained, shards, teacher_cache
 from tinyvlm.train.student import Student
 from tinyvlm.words.lexicon import Lexicon
 
@@ -52,7 +52,7 @@ def main(argv: list[str] | None = None) -> int:
     space = Lexicon.load(args.lexicon).text_space
     found = [np.load(args.text_vectors)["emb"].astype(np.float64) - space.centre]
     for path in shards.expand(args.train_data)[:SHARDS]:
-        rows = teacher.read(args.teacher, shards.stem(path)).image
+        rows = teacher_cache.read(args.teacher, shards.stem(path)).image
         found.append(rows[np.any(rows, axis=1)].astype(np.float64))
     vectors = np.concatenate(found)
     vectors /= np.linalg.norm(vectors, axis=1, keepdims=True)

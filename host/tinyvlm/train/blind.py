@@ -19,7 +19,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from tinyvlm.train import labels, shards, space, teacher
+from tinyvlm.train import labels, shards, space, teacher_cache
 from tinyvlm.train.config import TrainConfig
 from tinyvlm.train.loss import MatryoshkaLoss
 
@@ -40,14 +40,17 @@ def shifts(config: TrainConfig, loss: MatryoshkaLoss, paths: list[Path]) -> Tens
     names = F.normalize(loss.names().detach(), dim=1)
     total, count = torch.zeros_like(names), torch.zeros(len(names))
     for path in paths:
-        cached = teacher.read(folder, shards.stem(path))
+        cached = teacher_cache.read(folder, shards.stem(path))
         if cached.image is None or not len(cached.image):
             continue
-        rows = {id: i for i, id in enumerate(cached.ids)}
+        texts = cached.texts
+        if texts is None:
+            known = {s.id: s.text for s in shards.samples(path, Counter(), keep)}
+            texts = [known.get(id, "") for id in cached.ids]
         pairs = [
-            (rows[s.id], classes.of(s.text))
-            for s in shards.samples(path, Counter(), keep)
-            if s.id in rows and not labels.held_out_image(s.id, s.text)
+            (row, classes.of(text))
+            for row, (id, text) in enumerate(zip(cached.ids, texts, strict=True))
+            if text and not labels.held_out_image(id, text)
         ]
         pairs = [(row, label) for row, label in pairs if label >= 0]
         if not pairs:

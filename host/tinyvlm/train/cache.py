@@ -4,8 +4,8 @@
     tinyvlm-train cache --train-data 'cc3m/{00000..00331}.tar' --cache clip-cache
     torchrun --nproc-per-node 8 -m tinyvlm.train.cache --train-data ...   deals out the shards
 
-One file a shard (teacher.py says what is in it). An interrupted run goes on where it stopped:
-shards that have a file are done.
+One file a shard (teacher_cache.py says what is in it). An interrupted run goes on where it
+stopped: shards that have a file are done. After the first it says what the others will take.
 """
 
 from __future__ import annotations
@@ -13,10 +13,13 @@ from __future__ import annotations
 import argparse
 import logging
 import os
+import shutil
 import sys
+import time
 from collections import Counter
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from datetime import timedelta
 from pathlib import Path
 
 import numpy as np
@@ -26,9 +29,11 @@ from torch import Tensor
 from torch.utils.data import DataLoader, Dataset
 from tqdm import tqdm
 
-from tinyvlm.train import shards
+from tinyvlm.train import shards, streams
 from tinyvlm.train.distributed import default_device
-from tinyvlm.train.teacher import Cached, Teacher, file, name_in, write
+from tinyvlm.train.streams import Shard
+from tinyvlm.train.teacher import Teacher
+from tinyvlm.train.teacher_cache import Cached, file, name_in, write
 from tinyvlm.train.teachers import create_teacher
 
 LARGEST = 384  # pixels that teachers look at; JPEGs are decoded to no more than they need
@@ -37,23 +42,59 @@ log = logging.getLogger(__name__)
 
 
 def cache(
-    paths: list[Path], teacher: Teacher, folder: Path, batch_size: int, workers: int, rank: int = 0
-) -> tuple[int, Counter]:
-    """Write the vectors of these shards; (images done, what was skipped)."""
-    done, skipped = 0, Counter()
+    paths: list[Shard],
+    teacher: Teacher,
+    folder: Path,
+    batch_size: int,
+    workers: int,
+    rank: int = 0,
+    world: int = 1,
+) -> tuple[int, int, Counter]:
+    """Write the vectors of this process's part of the shards: (shards written, images done, what
+    was skipped)."""
+
+    def missing(some: list[Shard]) -> list[Shard]:
+        return [p for p in some if not file(folder, shards.stem(p)).exists()]
+
+    mine = missing(paths[rank::world])
+    if there := len(paths[rank::world]) - len(mine):
+        print(f"{there} of {there + len(mine)} shards are done already", flush=True)
+    written, done, skipped = 0, 0, Counter()
     # Only a terminal gets a bar (None), and only from one process.
     with tqdm(unit=" images", mininterval=1, disable=None if rank == 0 else True) as bar:
-        for number, path in enumerate(paths, 1):
-            bar.set_description(f"shard {number}/{len(paths)}")
+        for number, path in enumerate(mine, 1):
+            bar.set_description(f"shard {number}/{len(mine)}")
+            began = time.monotonic()
             cached = one_shard(path, teacher, batch_size, workers, skipped, bar)
-            if cached.ids:  # otherwise there is another try when the command is given again
-                write(folder, shards.stem(path), cached, teacher.name)
-            done += len(cached.ids)
-    return done, skipped
+            if not cached.ids:  # there is another try when the command is given again
+                continue
+            write(folder, shards.stem(path), cached, teacher.name)
+            written, done = written + 1, done + len(cached.ids)
+            if rank == 0 and written == 1 and (rest := missing(paths)):
+                took = time.monotonic() - began
+                print(forecast(path, rest, done, took, folder, world), flush=True)
+    return written, done, skipped
+
+
+def forecast(
+    first: Shard, rest: list[Shard], images: int, seconds: float, folder: Path, world: int
+) -> str:
+    """What the rest will take, by the first shard, which had `images` and took `seconds`."""
+    size, sizes = streams.size(first), [streams.size(path) for path in rest]
+    # Streams, and files that are missing now: as large as the first.
+    expected = images * sum(n / size if n and size else 1.0 for n in sizes)
+    need = expected * file(folder, shards.stem(first)).stat().st_size / images
+    left = timedelta(seconds=round(expected * seconds / images / world))
+    free = shutil.disk_usage(folder).free
+    return (
+        f"about {expected:,.0f} images more in {len(rest)} shards will take about {left} and"
+        f" {need / 1e6:,.0f} MB in {folder} ({free / 1e6:,.0f} MB are free):"
+        f" {images:,} images took {seconds:.0f} s"
+    )
 
 
 def one_shard(
-    path: Path, teacher: Teacher, batch_size: int, workers: int, skipped: Counter, bar: tqdm
+    path: Shard, teacher: Teacher, batch_size: int, workers: int, skipped: Counter, bar: tqdm
 ) -> Cached:
     """The vectors of one shard; rows of zeros where the teacher does not judge an image."""
     ids: list[str] = []
@@ -78,7 +119,7 @@ def one_shard(
         log.warning("%s: skipped: %d bad image, as %s", path, len(bad), bad[0])
     if not ids:
         return Cached([], None, None)
-    return Cached(ids, np.concatenate(images), read_texts(texts, teacher, batch_size))
+    return Cached(ids, np.concatenate(images), read_texts(texts, teacher, batch_size), texts)
 
 
 def read_texts(texts: list[str], teacher: Teacher, batch_size: int) -> np.ndarray | None:
@@ -93,7 +134,7 @@ def read_texts(texts: list[str], teacher: Teacher, batch_size: int) -> np.ndarra
     return np.concatenate(vectors).astype(np.float16)[[row[text] for text in texts]]
 
 
-def batches(path: Path, size: int, skipped: Counter) -> Iterator[list[shards.Sample]]:
+def batches(path: Shard, size: int, skipped: Counter) -> Iterator[list[shards.Sample]]:
     """The samples of a shard, in file order."""
     batch: list[shards.Sample] = []
     for sample in shards.read(path, skipped):
@@ -170,7 +211,7 @@ def main(argv: list[str] | None = None) -> int:
     args = parse(argv)
     rank, world = int(os.environ.get("RANK", 0)), int(os.environ.get("WORLD_SIZE", 1))
     try:
-        paths = shards.expand(args.train_data)[rank::world]
+        paths = shards.expand(args.train_data)
         args.cache.mkdir(parents=True, exist_ok=True)
         teacher = create_teacher(
             args.teacher,
@@ -183,13 +224,12 @@ def main(argv: list[str] | None = None) -> int:
         before = name_in(args.cache)
         if before not in (None, teacher.name):
             raise ValueError(
-                f"{args.cache} holds vectors of {before}, not of {teacher.name}: "
-                "name another folder"
+                f"{args.cache} holds vectors of {before}, not of {teacher.name}: name another"
+                f" folder; training takes both with --teacher {args.cache}+OTHER"
             )
-        todo = [p for p in paths if not file(args.cache, shards.stem(p)).exists()]
-        if len(todo) < len(paths):
-            print(f"{len(paths) - len(todo)} of {len(paths)} shards are done already", flush=True)
-        done, skipped = cache(todo, teacher, args.cache, args.batch_size, args.workers, rank)
+        written, done, skipped = cache(
+            paths, teacher, args.cache, args.batch_size, args.workers, rank, world
+        )
     except (ValueError, OSError) as error:
         print(f"tinyvlm-train cache: {error}", file=sys.stderr)
         return 2
@@ -197,7 +237,6 @@ def main(argv: list[str] | None = None) -> int:
         print("interrupted; the same command goes on from here", file=sys.stderr)
         return 130
     amiss = "".join(f", {n} {what}" for what, n in sorted((+skipped).items()))
-    written = sum(file(args.cache, shards.stem(p)).exists() for p in todo)
     print(f"{teacher.name}: shards cached: {written}, images: {done}{amiss}", flush=True)
     return 0
 

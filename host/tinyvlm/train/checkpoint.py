@@ -73,9 +73,9 @@ def read(path: Path) -> tuple[dict[str, Tensor], dict]:
     return tensors, info
 
 
-def checksum(tensors: dict[str, Tensor]) -> str:
-    """CRC-32 of the tensors' names, types, shapes and bytes, in hexadecimal."""
-    crc = 0
+def checksum(tensors: dict[str, Tensor], text: str = "") -> str:
+    """CRC-32 of a text and the tensors' names, types, shapes and bytes, in hexadecimal."""
+    crc = zlib.crc32(text.encode())
     for name, tensor in sorted(tensors.items()):
         crc = zlib.crc32(f"{name} {tensor.dtype} {list(tensor.shape)}".encode(), crc)
         crc = zlib.crc32(tensor.reshape(-1).view(torch.uint8).numpy(), crc)

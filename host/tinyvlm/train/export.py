@@ -31,6 +31,7 @@ from tinyvlm.train.config import DIMS, TrainConfig
 from tinyvlm.train.distributed import World, join
 from tinyvlm.train.loader import Loader
 from tinyvlm.train.loss import MatryoshkaLoss
+from tinyvlm.train.streams import Shard
 from tinyvlm.train.student import to_input
 from tinyvlm.words.encoders import create_text_encoder
 from tinyvlm.words.space import TextMap, save_space, space_beside
@@ -57,7 +58,7 @@ class Data:
     """What a run was trained on, and how to validate what comes out of it."""
 
     config: TrainConfig
-    paths: list[Path]
+    paths: list[Shard]
     index: dict
     classes: labels.Classes | None
     loss: MatryoshkaLoss

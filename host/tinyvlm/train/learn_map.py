@@ -26,7 +26,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from tinyvlm.train import labels, shards, teacher, text
+from tinyvlm.train import labels, shards, teacher_cache, text
 from tinyvlm.train.config import DIMS
 from tinyvlm.train.loss import prefix
 from tinyvlm.words.space import save_space
@@ -56,7 +56,7 @@ def read_photos(
     parts: tuple[list, list, list] = ([], [], [])
     found = dict(shards.index(paths).samples)
     for path in paths:
-        cached = teacher.read(cache, shards.stem(path))
+        cached = teacher_cache.read(cache, shards.stem(path))
         if not cached.ids or cached.image is None:
             continue
         for id, vector in zip(cached.ids, cached.image, strict=True):

@@ -31,9 +31,9 @@ from PIL import Image
 from torch import Tensor
 from torch.utils.data import DataLoader, Dataset
 
-from tinyvlm.train import shards
+from tinyvlm.train import shards, teacher_cache
 from tinyvlm.train.augment import augment, centre
-from tinyvlm.train.shards import Sample, draw
+from tinyvlm.train.shards import Sample, Shard, draw
 
 FIRST = 16  # a buffer is shuffled from when this part of it is full, so that training begins soon
 REPEAT = 1000  # copies of a sample in a second pass of an epoch are counted from here
@@ -112,7 +112,7 @@ class Loader:
 
     def __init__(
         self,
-        paths: list[Path],
+        paths: list[Shard],
         *,
         size: int,
         batch: int,
@@ -136,7 +136,7 @@ class Loader:
         self.skipped: Counter = Counter()
         self.reads: Counter = Counter()  # stem of a shard -> times
         self.kept = shards.fits(self.paths, memory)  # in memory, for the next epoch
-        self.dealt = bool(augment) and not self.kept and len(self.paths) >= world_size
+        self.dealt = not self.kept and len(self.paths) >= world_size
 
     def steps(self, samples: list[tuple[str, str]]) -> int:
         """Batches of this epoch, from `Index.samples`, without reading anything."""
@@ -208,12 +208,12 @@ class Loader:
         """The stream through a buffer, which gives a sample for every two until it is full."""
         rng = random.Random(draw("order", self.seed, self.epoch))
         buffer: list[Sample] = []
-        held, turn = 0, False
+        held, turn, early = 0, False, self.dealt and self.maker.augment
         for sample in self._stream(rng, again):
             buffer.append(sample)
             held += len(sample.blob)
             turn = not turn
-            while held > self.memory or (self.dealt and turn and held > self.memory // FIRST):
+            while held > self.memory or (early and turn and held > self.memory // FIRST):
                 at = rng.randrange(len(buffer))
                 buffer[at], buffer[-1] = buffer[-1], buffer[at]
                 held -= len(buffer[-1].blob)
@@ -241,13 +241,11 @@ class Loader:
         weight = self.weight(text) if self.weight else 1.0
         return shards.times(weight, self.seed, self.epoch, id)
 
-    def _teacher(self, path: Path) -> Callable[[str], tuple] | None:
+    def _teacher(self, path: Shard) -> Callable[[str], tuple] | None:
         """A function from id to (image vector, text vector) of the teacher's cache."""
         if self.teacher is None:
             return None
-        from tinyvlm.train import teacher
-
-        cached = teacher.read(self.teacher, shards.stem(path))
+        cached = teacher_cache.read(self.teacher, shards.stem(path))
         index = {id: row for row, id in enumerate(cached.ids)}
 
         def rows(id: str) -> tuple:

@@ -1,8 +1,9 @@
 # SPDX-License-Identifier: MIT
 """WebDataset shards: what a pattern names, what is in them, and chances drawn from names.
 
-A shard is `NAME.tar` or `NAME.tar.gz` with an image `KEY.jpg|jpeg|png|webp` beside a `KEY.txt`, or
-a `KEY.json` with a field caption, text or label. A sample's id is "NAME/KEY".
+A shard is `NAME.tar` or `NAME.tar.gz`, a file or a stream (streams.py). In it lies an image
+`KEY.jpg|jpeg|png|webp` beside a `KEY.txt`, or a `KEY.json` with a field caption, text or label. A
+sample's id is "NAME/KEY".
 
 What cannot be read is skipped, counted, and said once a shard.
 """
@@ -14,7 +15,7 @@ import io
 import json
 import logging
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from glob import glob, has_magic
 from pathlib import Path
@@ -22,12 +23,16 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-from tinyvlm.measure.labelled import stem
+from tinyvlm.train import streams
+from tinyvlm.train.streams import Shard, stem
 
+SUFFIXES = (".tar", ".tar.gz")
 IMAGES = ("jpg", "jpeg", "png", "webp")
 FIELDS = ("caption", "text", "label")  # of a KEY.json, the first that is there
 MEMORY = 1 << 30  # bytes of encoded images held, if nothing else is said
 REASONS = ("bad shard", "bad image", "no image", "no text", "no teacher vector")  # to skip
+
+Names = list[tuple[str, str]]  # (id, text) of samples
 
 log = logging.getLogger(__name__)
 
@@ -48,7 +53,7 @@ class Sample:
 class Index:
     """What a list of shards holds."""
 
-    samples: list[tuple[str, str]] = field(default_factory=list)  # (id, text), in file order
+    samples: Names = field(default_factory=list)  # in file order
     texts: Counter = field(default_factory=Counter)
     skipped: Counter = field(default_factory=Counter)  # by reason
 
@@ -56,32 +61,39 @@ class Index:
 # -- files ---------------------------------------------------------------------------------------
 
 
-def expand(pattern: str) -> list[Path]:
+def expand(pattern: str) -> list[Shard]:
     """Shards that a pattern names: `{00000..00331}`, `{a,b}`, globs, several joined by `::`.
 
-    A number of a brace that has no file is left for the loader to count, as downloads have holes;
-    ValueError if nothing is there at all, or a name is not a shard's.
+    URLs and `pipe:` commands may have braces, no globs. A number of a brace that has no file is
+    left for the loader to count, as downloads have holes; ValueError if nothing is there at all,
+    or a name is not a shard's.
     """
     import braceexpand
 
-    paths: list[Path] = []
+    found: list[Shard] = []
     for part in pattern.split("::"):
+        whole = part if streams.is_stream(part) else str(Path(part).expanduser())
         try:
-            names = list(braceexpand.braceexpand(str(Path(part).expanduser())))
+            names = list(braceexpand.braceexpand(whole))
         except braceexpand.UnbalancedBracesError as error:
             raise ValueError(f"{part!r} has a brace that is not closed") from error
-        found = [Path(p) for n in names for p in (sorted(glob(n)) if has_magic(n) else [n])]
-        if not any(p.exists() for p in found):
-            raise ValueError(f"no shard matches {part!r}; name .tar or .tar.gz files")
-        paths += found
-    paths = list(dict.fromkeys(paths))
-    for path in paths:
-        if not path.name.endswith((".tar", ".tar.gz")):
-            raise ValueError(f"{path} is not a shard: name .tar or .tar.gz files")
-    twice = [name for name, n in Counter(stem(p) for p in paths).items() if n > 1]
+        found += names if streams.is_stream(part) else files_of(names, part)
+    found = list(dict.fromkeys(found))
+    for shard in found:
+        if not stem(shard) or (isinstance(shard, Path) and not shard.name.endswith(SUFFIXES)):
+            raise ValueError(f"{shard} is not a shard: name .tar or .tar.gz files")
+    twice = [name for name, n in Counter(map(stem, found)).items() if n > 1]
     if twice:
         raise ValueError(f"two shards are called {twice[0]}; ids need different names")
-    return paths
+    return found
+
+
+def files_of(names: list[str], part: str) -> list[Path]:
+    """The files that names and globs stand for. ValueError: none of them is there."""
+    files = [Path(p) for n in names for p in (sorted(glob(n)) if has_magic(n) else [n])]
+    if not any(file.exists() for file in files):
+        raise ValueError(f"no shard matches {part!r}; name .tar or .tar.gz files")
+    return files
 
 
 def caption(sample: dict) -> str:
@@ -96,10 +108,9 @@ def caption(sample: dict) -> str:
         return ""
 
 
-def read(path: Path, skipped: Counter) -> Iterator[Sample]:
+def read(shard: Shard, skipped: Counter) -> Iterator[Sample]:
     """The samples of one shard with image and text; what is amiss is counted and logged."""
-
-    from webdataset.tariterators import tarfile_samples
+    from webdataset.tariterators import group_by_keys, tar_file_expander
 
     amiss: Counter = Counter()
     reason = ""
@@ -112,8 +123,19 @@ def read(path: Path, skipped: Counter) -> Iterator[Sample]:
             reason = text.split(" @ ")[0]  # webdataset adds which stream it was
         return False
 
-    name = stem(path)
-    for item in tarfile_samples([{"url": str(path)}], handler=stop):
+    def items() -> Iterator[dict]:
+        nonlocal reason
+        try:
+            with streams.opened(shard) as stream:
+                files = tar_file_expander([{"url": str(shard), "stream": stream}], handler=stop)
+                yield from group_by_keys(files, handler=stop)
+        except OSError as error:  # it says more than who reads what a failed command wrote
+            reason = ""
+            amiss.pop("bad shard", None)
+            stop(error)
+
+    name = stem(shard)
+    for item in items():
         blob = next((item[kind] for kind in IMAGES if kind in item), None)
         text = caption(item)
         if blob and text:
@@ -124,7 +146,7 @@ def read(path: Path, skipped: Counter) -> Iterator[Sample]:
             amiss["no text" if blob else "no image"] += 1
     if amiss:
         counts = ", ".join(f"{n} {what}" for what, n in amiss.items())
-        warn_once(path, f"{path}: skipped: {counts}" + (f" ({reason})" if reason else ""))
+        warn_once(shard, f"{shard}: skipped: {counts}" + (f" ({reason})" if reason else ""))
         skipped.update(amiss)
 
 
@@ -138,13 +160,20 @@ def warn_once(about: object, message: str) -> None:
     _said.add(about)
 
 
-def index(paths: list[Path], memory: int = 0) -> Index:
-    """One pass over the shards without decoding an image; they are kept if they fit (fits())."""
+def index(
+    paths: list[Shard], memory: int = 0, known: Callable[[str], Names | None] = lambda name: None
+) -> Index:
+    """One pass over the shards without decoding an image; they are kept if they fit (fits()).
+
+    Others are not opened if `known`, a function of a shard's stem, has its ids and texts.
+    """
     out, keep = Index(), fits(paths, memory)
     for path in paths:
-        for sample in samples(path, out.skipped, keep):
-            out.samples.append((sample.id, sample.text))
-            out.texts[sample.text] += 1
+        names = None if keep else known(stem(path))
+        if names is None:
+            names = [(sample.id, sample.text) for sample in samples(path, out.skipped, keep)]
+        out.samples += names
+        out.texts.update(text for _, text in names)
     return out
 
 
@@ -152,12 +181,17 @@ def index(paths: list[Path], memory: int = 0) -> Index:
 _kept: dict[tuple, tuple[list[Sample], Counter]] = {}
 
 
-def fits(paths: list[Path], memory: int = 0) -> bool:
-    """Do all these shards fit into `memory` bytes (0: MEMORY)? Images do not shrink by gzip."""
-    return sum(p.stat().st_size for p in paths if p.exists()) <= (memory or MEMORY)
+def fits(paths: list[Shard], memory: int = 0) -> bool:
+    """Do all these shards fit into `memory` bytes (0: MEMORY)? Images do not shrink by gzip.
+
+    Nobody knows how large a stream is: as if it did not.
+    """
+    if any(map(streams.is_stream, paths)):
+        return False
+    return sum(streams.size(p) or 0 for p in paths) <= (memory or MEMORY)
 
 
-def samples(path: Path, skipped: Counter, keep: bool) -> Iterator[Sample]:
+def samples(path: Shard, skipped: Counter, keep: bool) -> Iterator[Sample]:
     """As `read`, from memory if the shard was kept there."""
     if not keep or not path.exists():
         yield from read(path, skipped)

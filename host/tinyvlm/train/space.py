@@ -18,10 +18,11 @@ import numpy as np
 import torch
 
 from tinyvlm.files import write_atomic
-from tinyvlm.train import labels, shards, teacher, text
+from tinyvlm.train import labels, shards, teacher_cache, text
 from tinyvlm.train.config import TrainConfig
 from tinyvlm.train.distributed import World
 from tinyvlm.train.loss import MatryoshkaLoss
+from tinyvlm.train.streams import Shard
 from tinyvlm.words.encoders import create_text_encoder
 from tinyvlm.words.lexicon import Lexicon
 from tinyvlm.words.space import TextMap, UnknownPhrase, load_space
@@ -34,16 +35,16 @@ SAMPLE = 50_000  # cached vectors that centres and axes are computed from
 
 
 def folder(config: TrainConfig) -> Path | None:
-    """The teacher's cache, if the teacher is not just the labels."""
+    """The teacher's cache (A+B: several), if the teacher is not just the labels."""
     return None if config.teacher == "labels" else Path(config.teacher)
 
 
 def make_loss(
-    config: TrainConfig, index: dict, paths: list[Path], world: World
+    config: TrainConfig, index: dict, paths: list[Shard], world: World
 ) -> tuple[MatryoshkaLoss, labels.Classes | None]:
     """The loss with its space, and the class names, if the data have any."""
     cached = sample(config, paths)
-    name = str(teacher.name_in(folder(config))) if cached else ""
+    name = str(teacher_cache.name_in(folder(config))) if cached else ""
     if config.text_vectors:
         table = text.load_table(Path(config.text_vectors))
         fit(cached, table, config)
@@ -94,7 +95,7 @@ def check(config: TrainConfig) -> None:
         raise SystemExit("--text-space maps --text-vectors: name them, too")
     try:
         if folder(config):
-            teacher.read(folder(config), "")
+            teacher_cache.read(folder(config), "")
     except ValueError as e:
         raise SystemExit(f"--teacher: {e}") from None
 
@@ -106,7 +107,9 @@ def of_the_lexicon(name: str) -> bool:
 
 def text_encoder(config: TrainConfig) -> str:
     """The text tower whose vectors a run's map takes."""
-    name = "" if config.text_vectors or not folder(config) else teacher.name_in(folder(config))
+    name = (
+        "" if config.text_vectors or not folder(config) else teacher_cache.name_in(folder(config))
+    )
     clip = str(name).startswith("open_clip:") and not of_the_lexicon(name)
     return name if clip else text.TEXT_ENCODER
 
@@ -189,14 +192,14 @@ def from_lexicon(texts: Iterable[str]) -> tuple[text.TextTable, TextMap]:
     return table, space
 
 
-def sample(config: TrainConfig, paths: list[Path]) -> dict[str, np.ndarray]:
+def sample(config: TrainConfig, paths: list[Shard]) -> dict[str, np.ndarray]:
     """Cached vectors of the first shards: {"image", "text": (n, d) float32}, as far as there."""
     if config.teacher == "labels":
         return {}
     found: dict[str, list[np.ndarray]] = {}
     for path in paths:
         try:
-            cached = teacher.read(folder(config), shards.stem(path))
+            cached = teacher_cache.read(folder(config), shards.stem(path))
         except ValueError as e:
             raise SystemExit(f"--teacher: {e}") from None
         for key in ("image", "text"):
@@ -214,7 +217,8 @@ def sample(config: TrainConfig, paths: list[Path]) -> dict[str, np.ndarray]:
 def warn_of_missing(config: TrainConfig, paths: list[Path]) -> None:
     """Images without a teacher's vector are skipped: a shard forgotten is a set not learned."""
     stems = [shards.stem(path) for path in paths]
-    missing = [stem for stem in stems if not teacher.file(folder(config), stem).exists()]
+    caches = teacher_cache.parts(folder(config))
+    missing = [s for s in stems if not all(teacher_cache.file(c, s).exists() for c in caches)]
     if missing:
         log.warning(
             f"--teacher {config.teacher} has no vectors of {len(missing)} of {len(stems)} shards"

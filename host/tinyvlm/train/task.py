@@ -19,12 +19,13 @@ import torch.distributed as dist
 from torch import Tensor, nn
 
 from tinyvlm.files import write_atomic
-from tinyvlm.train import labels, shards, space
+from tinyvlm.train import labels, shards, space, streams, teacher_cache
 from tinyvlm.train.config import DIMS, TrainConfig
 from tinyvlm.train.distributed import World
 from tinyvlm.train.labels import Classes
 from tinyvlm.train.loader import Loader
 from tinyvlm.train.loss import MatryoshkaLoss, top1
+from tinyvlm.train.streams import Shard
 from tinyvlm.train.student import to_input
 
 log = logging.getLogger("tinyvlm")
@@ -35,22 +36,51 @@ SHOWN = 256  # images at once
 FEW = 1 << 26  # bytes that those to validate with are drawn from, of data that do not fit
 
 
-def make_index(config: TrainConfig, paths: list[Path], world: World) -> dict:
+def make_index(config: TrainConfig, paths: list[Shard], world: World) -> dict:
     """What the shards hold, counted; kept in the run's index.json so that it is made once.
 
     samples, trained: images in all and for training; sets: {data set: trained};
     texts: {text: [images, trained]}; skipped: {reason: count}.
     """
     file = config.run / "index.json"
-    names = [[p.name, p.stat().st_size if p.exists() else -1] for p in paths]
-    if world.rank == 0:
-        if old_index(file).get("shards") != names:
-            log.info(f"counting what is in {len(paths)} shards (once: index.json keeps it)")
-            index = shards.index(paths, config.memory_bytes)
-            found = count(index, {shards.stem(p): data_set(p) for p in paths})
-            write_atomic(file, json.dumps(found | {"shards": names}).encode() + b"\n")
+    names = [[streams.stem(p), streams.size(p) or -1] for p in paths]
+    if world.rank == 0 and old_index(file).get("shards") != names:
+        found = uncounted(config, paths) or counted(config, paths)
+        write_atomic(file, json.dumps(found | {"shards": names}).encode() + b"\n")
     world.barrier()
     return json.loads(file.read_text())
+
+
+def counted(config: TrainConfig, paths: list[Shard]) -> dict:
+    """The counts of `make_index`. What does not fit into memory is not read for it, if the
+    teacher's cache has its ids and texts."""
+    cache = space.folder(config)
+
+    def known(name: str) -> shards.Names | None:
+        return teacher_cache.known(cache, name) if cache else None
+
+    unknown = [p for p in paths if streams.is_stream(p) and known(streams.stem(p)) is None]
+    if unknown:
+        log.warning(
+            f"counting reads {len(unknown)} of {len(paths)} streams once: a teacher's cache of"
+            " them saves that"
+        )
+    log.info(f"counting what is in {len(paths)} shards (once: index.json keeps it)")
+    index = shards.index(paths, config.memory_bytes, known)
+    return count(index, {shards.stem(p): data_set(p) for p in paths})
+
+
+def uncounted(config: TrainConfig, paths: list[Shard]) -> dict | None:
+    """As many samples as --train-num-samples says, where reading streams would tell no more.
+
+    So it is with a teacher that brings its own space: no text is looked at as a class name.
+    """
+    n, cache = config.train_num_samples, space.folder(config)
+    if not n or not cache or config.text_vectors or not any(map(streams.is_stream, paths)):
+        return None
+    if all(teacher_cache.known(cache, streams.stem(p)) is not None for p in paths):
+        return None
+    return {"samples": n, "trained": n, "sets": {}, "texts": {}, "skipped": {}}
 
 
 def old_index(file: Path) -> dict:
@@ -62,10 +92,10 @@ def old_index(file: Path) -> dict:
     return old if isinstance(old, dict) else {}
 
 
-def data_set(path: Path) -> str:
+def data_set(path: Shard) -> str:
     """Name of the data set of a shard: pets-000.tar is of pets, cc3m/00000.tar of cc3m."""
     name = shards.stem(path)
-    return path.absolute().parent.name if name.isdigit() else name.rsplit("-", 1)[0]
+    return streams.folder(path) if name.isdigit() else name.rsplit("-", 1)[0]
 
 
 def count(index: shards.Index, names: dict[str, str]) -> dict:
@@ -137,7 +167,7 @@ class Validation:
 
 
 def load_validation(
-    config: TrainConfig, paths: list[Path], classes: Classes | None, world: World
+    config: TrainConfig, paths: list[Shard], classes: Classes | None, world: World
 ) -> Validation:
     """This process's share of both kinds."""
     useful = classes.index if classes else {}

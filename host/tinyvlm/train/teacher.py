@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""Teachers, and the folder of vectors that one leaves for training (cache.py fills it).
+"""Teachers: what judges photos, once (cache.py), for the student.
 
     open_clip:MODEL/TAG   CLIP's image and text towers. TAG is one of open_clip's, a file of
                           weights, or `random`: as initialised, for tests.
@@ -9,15 +9,11 @@
     efficientnet-lite2    A better classifier, with better targets (teacher_lite2.py).
 
 A vector's length is the weight of the photo in the loss: 1, or how sure a classifier is.
-
-A folder holds one `SHARD.safetensors` for each input shard: tensors `image` and, if the teacher
-reads texts, `text`, (n, d) float16; metadata `ids`, a JSON list of n ids, and `teacher`, its name.
 """
 
 from __future__ import annotations
 
 import json
-import os
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol
@@ -27,7 +23,6 @@ import torch
 from PIL import Image
 from torch import Tensor
 
-from tinyvlm import files
 from tinyvlm.shipped import extra
 from tinyvlm.words.clip import create_model
 
@@ -210,72 +205,3 @@ def class_vectors(labels: list[str], text_vectors: Path, held_out: list[str]) ->
     if not out.any():
         raise ValueError(f"{text_vectors} has a vector of none of the {len(labels)} {LABELS}")
     return out
-
-
-# -- the folder ----------------------------------------------------------------------------------
-
-
-@dataclass
-class Cached:
-    """One shard's vectors."""
-
-    ids: list[str]
-    image: np.ndarray | None  # (n, d) float16
-    text: np.ndarray | None  # (n, d) float16
-
-    def row(self, key: str, index: int | None) -> np.ndarray | None:
-        """Row `index` of `image` or `text`, zeros for None; None without such a tensor."""
-        rows = getattr(self, key)
-        if rows is None:
-            return None
-        # A view would keep all vectors of its shard in memory as long as the sample is.
-        return np.zeros(rows.shape[1], rows.dtype) if index is None else rows[index].copy()
-
-
-def file(folder: Path, shard: str) -> Path:
-    return folder / f"{shard}.safetensors"
-
-
-def read(folder: Path, shard: str) -> Cached:
-    """The vectors of a shard; none of them if it was not cached. ValueError: no cache at all."""
-    path = file(folder, shard)
-    if path.exists():
-        return _open(path)[0]
-    some = next(iter(sorted(folder.glob("*.safetensors"))), None)
-    if some is None:
-        raise ValueError(f"{folder} holds no teacher's vectors; make them: tinyvlm-train cache")
-    cached = _open(some)[0]
-    image, text = (rows if rows is None else rows[:0] for rows in (cached.image, cached.text))
-    return Cached([], image, text)
-
-
-def name_in(folder: Path) -> str | None:
-    """Name of the teacher whose vectors are in the folder."""
-    some = next(iter(sorted(folder.glob("*.safetensors"))), None)
-    return _open(some)[1] if some else None
-
-
-def write(folder: Path, shard: str, cached: Cached, name: str) -> None:
-    """Write a shard's vectors at once: an interruption leaves no part of a file."""
-    from safetensors.numpy import save
-
-    tensors = {"image": cached.image, "text": cached.text}
-    tensors = {k: np.ascontiguousarray(v, np.float16) for k, v in tensors.items() if v is not None}
-    part = folder / f".{shard}.{os.getpid()}.part"
-    try:
-        part.write_bytes(save(tensors, {"ids": json.dumps(cached.ids), "teacher": name}))
-        files.replace(part, file(folder, shard))
-    finally:
-        part.unlink(missing_ok=True)
-
-
-def _open(path: Path) -> tuple[Cached, str]:
-    from safetensors import SafetensorError, safe_open
-
-    try:
-        with safe_open(path, "np") as f:
-            about = f.metadata() or {}
-            image, text = (f.get_tensor(k) if k in f.keys() else None for k in ("image", "text"))
-            return Cached(json.loads(about["ids"]), image, text), about["teacher"]
-    except (SafetensorError, OSError, ValueError, KeyError, RecursionError) as error:
-        raise ValueError(f"{path} is not a file of teacher's vectors ({error})") from error
