@@ -84,11 +84,15 @@ def option(default, text: str):
 class TrainConfig:
     """Everything that decides a run, and where it goes."""
 
-    train_data: str = option("", "shards: a/{00000..00331}.tar, a glob, or several joined by ::")
+    train_data: str = option(
+        "", "shards: a/{00000..00331}.tar, a glob, a URL, pipe:COMMAND, or several joined by ::"
+    )
     train_num_samples: int = option(0, "images an epoch, of all processes together (0: all)")
     text_vectors: str = option("", "CLIP's vectors of names (.npz); else the shipped lexicon")
     text_space: str = option("", "map of `tinyvlm-train map` (.npz); else a whitened PCA")
-    teacher: str = option("labels", "labels (class names), or a folder of `tinyvlm-train cache`")
+    teacher: str = option(
+        "labels", "labels (class names), or a folder of `tinyvlm-train cache`, or A+B"
+    )
     model: str = option("base", "shape of the student: base, nano, max78000, smoke or FILE.json")
     init: str = option("", "start from what fits of this run, checkpoint or pretrained body")
 
@@ -96,6 +100,7 @@ class TrainConfig:
 
     epochs: int = option(20, "passes")
     batch_size: int = option(96, "images a step and process")
+    accum_freq: int = option(1, "batches that count as one: a step is made after so many")
     lr: float = option(3e-3, "peak learning rate of AdamW; falls along a cosine")
     body_rate: float = option(1.0, "learning rate of all but `last` and head, as a part of --lr")
     wd: float = option(0.02, "weight decay")
@@ -128,6 +133,7 @@ class TrainConfig:
     device: str = option("auto", "auto, cpu, cuda, mps ...")
     workers: int = option(0, "processes that load images (0: a thread of this one)")
     memory: int = option(1024, "MiB of encoded images that a process keeps: all, or a buffer")
+    grad_checkpointing: bool = option(False, "compute blocks twice instead of keeping them")
     torchcompile: bool = option(False, "compile the student with torch.compile")
     logs: str = option("./logs", "folder of runs")
     name: str = option("", "name of the run (default: the model's)")
@@ -146,6 +152,11 @@ class TrainConfig:
         return Path(self.logs) / (self.name or Path(self.model).stem)
 
     @property
+    def step_images(self) -> int:
+        """Images that a process shows in a step."""
+        return self.batch_size * self.accum_freq
+
+    @property
     def memory_bytes(self) -> int:
         """--memory in bytes."""
         return self.memory << 20
@@ -159,7 +170,7 @@ class TrainConfig:
 # What may change between the two halves of an interrupted run without changing its result.
 PLACES = ("device", "workers", "torchcompile", "logs", "name", "resume", "save_frequency")
 PLACES += ("save_most_recent", "zeroshot_frequency", "report_to", "train_data", "text_vectors")
-PLACES += ("text_space", "log_every_n_steps")
+PLACES += ("text_space", "log_every_n_steps", "grad_checkpointing")
 
 
 def to_json(config: TrainConfig) -> str:
@@ -283,7 +294,7 @@ def check(config: TrainConfig, p: argparse.ArgumentParser) -> None:
         p.error(
             "--train-data is needed: the shards to train on, such as 'cc3m/{00000..00331}.tar'"
         )
-    for name in ("epochs", "batch_size", "lr", "log_every_n_steps", "memory"):
+    for name in ("epochs", "batch_size", "accum_freq", "lr", "log_every_n_steps", "memory"):
         if getattr(config, name) <= 0:
             p.error(f"--{name.replace('_', '-')} must be more than 0")
     for f in fields(TrainConfig):
@@ -297,5 +308,7 @@ def check(config: TrainConfig, p: argparse.ArgumentParser) -> None:
     for name, known in choices.items():
         if getattr(config, name) not in known:
             p.error(f"--{name.replace('_', '-')} {getattr(config, name)}: take one of {known}")
+    if config.grad_checkpointing and config.torchcompile:
+        p.error("--grad-checkpointing and --torchcompile do not go together: leave one out")
     if config.student.scheme == "max78000" and any(s % 16 for s in config.sizes()):
         p.error("max78000 needs image sides that are multiples of 16")

@@ -18,6 +18,7 @@ from collections import Counter
 from collections.abc import Generator, Iterable
 from dataclasses import dataclass, field
 from datetime import timedelta
+from itertools import islice
 from pathlib import Path
 
 from torch import Tensor
@@ -54,10 +55,10 @@ class Progress:
     @property
     def images(self) -> int:
         """Shown in this epoch by all processes."""
-        return self.done * self.config.batch_size * self.world.size
+        return self.done * self.config.step_images * self.world.size
 
     def batches(self, loader: Iterable) -> Generator:
-        """The loader's batches, at most `steps`; the wait for each is counted.
+        """Lists of the batches of a step, at most `steps`; the wait for them is counted.
 
         An epoch that has fewer ends with a line, too.
         """
@@ -65,11 +66,11 @@ class Progress:
         try:
             while self.done < self.steps:
                 began = time.monotonic()
-                batch = next(source, None)
+                batches = list(islice(source, self.config.accum_freq))
                 self.waited += time.monotonic() - began
-                if batch is None:
+                if len(batches) < self.config.accum_freq:
                     break
-                yield batch
+                yield batches
         finally:
             source.close()  # waits for the thread that makes batches ahead
         if self.done > self._logged:
@@ -102,8 +103,8 @@ class Progress:
         now, count = time.monotonic(), self.done - self._logged
         batch, data = (now - self._last) / count, (self.waited - self._waited) / count
         self._last, self._logged, self._waited = now, self.done, self.waited
-        all_images = self.steps * self.config.batch_size * self.world.size
-        speed = self.config.batch_size / batch
+        all_images = self.steps * self.config.step_images * self.world.size
+        speed = self.config.step_images / batch
         left = self.steps * (self.config.epochs - self.epoch) - self.done
         losses = "".join(f" {k.capitalize()}: {v.mean().item():.3f}" for k, v in parts.items())
         log.info(

@@ -14,10 +14,13 @@ embedding per image).  Pixels enter as (p - 128) / 128.  Padding is TensorFlow's
 from __future__ import annotations
 
 import math
+from collections.abc import Iterator
+from contextlib import contextmanager, nullcontext
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
+from torch.utils.checkpoint import checkpoint
 
 from tinyvlm.train.config import Bottleneck, Conv, StudentConfig
 
@@ -119,6 +122,7 @@ class Student(nn.Module):
     def __init__(self, config: StudentConfig):
         super().__init__()
         self.config = config
+        self.grad_checkpointing = False
         self.frozen: list[nn.Module] = []
         bounded = config.scheme == "max78000"
         if bounded:
@@ -157,6 +161,10 @@ class Student(nn.Module):
             module.eval()
         return self
 
+    def set_grad_checkpointing(self, enable: bool = True) -> None:
+        """Keep what lies between blocks, not within: less memory, a forward pass more."""
+        self.grad_checkpointing = enable
+
     @torch.no_grad()
     def settle(self, x: Tensor) -> None:
         """Give the batch norms the statistics of images (n, 3, H, W), and keep the function.
@@ -184,11 +192,34 @@ class Student(nn.Module):
         """(n, channels, h, w): what the head sees before the pool."""
         x = self.stem(x)
         for block in self.blocks:
-            x = block(x)
+            x = again(block, x) if self.grad_checkpointing and self.training else block(x)
         return self.last(x) if self.last else x
 
     def forward(self, x: Tensor) -> Tensor:
         return self.head(self.features(x).mean((2, 3), keepdim=True)).flatten(1)
+
+
+@contextmanager
+def still(module: nn.Module) -> Iterator[None]:
+    """Batch norms in training do not count what comes now: a batch that they have seen before."""
+    norms = [m for m in module.modules() if isinstance(m, nn.BatchNorm2d)]
+    before = [(norm.momentum, norm.num_batches_tracked) for norm in norms]
+    for norm in norms:
+        norm.momentum, norm.num_batches_tracked = 0.0, None
+    try:
+        yield
+    finally:
+        for norm, (momentum, count) in zip(norms, before, strict=True):
+            norm.momentum, norm.num_batches_tracked = momentum, count
+
+
+def again(block: nn.Module, x: Tensor) -> Tensor:
+    """block(x), computed anew for its gradients."""
+
+    def contexts():
+        return nullcontext(), still(block)
+
+    return checkpoint(block, x, use_reentrant=False, context_fn=contexts)
 
 
 def to_input(images: Tensor) -> Tensor:

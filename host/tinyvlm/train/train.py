@@ -13,7 +13,6 @@ from __future__ import annotations
 import logging
 import math
 from collections import Counter
-from contextlib import nullcontext
 from inspect import signature
 from pathlib import Path
 
@@ -24,9 +23,11 @@ from torch.nn.parallel import DistributedDataParallel
 from tinyvlm.train import blind, checkpoint, labels, pretrained, run, shards, space, task
 from tinyvlm.train.config import TrainConfig
 from tinyvlm.train.distributed import World, join
-from tinyvlm.train.loader import Loader
+from tinyvlm.train.loader import Batch, Loader
 from tinyvlm.train.loss import MatryoshkaLoss
 from tinyvlm.train.progress import Progress
+from tinyvlm.train.step import Inputs, Net, backward
+from tinyvlm.train.streams import Shard
 from tinyvlm.train.student import Student, cost_table, to_input
 
 SETTLING = 256  # images that give a body its batch norms' statistics, if it has none
@@ -35,19 +36,6 @@ NAMES = ("forward_sync_buffers", "broadcast_buffers")
 BUFFERS = next(n for n in NAMES if n in signature(DistributedDataParallel).parameters)
 
 log = logging.getLogger("tinyvlm")
-
-
-class Net(nn.Module):
-    """Student and loss as one module, which is what DistributedDataParallel wants."""
-
-    def __init__(self, student: nn.Module, loss: MatryoshkaLoss, amp: bool):
-        super().__init__()
-        self.student, self.loss, self.amp = student, loss, amp
-
-    def forward(self, images: Tensor, label: Tensor, image: Tensor | None, text: Tensor | None):
-        with torch.autocast(images.device.type, torch.bfloat16) if self.amp else nullcontext():
-            z = self.student(to_input(images))
-        return self.loss(z.float(), label, image, text)
 
 
 def learning_rate(step: int, steps: int, config: TrainConfig) -> float:
@@ -81,7 +69,7 @@ def side(epoch: int, config: TrainConfig) -> int:
     return large if epoch >= min(first_large, config.epochs - 1) else small
 
 
-def begin(config: TrainConfig, world: World, index: dict, paths: list[Path]):
+def begin(config: TrainConfig, world: World, index: dict, paths: list[Shard]):
     """(student, loss, classes) before the first step, on the device."""
     torch.manual_seed(config.seed)
     loss, classes = space.make_loss(config, index, paths, world)
@@ -103,7 +91,7 @@ def begin(config: TrainConfig, world: World, index: dict, paths: list[Path]):
     return student.to(world.device), loss.to(world.device), classes
 
 
-def some_images(config: TrainConfig, paths: list[Path]) -> Tensor:
+def some_images(config: TrainConfig, paths: list[Shard]) -> Tensor:
     """(SETTLING, size, size, 3) uint8 training views, the same for every process."""
     loader = Loader(
         paths,
@@ -116,6 +104,13 @@ def some_images(config: TrainConfig, paths: list[Path]) -> Tensor:
         memory=1 << 24,
     )
     return next(iter(loader)).images
+
+
+def inputs(batch: Batch, classes: labels.Classes | None, world: World) -> Inputs:
+    """What the net takes, on its device."""
+    label = task.target(batch.texts, classes)
+    columns = (batch.images, label, batch.teacher, batch.teacher_text)
+    return tuple(x if x is None else x.to(world.device, non_blocking=True) for x in columns)
 
 
 def train(config: TrainConfig) -> Student:
@@ -131,7 +126,7 @@ def train(config: TrainConfig) -> Student:
     run.open_run(config, world)
     reporter = run.Reporter(config, world)
     index = task.make_index(config, paths, world)
-    per_step = config.batch_size * world.size
+    per_step = config.step_images * world.size
     epoch_steps = task.epoch_images(index, config) // per_step
     if not epoch_steps:
         raise SystemExit(
@@ -148,6 +143,7 @@ def train(config: TrainConfig) -> Student:
         run.tell_changes(before, config)
         run.write_options(config, world)
         run.trim_results(config.run, epoch, world)
+    student.set_grad_checkpointing(config.grad_checkpointing)
     forward = torch.compile(student) if config.torchcompile else student
     net: nn.Module = Net(forward, loss, config.precision == "amp_bf16")
     if world.size > 1:
@@ -171,22 +167,17 @@ def train(config: TrainConfig) -> Student:
             augment=config.augment,
             teacher=space.folder(config),
             memory=config.memory_bytes,
-            length=epoch_steps,
+            length=epoch_steps * config.accum_freq,
         )
         progress = Progress(config, world, epoch, epoch_steps)
-        for batch in progress.batches(loader):
+        for batches in progress.batches(loader):
             # Epochs differ by a few steps; the learning rate goes by their expected number.
             at = epoch * epoch_steps + progress.done
             rate = learning_rate(at, epoch_steps * config.epochs, config)
             for group in optimizer.param_groups:
                 group["lr"] = rate * group.get("rate", 1.0)
-            label = task.target(batch.texts, classes)
-            inputs = (batch.images, label, batch.teacher, batch.teacher_text)
-            total, parts = net(
-                *(x if x is None else x.to(world.device, non_blocking=True) for x in inputs)
-            )
             optimizer.zero_grad(set_to_none=True)
-            total.backward()
+            total, parts = backward(net, [inputs(b, classes, world) for b in batches])
             nn.utils.clip_grad_norm_(params, config.grad_clip_norm)
             optimizer.step()
             progress.step(total, parts, rate)

@@ -1,0 +1,133 @@
+# SPDX-License-Identifier: MIT
+"""Gradients of a step: several batches as one, blocks computed twice, several processes."""
+
+from dataclasses import replace
+
+import pytest
+
+torch = pytest.importorskip("torch", reason="torch is not installed (extra `train`)")
+
+from torch import nn  # noqa: E402
+from torch.nn.parallel import DistributedDataParallel  # noqa: E402
+
+from tinyvlm.train import config  # noqa: E402
+from tinyvlm.train.loss import MatryoshkaLoss  # noqa: E402
+from tinyvlm.train.step import Net, backward  # noqa: E402
+from tinyvlm.train.student import Student  # noqa: E402
+
+N, SIZE, WIDTH = 16, 32, 40
+
+
+def net(norms=True, checkpointing=False):
+    """The smoke student (without batch norm's statistics of a batch, if said so) and its loss."""
+    options = config.parse(["--train-data", "x", "--model", "smoke", "--learn-matrix"])
+    torch.manual_seed(0)
+    centre = torch.zeros(WIDTH)
+    loss = MatryoshkaLoss(
+        replace(options, teacher="cache"), torch.randn(256, WIDTH) / 6, centre, centre
+    )
+    student = Student(options.student)
+    student.set_grad_checkpointing(checkpointing)
+    for module in student.modules():
+        if isinstance(module, nn.BatchNorm2d) and not norms:
+            module.eval()
+    return Net(student, loss, amp=False)
+
+
+def batches(count, judged=True):
+    """The same images, captions and teacher's vectors in `count` batches. Some have none.
+
+    judged: with vectors of the images; whose losses are within a process.
+    """
+    made = torch.Generator().manual_seed(1)
+    images = torch.randint(0, 256, (N, SIZE, SIZE, 3), generator=made, dtype=torch.uint8)
+    image, text = (torch.randn(N, WIDTH, generator=made) for _ in "12")
+    image[[1, 11]] = text[[2, 9, 12]] = 0
+    columns = [x.chunk(count) for x in (images, torch.full((N,), -1), image, text)]
+    if not judged:
+        columns[2] = [None] * count
+    return list(zip(*columns, strict=True))
+
+
+def gradients(model, inputs):
+    """{name: gradient} of a step, and the loss."""
+    total, parts = backward(model, inputs)
+    judged = set() if inputs[0][2] is None else {"distill", "relation"}
+    assert set(parts) == judged | {"contrast"} and not total.requires_grad
+    plain = getattr(model, "module", model)
+    found = {name: p.grad.clone() for name, p in plain.named_parameters()}
+    assert {"loss.log_scale", "loss.matrix"} < set(found)
+    return found | {"total": total}
+
+
+def same(some, others, atol=1e-6):
+    assert some.keys() == others.keys()
+    for name in some:
+        assert some[name].abs().max() > 0, name
+        assert torch.allclose(some[name], others[name], rtol=1e-3, atol=atol), name
+
+
+@pytest.mark.parametrize("count", [2, 4, 8])
+def test_several_batches_have_the_gradients_of_the_large_one(count):
+    one, several = (gradients(net(norms=False), batches(n)) for n in (1, count))
+    same(one, several)
+    alone = [backward(net(norms=False), [batch])[0] for batch in batches(count)]
+    assert sum(alone) / count < one["total"], "captions of the other batches are wrong answers too"
+
+
+def test_batch_norm_counts_every_batch_once():
+    whole, apart = net(), net()
+    backward(whole, batches(2))
+    apart.train()
+    for images, *_ in batches(2):
+        apart.embed(images)
+    for (name, a), b in zip(whole.named_buffers(), apart.buffers(), strict=True):
+        assert torch.equal(a, b), name
+
+
+@pytest.mark.parametrize("count", [1, 2])
+def test_blocks_computed_twice_change_nothing(count):
+    kept, twice = net(), net(checkpointing=True)
+    same(*(gradients(model, batches(count)) for model in (kept, twice)))
+    for (name, a), b in zip(kept.named_buffers(), twice.buffers(), strict=True):
+        assert torch.equal(a, b), name
+
+
+def test_blocks_computed_twice_hold_less():
+    held = []
+
+    def hold(x):
+        held[-1] += x.numel() * x.element_size()
+        return x
+
+    for checkpointing in (False, True):
+        held.append(0)
+        model = net(checkpointing=checkpointing)
+        with torch.autograd.graph.saved_tensors_hooks(hold, lambda x: x):
+            model.embed(batches(1)[0][0])
+    assert held[1] < held[0] / 2
+
+
+def process(rank, size, store, out):
+    import torch.distributed as dist
+
+    dist.init_process_group("gloo", init_method=f"file://{store}", rank=rank, world_size=size)
+    model = DistributedDataParallel(net(checkpointing=True), gradient_as_bucket_view=True)
+    per = 4 // size
+    found = gradients(model, batches(4, judged=False)[rank * per : (rank + 1) * per])
+    dist.all_reduce(found["total"])
+    found["total"] /= size
+    if rank == 0:
+        torch.save(found, out)
+    dist.barrier()
+    dist.destroy_process_group()
+
+
+def test_batches_of_processes_and_of_one_process_are_the_same(tmp_path, gloo):
+    """Batch norm has statistics of a batch, whoever computes it."""
+    found = []
+    for size in (4, 2):
+        files = (str(tmp_path / f"store{size}"), str(tmp_path / f"{size}.pt"))
+        torch.multiprocessing.spawn(process, (size, *files), nprocs=size)
+        found.append(torch.load(files[1]))
+    same(*found, atol=1e-5)
