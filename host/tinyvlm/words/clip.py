@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 
 from ..shipped import DATA, extra
-from .space import Encoded, TextMap, space_of
+from .space import JOIN, Encoded, TextMap, space_of
 
 DEFAULT_PROMPTS = ("a photo of a {}.",)
 
@@ -28,12 +28,16 @@ class OpenClipText:
     tokenizer: Any
     text_space: TextMap
     name: str
+    more: tuple[OpenClipText, ...] = ()  # further towers: vectors side by side, together 1 long
 
     @classmethod
-    def create(cls, model_name: str, tag: str, space: TextMap | None = None) -> OpenClipText:
+    def create(
+        cls, model_name: str, tag: str, space: TextMap | None = None, *more: str
+    ) -> OpenClipText:
         """Load `model_name` with the weights `tag`. ValueError says what is missing.
 
-        space: the map of the image encoder; None: that of the encoders that ship.
+        space: the map of the image encoder; None: that of the encoders that ship. more:
+        "MODEL/TAG" of further towers, whose vectors lie beside those of the first.
         """
         try:
             import open_clip
@@ -42,31 +46,36 @@ class OpenClipText:
                 f"open_clip cannot be imported ({error}); {extra('train')}, "
                 "or use --text-encoder lexicon"
             ) from error
-        name, space = f"open_clip:{model_name}/{tag}", space or default_text_space()
-        known = open_clip.list_pretrained_tags_by_model(model_name)
-        if tag not in known and not Path(tag).is_file():
-            tags = f"tags of {model_name}: {', '.join(known)}; or name a file of weights"
-            raise ValueError(
-                f"open_clip has no {model_name}/{tag}; {tags if known else 'no such model'}"
-            )
+        towers = [(model_name, tag), *(tower.partition("/")[::2] for tower in more)]
+        name = JOIN.join("/".join(tower) for tower in towers)
+        name, space = f"open_clip:{name}", space or default_text_space()
+        for model_name, tag in towers:
+            known = open_clip.list_pretrained_tags_by_model(model_name)
+            if tag not in known and not Path(tag).is_file():
+                tags = f"tags of {model_name}: {', '.join(known)}; or name a file of weights"
+                raise ValueError(
+                    f"open_clip has no {model_name}/{tag}; {tags if known else 'no such model'}"
+                )
         if not space.name.startswith(space_of(name)):
             raise ValueError(
                 f"{name} is another text tower than the one that the encoder was trained with "
                 f"({space.name}); `tinyvlm-inspect` names it"
             )
-        try:
-            model = create_model(model_name, tag).eval()
-        except (OSError, RuntimeError) as error:
-            raise ValueError(
-                f"the weights of {model_name}/{tag} could not be fetched; connect once, or use "
-                "--text-encoder lexicon"
-            ) from error
-        return cls(
-            model,
-            open_clip.get_tokenizer(model_name),
-            space,
-            name,
+        loaded = []
+        for model_name, tag in towers:
+            try:
+                loaded.append((create_model(model_name, tag).eval(), model_name))
+            except (OSError, RuntimeError) as error:
+                raise ValueError(
+                    f"the weights of {model_name}/{tag} could not be fetched; connect once, or"
+                    " use --text-encoder lexicon"
+                ) from error
+        first, *others = (
+            cls(model, open_clip.get_tokenizer(model_name), space, name)
+            for model, model_name in loaded
         )
+        first.more = tuple(others)
+        return first
 
     @property
     def space(self) -> str:
@@ -93,7 +102,11 @@ class OpenClipText:
             tokens = self.tokenizer([prompt.replace("{}", phrase) for prompt in prompts])
             vectors = self.model.encode_text(tokens, normalize=True)
             vector = vectors.mean(dim=0)
-            return (vector / vector.norm()).float().numpy()
+            own = (vector / vector.norm()).float().numpy()
+        if not self.more:
+            return own
+        all_towers = [own, *(tower.teacher_vector(phrase, prompts) for tower in self.more)]
+        return np.concatenate(all_towers) / np.float32(np.sqrt(len(all_towers)))
 
 
 def create_model(model_name: str, tag: str) -> Any:

@@ -12,7 +12,7 @@ from pathlib import Path
 
 from ..shipped import DATA
 from . import sentence
-from .space import TextEncoder, load_space, space_beside
+from .space import JOIN, TextEncoder, load_space, space_beside
 
 
 def default_text_encoder() -> str:
@@ -21,7 +21,8 @@ def default_text_encoder() -> str:
 
 
 def create_text_encoder(spec: str, model: Path | None = None) -> TextEncoder:
-    """`lexicon`, `lexicon:FILE.npz`, `sentence` or `open_clip:MODEL/TAG`. ValueError if not one.
+    """`lexicon`, `lexicon:FILE.npz`, `sentence`, `open_clip:MODEL/TAG`, or several of the last
+    joined by `+`. ValueError if not one.
 
     model: the image encoder that the words are for; an open_clip tower takes the map beside it.
     """
@@ -35,9 +36,11 @@ def create_text_encoder(spec: str, model: Path | None = None) -> TextEncoder:
     if kind == "open_clip" and "/" in rest:
         from .clip import OpenClipText
 
-        name, _, tag = rest.partition("/")
+        first, *more = rest.split(JOIN)
+        name, _, tag = first.partition("/")
         there = model is not None and space_beside(model).exists()
-        return OpenClipText.create(name, tag, load_space(space_beside(model)) if there else None)
+        space = load_space(space_beside(model)) if there else None
+        return OpenClipText.create(name, tag, space, *more)
     raise ValueError(
         f"text encoder {spec!r}: use `lexicon`, `sentence` or `open_clip:MODEL/TAG`, "
         "for example open_clip:ViT-B-32/openai"

@@ -18,6 +18,8 @@ import numpy as np
 
 from ..files import write_atomic
 
+JOIN = "+open_clip:"  # between several text towers that are one text encoder
+
 
 class UnknownPhrase(ValueError):
     """A phrase that the text encoder has no vector for; the message suggests near ones."""
@@ -89,7 +91,10 @@ def normalize(vectors: np.ndarray) -> np.ndarray:
 
 
 def space_of(text_encoder: str) -> str:
-    """Begin of the name of every text space of "open_clip:MODEL/TAG"; a hash of its map
-    follows. A model's -quickgelu twin has the same weights."""
-    model, _, tag = text_encoder.removeprefix("open_clip:").partition("/")
-    return f"clip-{model.removesuffix('-quickgelu')}-{Path(tag).name}".lower() + "/"
+    """Begin of the name of every text space of "open_clip:MODEL/TAG", or several of them joined by
+    "+"; a hash of its map follows. A model's -quickgelu twin has the same weights."""
+    names = []
+    for tower in text_encoder.removeprefix("open_clip:").split(JOIN):
+        model, _, tag = tower.partition("/")
+        names.append(f"{model.removesuffix('-quickgelu')}-{Path(tag).name}")
+    return f"clip-{'+'.join(names)}".lower() + "/"
