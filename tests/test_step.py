@@ -1,7 +1,10 @@
 # SPDX-License-Identifier: MIT
 """Gradients of a step: several batches as one, blocks computed twice, several processes."""
 
+import os
+import socket
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 
@@ -10,7 +13,7 @@ torch = pytest.importorskip("torch", reason="torch is not installed (extra `trai
 from torch import nn  # noqa: E402
 from torch.nn.parallel import DistributedDataParallel  # noqa: E402
 
-from tinyvlm.train import config  # noqa: E402
+from tinyvlm.train import config, distributed  # noqa: E402
 from tinyvlm.train.loss import MatryoshkaLoss  # noqa: E402
 from tinyvlm.train.step import Net, backward  # noqa: E402
 from tinyvlm.train.student import Student  # noqa: E402
@@ -121,6 +124,27 @@ def process(rank, size, store, out):
         torch.save(found, out)
     dist.barrier()
     dist.destroy_process_group()
+
+
+def worker(rank, size, store, out):
+    """Train a step, leave, and write down which threads of gloo are left."""
+    os.environ |= {"RANK": str(rank), "WORLD_SIZE": str(size)}
+    os.environ |= {"MASTER_ADDR": "127.0.0.1", "MASTER_PORT": store}
+    world = distributed.join("cpu")
+    backward(DistributedDataParallel(net()), batches(1))
+    world.barrier()
+    distributed.leave()
+    names = [path.read_text() for path in Path("/proc/self/task").glob("*/comm")]
+    Path(f"{out}.{rank}").write_text("".join(name for name in names if "gloo" in name))
+
+
+@pytest.mark.skipif(not Path("/proc/self/task").exists(), reason="threads are listed in /proc")
+def test_no_thread_is_left_when_training_is_over(tmp_path, gloo):
+    """One that lives while the interpreter ends aborts the process, now and then."""
+    with socket.create_server(("127.0.0.1", 0)) as free:
+        port = str(free.getsockname()[1])
+    torch.multiprocessing.spawn(worker, (2, port, str(tmp_path / "left")), nprocs=2)
+    assert [(tmp_path / f"left.{rank}").read_text() for rank in range(2)] == ["", ""]
 
 
 def test_batches_of_processes_and_of_one_process_are_the_same(tmp_path, gloo):

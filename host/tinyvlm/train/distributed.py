@@ -3,6 +3,8 @@
 
 from __future__ import annotations
 
+import gc
+import importlib
 import os
 from dataclasses import dataclass
 from datetime import timedelta
@@ -67,12 +69,20 @@ def join(device: str) -> World:
     if where.type == "cuda":
         torch.cuda.set_device(where)
     if size > 1 and not dist.is_initialized():
+        # Default arguments in there would hold the group for ever, see leave(); DDP imports it.
+        importlib.import_module("torch.distributed.nn.functional")
         backend = "nccl" if where.type == "cuda" else "gloo"
         dist.init_process_group(backend, timeout=PATIENCE)
     return World(rank, size, where)
 
 
 def leave() -> None:
-    """The end of working together."""
+    """The end of working together, and of gloo's threads.
+
+    They end when nobody holds the group: a DistributedDataParallel does, until it is collected.
+    One that lives on while the interpreter ends can abort the process ("terminate called without
+    an active exception").
+    """
     if dist.is_initialized():
+        gc.collect()
         dist.destroy_process_group()
