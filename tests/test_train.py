@@ -176,8 +176,8 @@ def test_a_short_epoch_ends_with_a_line_too(caplog, monkeypatch, tmp_path, loss,
     monkeypatch.setattr(logging.getLogger("tinyvlm"), "propagate", True)
     caplog.set_level(logging.INFO, "tinyvlm")
     with pytest.raises(SystemExit, match="nan at step 3") if ends else nullcontext():
-        for number in epoch.batches(number for number in range(3)):
-            total = torch.tensor(loss if number == 2 else 1.0)
+        for batches in epoch.batches(number for number in range(3)):
+            total = torch.tensor(loss if batches == [2] else 1.0)
             epoch.step(total, {"label": torch.ones(5)}, 0.1)
         assert "(60%)" in caplog.messages[-1] and "Loss: 0.500 (0.833)" in caplog.messages[-1]
 

@@ -15,9 +15,7 @@ from dataclasses import dataclass
 
 import torch
 
-from tinyvlm.train.config import DIMS, TrainConfig, read, student_config
-from tinyvlm.train.loss import MatryoshkaLoss
-from tinyvlm.train.step import Net
+from tinyvlm.train.config import StudentConfig, read
 from tinyvlm.train.student import Student, cost_table
 
 IMAGES = 3_000_000  # of CC3M, as far as it can still be downloaded
@@ -51,24 +49,44 @@ class Tower:
 IMAGE, TEXT = Tower(50, 768, 12, 3 * 32 * 32), Tower(77, 512, 12)  # CLIP's ViT-B/32
 
 
-def kept(config: TrainConfig, half: bool, checkpointing: bool) -> int:
-    """Bytes that the student keeps of an image between the passes (2 images tell)."""
-    student = Student(config.student)
-    student.set_grad_checkpointing(checkpointing)
-    size, zero = config.student.size, torch.zeros(8)
-    net = Net(student, MatryoshkaLoss(config, torch.zeros(DIMS[-1], 8), zero, zero), amp=half)
-    weights = {p.data_ptr() for p in net.parameters()}
-    seen: dict[int, int] = {}
+class Kept:
+    """Bytes that are kept for the way back while this is open, without weights."""
 
-    def keep(x: torch.Tensor) -> torch.Tensor:
-        if x.data_ptr() not in weights:
-            seen[x.data_ptr()] = x.untyped_storage().nbytes()
+    def __init__(self, net: torch.nn.Module):
+        self.weights = {p.data_ptr() for p in net.parameters()}
+        self.sizes: dict[int, int] = {}
+        self.hooks = torch.autograd.graph.saved_tensors_hooks(self._keep, lambda x: x)
+
+    def _keep(self, x: torch.Tensor) -> torch.Tensor:
+        if x.data_ptr() not in self.weights:
+            self.sizes[x.data_ptr()] = x.untyped_storage().nbytes()
         return x
 
-    with torch.autograd.graph.saved_tensors_hooks(keep, lambda x: x):
-        z = net.embed(torch.zeros(2, size, size, 3, dtype=torch.uint8))
+    def __enter__(self) -> Kept:
+        self.hooks.__enter__()
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        self.hooks.__exit__(*error)
+        self.total = sum(self.sizes.values())
+
+
+def kept(config: StudentConfig, half: bool, twice: bool) -> float:
+    """Bytes that a student keeps of an image between the passes; twice: --grad-checkpointing, and
+    then with what the largest block needs when it is computed anew."""
+    student = Student(config)
+    student.set_grad_checkpointing(twice)
+    pixels, most = torch.zeros(2, 3, config.size, config.size), 0
+    with torch.autocast("cpu", torch.bfloat16, enabled=half):
+        with Kept(student) as all_of_it:
+            z = student(pixels)
+        x = student.stem(pixels)
+        for block in student.blocks if twice else ():
+            with Kept(student) as own:
+                x = block(x.detach())
+            most = max(most, own.total)
     del z
-    return sum(seen.values()) // 2
+    return (all_of_it.total + most) / 2
 
 
 def hours(seconds: float) -> str:
@@ -80,28 +98,25 @@ def main(argv: list[str] | None = None) -> None:
     p.add_argument("--model", default="base")
     p.add_argument("--read", type=float, default=5000, help="images/s that a process reads")
     p.add_argument("--decode", type=float, default=1000, help="images/s that a core decodes")
+    p.add_argument("--prepare", type=float, default=500, help="... for the teacher")
     args = p.parse_args(argv)
     shape = read(args.model, "--model")["student"]
-    config = TrainConfig(student=shape if not isinstance(shape, dict) else student_config(shape))
-    student = 2 * sum(row[2] for row in cost_table(config.student))
+    student = 2 * sum(row[2] for row in cost_table(shape))
     teacher = IMAGE.operations + TEXT.operations
-    memory = {
-        (half, twice): kept(config, half, twice) for half in (False, True) for twice in (0, 1)
-    }
+    memory = {(half, twice): kept(shape, half, twice) for half in (0, 1) for twice in (0, 1)}
     print("| | operations an image |\n|---|---|")
     print(f"| CLIP ViT-B/32, image tower | {IMAGE.operations / 1e9:.1f} G |")
     print(f"| its text tower, a caption | {TEXT.operations / 1e9:.1f} G |")
-    print(f"| `{args.model}` at {config.student.size} px, forward | {student / 1e9:.3f} G |")
+    print(f"| `{args.model}` at {shape.size} px, forward | {student / 1e9:.3f} G |")
     print(f"| ... and back | {3 * student / 1e9:.3f} G |")
-    print(
-        f"\n| memory of {BATCH:,} images a GPU | as it is | `--grad-checkpointing` |\n|---|---|---|"
-    )
-    for half, name in ((False, "fp32"), (True, "amp_bf16")):
+    print(f"\n| memory of {BATCH:,} images | as it is | `--grad-checkpointing` |")
+    print("|---|---|---|")
+    for half, name in ((0, "fp32"), (1, "amp_bf16")):
         row = (f"{memory[half, twice] * BATCH / 1e9:.1f} GB" for twice in (0, 1))
         print(f"| {name} | {' | '.join(row)} |")
 
     compute = PEAK * BUSY / (3 * student)
-    moved = BANDWIDTH * FED / (memory[True, 0] * MOVES)
+    moved = BANDWIDTH * FED / (memory[1, 0] * MOVES)
     decoded, judged = args.decode * (CORES - 1), PEAK * BUSY / teacher
     speeds = {"operations": compute, "memory": moved, "decoding": decoded, "reading": args.read}
     print("\n| bound of the student, a GPU | images/s |\n|---|---|")
@@ -109,7 +124,7 @@ def main(argv: list[str] | None = None) -> None:
         print(f"| {name} | {speed:,.0f} |")
     slowest = min(speeds, key=speeds.get)
     print("\n| | 1 GPU | 8 GPUs |\n|---|---|---|")
-    cached = min(judged, decoded, args.read)
+    cached = min(judged, args.prepare * (CORES - 1), args.read)
     for name, images, speed in (
         ("`cache`, once", IMAGES, cached),
         (f"{EPOCHS} epochs, bound by {slowest}", IMAGES * EPOCHS, speeds[slowest]),

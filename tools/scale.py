@@ -21,6 +21,7 @@ import sys
 import tarfile
 import time
 from collections import Counter
+from collections.abc import Callable
 from pathlib import Path
 
 from PIL import Image
@@ -36,6 +37,7 @@ NAMES = (
 )
 PLACES = ("top left", "top right", "bottom left", "bottom right", "middle")
 SIDE = 160  # pixels of an image's shorter side, the least that img2dataset's users keep
+USUAL = 256  # what most of them keep, and speeds are measured with
 STEP_IMAGES = 64  # a batch
 
 
@@ -43,7 +45,7 @@ def say(text: str) -> None:
     print(text, flush=True)
 
 
-def make_shards(folder: Path, images: int, shards: int) -> None:
+def make_shards(folder: Path, images: int, shards: int, size: int = SIDE) -> None:
     """Photos at hand, cut at random, with captions that say of what and from where."""
     import skimage.data
 
@@ -59,11 +61,11 @@ def make_shards(folder: Path, images: int, shards: int) -> None:
         with tarfile.open(folder / f"{shard:05}.tar", "w") as tar:
             for i in range(shard, images, shards):
                 which, photo = i % len(photos), photos[i % len(photos)]
-                side = rng.randint(SIDE // 2, min(photo.size))
+                side = rng.randint(size // 2, min(photo.size))
                 x, y = (rng.randint(0, length - side) for length in photo.size)
-                view = photo.resize((SIDE, SIDE), Image.BILINEAR, (x, y, x + side, y + side))
+                view = photo.resize((size, size), Image.BILINEAR, (x, y, x + side, y + side))
                 file = io.BytesIO()
-                view.save(file, "JPEG", quality=85)
+                view.save(file, "JPEG", quality=95)  # as img2dataset does
                 text = f"{NAMES[which]}, the {PLACES[i % len(PLACES)]} part, picture {i}"
                 _add(tar, f"{i:09}.jpg", file.getvalue())
                 _add(tar, f"{i:09}.txt", text.encode())
@@ -116,6 +118,40 @@ def count_readings(data: str, images: int, memory: int) -> None:
             raise SystemExit(f"{read} shards read by {ranks} ranks together, not {len(paths)}")
 
 
+def measure_speeds(folder: Path, images: int, model: str) -> None:
+    """A table: images that a CPU core reads and decodes in a second of its time.
+
+    Time of the process and not of the clock: other work on the machine changes nothing.
+    """
+    import torch
+
+    from tinyvlm.train.cache import Pictures
+    from tinyvlm.train.loader import Maker
+    from tinyvlm.train.shards import read
+    from tinyvlm.train.teacher import OpenClip
+
+    def timed(work: Callable[[], object]) -> tuple[object, float]:
+        began = time.process_time()
+        return work(), images / (time.process_time() - began)
+
+    torch.set_num_threads(1)
+    make_shards(folder, images, 1, USUAL)
+    samples, reading = timed(lambda: list(read(folder / "00000.tar", Counter())))
+    for_student = [(s.id, s.blob, 0) for s in samples]
+    speeds = {"read, `--read`": reading}
+    for size in (96, 64):
+        maker = Maker(size, 1, 0, "mild")
+        name = f"decoded and changed, {size} px" + ", `--decode`" * (size == 96)
+        speeds[name] = timed(lambda maker=maker: maker.__getitems__(for_student))[1]
+    pictures = Pictures(OpenClip.create(model, "random", "cpu", "fp32").prepare)
+    speeds["decoded for a CLIP, `--prepare`"] = timed(lambda: pictures.__getitems__(samples))[1]
+    kib = sum(len(s.blob) for s in samples) / images / 1024
+    say(f"\n| images of {USUAL} px, {kib:.0f} KiB on average | images/s a core |")
+    say("|---|---|")
+    for name, speed in speeds.items():
+        say(f"| {name} | {speed:.0f} |")
+
+
 def train(options: list[str], processes: int, until: Path | None = None) -> None:
     """tinyvlm-train on several processes; ended as soon as the file `until` is there."""
     launcher = ["-m", "torch.distributed.run", "--standalone", "--nproc-per-node", str(processes)]
@@ -163,6 +199,7 @@ def main(argv: list[str] | None = None) -> None:
     say(f"{args.images} images in {args.shards} shards, {size / 1e6:.0f} MB\n")
 
     count_readings(data, args.images, size // 4)
+    measure_speeds(out / "speed", min(args.images, 1024), args.teacher)
 
     say("\n$ tinyvlm-train cache")
     make_teacher(args.teacher, out / "clip.pt")
