@@ -236,6 +236,14 @@ def test_two_processes_train_one_student(folder, gloo, tmp_path):
     assert checkpoint.load(tmp_path / "two").epoch == 2
 
 
+def test_batches_that_count_as_one(folder, tmp_path):
+    more = ("--batch-size", "8", "--accum-freq", "3", "--grad-checkpointing", "--epochs", "1")
+    assert main.main(options(folder, tmp_path, "three", *more)) == 0
+    row = results(tmp_path / "three")[0]
+    assert row["images"] == row["step"] * 3 * 8 and row["step"] == 7  # of some 170 images
+    assert "[168/168 (100%)]" in (tmp_path / "three" / "out.log").read_text()
+
+
 def test_bad_shards_and_images_are_counted(folder, tmp_path):
     whole = (folder / "stripes-001.tar.gz").read_bytes()
     (tmp_path / "cut-000.tar.gz").write_bytes(whole[: len(whole) // 2])
@@ -334,6 +342,9 @@ def test_captions_without_a_teacher_are_told_from_names(tmp_path):
         (("--batch-size", "5000"), "fewer than the 5000 of a step"),
         (("--epochs", "0"), "--epochs must be more than 0"),
         (("--init", "nowhere"), "--init nowhere: there is no such run or checkpoint"),
+        (("--accum-freq", "0"), "--accum-freq must be more than 0"),
+        (("--batch-size", "50", "--accum-freq", "9"), "fewer than the 450 of a step"),
+        (("--grad-checkpointing", "--torchcompile"), "do not go together"),
         (("--workers", "-1"), "--workers must not be negative"),
         (("--prefix-weights", "1,2"), "1,2: give 5 numbers of 0 or more, such as 1,1,1,1,1"),
         (("--device", "abacus"), "--device abacus"),

@@ -12,7 +12,6 @@ from __future__ import annotations
 
 import argparse
 import logging
-import os
 import shutil
 import sys
 import time
@@ -30,7 +29,8 @@ from torch.utils.data import DataLoader, Dataset
 from tqdm import tqdm
 
 from tinyvlm.train import shards, streams
-from tinyvlm.train.distributed import default_device
+from tinyvlm.train.distributed import place, ranks
+from tinyvlm.train.loader import as_is
 from tinyvlm.train.streams import Shard
 from tinyvlm.train.teacher import Teacher
 from tinyvlm.train.teacher_cache import Cached, file, name_in, write
@@ -104,7 +104,7 @@ def one_shard(
         Pictures(teacher.prepare),
         batch_sampler=batches(path, batch_size, skipped),
         num_workers=workers,
-        collate_fn=_as_is,
+        collate_fn=as_is,
     )
     bad: list[str] = []
     for found, captions, rows, pictures, errors in loader:
@@ -169,10 +169,6 @@ class Pictures(Dataset):
         return ids, texts, rows, torch.stack(pictures) if pictures else Tensor(), errors
 
 
-def _as_is(made: tuple) -> tuple:
-    return made
-
-
 # -- command -------------------------------------------------------------------------------------
 
 
@@ -209,13 +205,13 @@ def parse(argv: list[str] | None) -> argparse.Namespace:
 
 def main(argv: list[str] | None = None) -> int:
     args = parse(argv)
-    rank, world = int(os.environ.get("RANK", 0)), int(os.environ.get("WORLD_SIZE", 1))
+    rank, world = ranks()
     try:
         paths = shards.expand(args.train_data)
         args.cache.mkdir(parents=True, exist_ok=True)
         teacher = create_teacher(
             args.teacher,
-            device(args.device),
+            str(place(args.device)),
             args.precision,
             args.text_vectors,
             args.held_out,
@@ -239,19 +235,6 @@ def main(argv: list[str] | None = None) -> int:
     amiss = "".join(f", {n} {what}" for what, n in sorted((+skipped).items()))
     print(f"{teacher.name}: shards cached: {written}, images: {done}{amiss}", flush=True)
     return 0
-
-
-def device(name: str) -> str:
-    """The device of this process; `torchrun` gives each its own GPU."""
-    if name == "auto":
-        name = default_device()
-    if name == "cuda":
-        name = f"cuda:{os.environ.get('LOCAL_RANK', 0)}"
-    try:
-        torch.empty(0, device=name)
-    except (RuntimeError, AssertionError) as error:
-        raise ValueError(f"--device {name}: {str(error).splitlines()[0]}") from None
-    return name
 
 
 if __name__ == "__main__":

@@ -55,17 +55,30 @@ def default_device() -> str:
     return str(torch.accelerator.current_accelerator()) if there else "cpu"
 
 
-def join(device: str) -> World:
-    """This process among all; the processes of `torchrun` find each other here."""
-    rank, size = int(os.environ.get("RANK", 0)), int(os.environ.get("WORLD_SIZE", 1))
+def place(device: str) -> torch.device:
+    """The device of this process: `torchrun` gives each its own GPU. ValueError: there is none."""
     if device == "auto":
         device = default_device()
-    if device == "cuda" and size > 1:
-        device = f"cuda:{os.environ['LOCAL_RANK']}"
+    if device == "cuda":
+        device = f"cuda:{os.environ.get('LOCAL_RANK', 0)}"
     try:
-        where = torch.empty(0, device=device).device
+        return torch.empty(0, device=device).device
     except (RuntimeError, AssertionError) as e:
-        raise SystemExit(f"--device {device}: {str(e).splitlines()[0]}") from None
+        raise ValueError(f"--device {device}: {str(e).splitlines()[0]}") from None
+
+
+def ranks() -> tuple[int, int]:
+    """(number of this process, how many there are)."""
+    return int(os.environ.get("RANK", 0)), int(os.environ.get("WORLD_SIZE", 1))
+
+
+def join(device: str) -> World:
+    """This process among all; the processes of `torchrun` find each other here."""
+    rank, size = ranks()
+    try:
+        where = place(device)
+    except ValueError as e:
+        raise SystemExit(str(e)) from None
     if where.type == "cuda":
         torch.cuda.set_device(where)
     if size > 1 and not dist.is_initialized():

@@ -92,7 +92,8 @@ class Maker(Dataset):
         return torch.from_numpy(out), rows, errors
 
 
-def _as_is(made: tuple) -> tuple:
+def as_is(made: tuple) -> tuple:
+    """What `__getitems__` made is a batch already; workers can be given no lambda."""
     return made
 
 
@@ -167,7 +168,7 @@ class Loader:
         """What `maker` makes of the batches, in order, some batches ahead."""
         if self.workers:
             yield from DataLoader(
-                self.maker, batch_sampler=encoded, num_workers=self.workers, collate_fn=_as_is
+                self.maker, batch_sampler=encoded, num_workers=self.workers, collate_fn=as_is
             )
             return
         with ThreadPoolExecutor(1) as thread:

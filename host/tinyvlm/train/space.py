@@ -107,9 +107,8 @@ def of_the_lexicon(name: str) -> bool:
 
 def text_encoder(config: TrainConfig) -> str:
     """The text tower whose vectors a run's map takes."""
-    name = (
-        "" if config.text_vectors or not folder(config) else teacher_cache.name_in(folder(config))
-    )
+    cache = None if config.text_vectors else folder(config)
+    name = teacher_cache.name_in(cache) if cache else ""
     clip = str(name).startswith("open_clip:") and not of_the_lexicon(name)
     return name if clip else text.TEXT_ENCODER
 

@@ -33,7 +33,7 @@ log = logging.getLogger("tinyvlm")
 REPEATS = 8  # at most so often is an image of a rare class shown in an epoch
 VALIDATED = 4096  # at most so many images of a kind validate
 SHOWN = 256  # images at once
-FEW = 1 << 26  # bytes that those to validate with are drawn from, of data that do not fit
+FEW = 1 << 26  # bytes of all processes that those are drawn from, of data that do not fit
 
 
 def make_index(config: TrainConfig, paths: list[Shard], world: World) -> dict:
@@ -179,7 +179,7 @@ def load_validation(
     # To fill all of the buffer with one image in 50 would take most of a large data set.
     memory = config.memory_bytes
     if not shards.fits(paths, memory):
-        memory = min(memory, FEW)
+        memory = min(memory, FEW // world.size)
 
     def some(unseen: bool) -> list[tuple]:
         if unseen and not len(choice(True)):  # nothing to name, as with captions: no pass for it
