@@ -231,7 +231,9 @@ def test_evaluation_sees_everything_and_nothing_is_changed(paths):
 def test_evaluation_of_large_data_deals_shards_out_too(many, monkeypatch):
     monkeypatch.setattr(shards, "MEMORY", 30 * len(picture(0)))
     ranks = [load(many, rank=r, world_size=3, augment="") for r in range(3)]
-    assert sum((loader.reads for _, loader in ranks), Counter()) == {f"{i:05}": 1 for i in range(8)}
+    assert sum((loader.reads for _, loader in ranks), Counter()) == {
+        f"{i:05}": 1 for i in range(8)
+    }
     seen = Counter(id for batches, _ in ranks for id in ids(batches))
     assert len(seen) == 160 and set(seen.values()) == {1}
 

@@ -44,9 +44,12 @@ def make_index(config: TrainConfig, paths: list[Shard], world: World) -> dict:
     """
     file = config.run / "index.json"
     names = [[streams.stem(p), streams.size(p) or -1] for p in paths]
-    if world.rank == 0 and old_index(file).get("shards") != names:
-        found = uncounted(config, paths) or counted(config, paths)
-        write_atomic(file, json.dumps(found | {"shards": names}).encode() + b"\n")
+    if world.rank == 0:
+        found = uncounted(config, paths)
+        if not found and old_index(file).get("shards") != names:
+            found = counted(config, paths) | {"shards": names}
+        if found:
+            write_atomic(file, json.dumps(found).encode() + b"\n")
     world.barrier()
     return json.loads(file.read_text())
 
