@@ -103,7 +103,11 @@ def main(argv: list[str] | None = None) -> None:
     shape = read(args.model, "--model")["student"]
     student = 2 * sum(row[2] for row in cost_table(shape))
     teacher = IMAGE.operations + TEXT.operations
-    memory = {(half, twice): kept(shape, half, twice) for half in (0, 1) for twice in (0, 1)}
+    memory = {
+        (half, twice): kept(shape, half, twice)
+        for half in (False, True)
+        for twice in (False, True)
+    }
     print("| | operations an image |\n|---|---|")
     print(f"| CLIP ViT-B/32, image tower | {IMAGE.operations / 1e9:.1f} G |")
     print(f"| its text tower, a caption | {TEXT.operations / 1e9:.1f} G |")
@@ -111,26 +115,26 @@ def main(argv: list[str] | None = None) -> None:
     print(f"| ... and back | {3 * student / 1e9:.3f} G |")
     print(f"\n| memory of {BATCH:,} images | as it is | `--grad-checkpointing` |")
     print("|---|---|---|")
-    for half, name in ((0, "fp32"), (1, "amp_bf16")):
-        row = (f"{memory[half, twice] * BATCH / 1e9:.1f} GB" for twice in (0, 1))
+    for half, name in ((False, "fp32"), (True, "amp_bf16")):
+        row = (f"{memory[half, twice] * BATCH / 1e9:.1f} GB" for twice in (False, True))
         print(f"| {name} | {' | '.join(row)} |")
 
     compute = PEAK * BUSY / (3 * student)
-    moved = BANDWIDTH * FED / (memory[1, 0] * MOVES)
+    moved = BANDWIDTH * FED / (memory[True, False] * MOVES)
     decoded, judged = args.decode * (CORES - 1), PEAK * BUSY / teacher
     speeds = {"operations": compute, "memory": moved, "decoding": decoded, "reading": args.read}
     print("\n| bound of the student, a GPU | images/s |\n|---|---|")
     for name, speed in speeds.items():
-        print(f"| {name} | {speed:,.0f} |")
+        print(f"| {name} | {float(f'{speed:.2g}'):,.0f} |")
     slowest = min(speeds, key=speeds.get)
-    print("\n| | 1 GPU | 8 GPUs |\n|---|---|---|")
+    print("\n| | 1 H200 | 8 H200 |\n|---|---|---|")
     cached = min(judged, args.prepare * (CORES - 1), args.read)
     for name, images, speed in (
         ("`cache`, once", IMAGES, cached),
         (f"{EPOCHS} epochs, bound by {slowest}", IMAGES * EPOCHS, speeds[slowest]),
     ):
         print(f"| {name} | {hours(images / speed)} | {hours(images / speed / 8)} |")
-    print(f"\nThe teacher alone could judge {judged:,.0f} images/s.")
+    print(f"\nThe teacher alone could judge {float(f'{judged:.2g}'):,.0f} images/s.")
 
 
 if __name__ == "__main__":

@@ -126,7 +126,7 @@ def measure_speeds(folder: Path, images: int, model: str) -> None:
     import torch
 
     from tinyvlm.train.cache import Pictures
-    from tinyvlm.train.loader import Maker
+    from tinyvlm.train.loader import Loader, Maker
     from tinyvlm.train.shards import read
     from tinyvlm.train.teacher import OpenClip
 
@@ -136,9 +136,12 @@ def measure_speeds(folder: Path, images: int, model: str) -> None:
 
     torch.set_num_threads(1)
     make_shards(folder, images, 1, USUAL)
-    samples, reading = timed(lambda: list(read(folder / "00000.tar", Counter())))
+    shard, workers = folder / "00000.tar", {"workers": 2, "memory": 1}
+    samples, reading = timed(lambda: list(read(shard, Counter())))
     for_student = [(s.id, s.blob, 0) for s in samples]
-    speeds = {"read, `--read`": reading}
+    loader = Loader([shard], size=96, batch=STEP_IMAGES, seed=1, epoch=0, **workers)
+    handing = timed(lambda: sum(1 for _ in loader))[1]  # the workers' own time is not in it
+    speeds = {"read": reading, "read and given to workers, `--read`": handing}
     for size in (96, 64):
         maker = Maker(size, 1, 0, "mild")
         name = f"decoded and changed, {size} px" + ", `--decode`" * (size == 96)
