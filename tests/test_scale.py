@@ -19,6 +19,8 @@ def test_from_captions_to_an_encoder(open_clip, gloo, tmp_path, capfd):
     said = capfd.readouterr().out
     for ranks in (1, 2, 4):
         assert re.search(rf"^\| {ranks} \| 4 \| \d+ \| \d+ \|", said, re.M), "4 shards, read once"
+    for speed in ("--read", "--decode", "--prepare"):
+        assert re.search(rf"^\| .*`{speed}` \| [1-9]\d* \|$", said, re.M)
     assert re.search(r"^ended after [1-3] of 4 epochs$", said, re.M)
     assert re.search(r"^0 of \d\d tensors differ", said, re.M)
     assert (tmp_path / "out" / "mine.tvlm").exists() and "| top-1, int8" in said

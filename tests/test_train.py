@@ -9,6 +9,7 @@ import shutil
 import signal
 import subprocess
 import sys
+import threading
 import time
 from contextlib import nullcontext
 from pathlib import Path
@@ -159,13 +160,16 @@ def test_a_loss_that_is_no_number_ends_the_run(folder, tmp_path):
 
 def test_figures_go_to_tensorboard_and_wandb(folder, tmp_path, monkeypatch):
     pytest.importorskip("tensorboard", reason="tensorboard is not installed (extra `train`)")
-    logged = []
+    logged, ended = [], []
     wandb = SimpleNamespace(init=lambda **how: wandb, log=lambda row, step: logged.append(row))
+    wandb.finish = lambda: ended.append(threading.active_count())
+    before = threading.active_count()
     monkeypatch.setitem(sys.modules, "wandb", wandb)
     more = ("--epochs", "1", "--report-to", "tensorboard,wandb")
     assert main.main(options(folder, tmp_path, "shown", *more)) == 0
     assert list((tmp_path / "shown" / "tensorboard").glob("events.*"))
     assert {"label/16", "seen/256", "images_per_second"} < set(logged[0])
+    assert ended == [before], "a thread of tensorboard is left"
 
 
 @pytest.mark.parametrize("loss, ends", [(0.5, False), (float("nan"), True)])

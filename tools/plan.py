@@ -22,7 +22,7 @@ IMAGES = 3_000_000  # of CC3M, as far as it can still be downloaded
 EPOCHS = 30
 BATCH = 4096  # images of a GPU a step, for the memory
 CORES = 16  # of a GPU's share of the machine
-# Assumptions about one H200 (bfloat16, dense). A ViT keeps its units half busy at best in plain
+# Assumptions about one H200 (bfloat16, dense). A ViT keeps a third of its units busy in plain
 # PyTorch; a student of thin layers is bound by memory: it moves what it keeps about six times
 # (written, read by batch norm and ReLU, read and written again on the way back).
 PEAK, BUSY = 989e12, 0.3  # operations a second, part of them that a ViT uses

@@ -110,6 +110,13 @@ class Reporter:
         if self.wandb:
             self.wandb.log(flat, step=row["step"])
 
+    def close(self) -> None:
+        """Their threads end now, not while the interpreter does."""
+        if self.board:
+            self.board.close()
+        if self.wandb:
+            self.wandb.finish()
+
 
 def report(row: dict, run: Path, reporter: Reporter) -> None:
     """One line more in results.jsonl, and in the log."""

@@ -209,6 +209,7 @@ def train(config: TrainConfig) -> Student:
             run.report(row, config.run, reporter)
             checkpoint.save(config.run, config, student, loss.space(), optimizer, epoch, step)
         world.barrier()
+    reporter.close()
     return student.eval()
 
 
