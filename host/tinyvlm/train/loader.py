@@ -139,13 +139,6 @@ class Loader:
         self.kept = shards.fits(self.paths, memory)  # in memory, for the next epoch
         self.dealt = not self.kept and len(self.paths) >= world_size
 
-    def steps(self, samples: list[tuple[str, str]]) -> int:
-        """Batches of this epoch, from `Index.samples`, without reading anything."""
-        n = sum(self._times(id, text) for id, text in samples)
-        if self.maker.augment:
-            return n // (self.batch * self.world_size)
-        return -(-len(range(self.rank, n, self.world_size)) // self.batch)
-
     def __iter__(self) -> Iterator[Batch]:
         self.skipped.clear()
         underway: deque[list[Sample]] = deque()
