@@ -245,10 +245,13 @@ def write(path, header, parts):
         except OSError:
             pass
     except BaseException as error:  # the flash is full, the heap, Ctrl-C: no half file stays
+        no_room = isinstance(error, MemoryError)
         try:
             os.remove(new)
         except OSError:
             pass
+        if no_room:  # MicroPython's only object for that; what remove() raised may have taken it
+            raise MemoryError(path) from None
         if isinstance(error, OSError):
             raise named(error, path) from None
         raise
