@@ -22,4 +22,4 @@ def test_on_micropython(micropython):  # noqa: F811
 
 @pytest.mark.skipif(not shutil.which("gcc"), reason="needs gcc")
 def test_on_cpython():
-    check(memory.on_cpython(both=False)[0])
+    check(memory.on_cpython()[0])
