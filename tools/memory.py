@@ -4,8 +4,8 @@
     python tools/memory.py
 
 tests/memory/points.py runs on MicroPython's unix port, with an allocator that fails at the n-th
-time, and on this Python with such a one; for every n of every call, that one alone and, on MicroPython, all
-from there on.
+time, and on this Python with such a one; for every n of every call, that one alone and, on
+MicroPython, all from there on.
 """
 
 from __future__ import annotations
