@@ -636,7 +636,9 @@ def test_a_teacher_is_mended_for_classes_that_it_is_blind_for(tmp_path):
         ],
     )
     points = np.stack([seen[name] for name in texts]) + rng.normal(0, 0.02, (len(texts), 256))
-    cached = teacher_cache.Cached([f"web-000/{i}" for i in range(len(texts))], points.astype("f2"), None)
+    cached = teacher_cache.Cached(
+        [f"web-000/{i}" for i in range(len(texts))], points.astype("f2"), None
+    )
     teacher_cache.write(tmp_path, "web-000", cached, "fake")
     settings = config.TrainConfig(mend=0.25, teacher=str(tmp_path))
     same, zero = torch.eye(256), torch.zeros(256)
