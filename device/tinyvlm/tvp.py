@@ -248,7 +248,7 @@ def write(path, header, parts):
         no_room = isinstance(error, MemoryError)
         try:
             os.remove(new)
-        except OSError:
+        except (OSError, AttributeError):  # the last in ROMFS
             pass
         if no_room:  # MicroPython's only object for that; what remove() raised may have taken it
             raise MemoryError(path) from None
