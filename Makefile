@@ -14,7 +14,7 @@ VENV := .venv
 .NOTPARALLEL:
 
 .DEFAULT_GOAL := help
-.PHONY: help setup packages board firmware max78000 natmod bench demo test scale fuzz branches power memory size lint release again clean FORCE
+.PHONY: help setup packages board firmware max78000 natmod bench demo test scale fuzz branches power memory size lint release again web clean FORCE
 
 help: ## Show this list
 	@sed -n 's/^\([a-z0-9]*\):.*## \(.*\)/make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 14
@@ -101,6 +101,20 @@ demo: ## Name what is on real photos, on the virtual board (all that it prints: 
 	@$(STEP) $(MAKE) board
 	@$(VENV)/bin/python -m tinyvlm.virtual.demo
 
+# The page: the engine as WebAssembly, twice, and all in one file. Node's packages lie in web/node_modules.
+WEB_PACKAGES := web/node_modules/.package-lock.json
+WEB_SOURCES := $(shell find web -name node_modules -prune -o -type f -print) $(wildcard host/tinyvlm/data/* device/tinyvlm/*)
+
+$(WEB_PACKAGES): web/package.json web/package-lock.json
+	@boards/packages.sh $(PYTHON) web
+	npm ci --prefix web
+	@touch $@
+
+web: build/web/tinyvlm.html ## Build the page: one file, build/web/tinyvlm.html
+
+build/web/tinyvlm.html: $(WEB_PACKAGES) $(WEB_SOURCES)
+	npm run --prefix web build
+
 # torch is large and only training and the tests of it need it.
 $(VENV)/train.stamp: tests/constraints.txt $(VENV)/packages.stamp
 	$(VENV)/bin/python -m pip install --constraint tests/constraints.txt --editable '.[train]'
@@ -143,4 +157,4 @@ lint: setup ## Check the Python code with ruff
 	$(VENV)/bin/ruff check .
 
 clean: ## Remove what was built and installed here
-	rm -rf build dist $(VENV) .pytest_cache .ruff_cache host/*.egg-info host/*.so
+	rm -rf build dist web/node_modules $(VENV) .pytest_cache .ruff_cache host/*.egg-info host/*.so

@@ -4,8 +4,10 @@
 # needs no password, else prints the line to run and stops. Takes 0.1 s when all is there.
 #
 #   boards/packages.sh [PYTHON]
+#   boards/packages.sh PYTHON web      what the page is built and tested with
 set -eu
 python=${1:-python3}
+part=${2:-boards}
 
 missing=()
 need() { # need PACKAGES COMMAND...: the packages are missing where the command fails
@@ -22,15 +24,22 @@ python_header() {
 assert os.path.exists(os.path.join(sysconfig.get_paths()["include"], "Python.h"))'
 }
 
-need "gcc libc6-dev" has_header cc stdlib.h
-need "gcc-arm-none-eabi" command -v arm-none-eabi-gcc
-need "libnewlib-arm-none-eabi" has_header arm-none-eabi-gcc stdlib.h
-need "qemu-system-arm" command -v qemu-system-arm
-need "python3" command -v "$python"
-need "python3-venv" "$python" -c 'import ensurepip, venv'
-need "python3-dev" python_header
-need "git" command -v git
-need "xz-utils" command -v xz
+if [ "$part" = web ]; then
+    need "nodejs npm" command -v npm
+    need "clang" command -v clang
+    need "lld" command -v wasm-ld
+    need "chromium" command -v chromium
+else
+    need "gcc libc6-dev" has_header cc stdlib.h
+    need "gcc-arm-none-eabi" command -v arm-none-eabi-gcc
+    need "libnewlib-arm-none-eabi" has_header arm-none-eabi-gcc stdlib.h
+    need "qemu-system-arm" command -v qemu-system-arm
+    need "python3" command -v "$python"
+    need "python3-venv" "$python" -c 'import ensurepip, venv'
+    need "python3-dev" python_header
+    need "git" command -v git
+    need "xz-utils" command -v xz
+fi
 [ ${#missing[@]} -gt 0 ] || exit 0
 
 if ! command -v apt-get > /dev/null; then

@@ -1,0 +1,3 @@
+// SPDX-License-Identifier: MIT
+
+document.querySelector("#app")!.textContent = "tinyvlm";

@@ -1,0 +1,32 @@
+// SPDX-License-Identifier: MIT
+//
+// One file that needs nothing beside it: build/web/tinyvlm.html, scripts, worker, engine and data
+// inside. `npm run build`, or `make web`, which compiles the engine first.
+
+import { renameSync } from "node:fs";
+import { fileURLToPath } from "node:url";
+import { viteSingleFile } from "vite-plugin-singlefile";
+import { defineConfig } from "vitest/config";
+import { packed } from "./packed";
+
+const at = (path: string) => fileURLToPath(new URL(path, import.meta.url));
+const out = at("../build/web");
+
+export default defineConfig({
+    root: at("page"),
+    base: "./",
+    publicDir: false,
+    plugins: [
+        packed(),
+        viteSingleFile(),
+        {
+            name: "name",
+            apply: "build",
+            closeBundle: () => renameSync(`${out}/index.html`, `${out}/tinyvlm.html`),
+        },
+    ],
+    worker: { format: "iife", plugins: () => [packed()] },
+    server: { fs: { allow: [at("..")] } },
+    build: { outDir: out, emptyOutDir: true, target: "es2022", chunkSizeWarningLimit: 4096 },
+    test: { root: at("."), include: ["*/**/*.test.ts"], exclude: ["node_modules/**"], testTimeout: 30000 },
+});
