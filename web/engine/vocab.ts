@@ -1,0 +1,396 @@
+// SPDX-License-Identifier: MIT
+//
+// The words to tell apart, as device/tinyvlm's Vocab: scores, regions and heat come out of the C core
+// and are the boards'. One array and its objects are made for an answer, nothing in wasm.
+
+import { type Dense, type Encoder, type Engine, hex } from "./engine";
+import { type Held, forget, learn } from "./learn";
+import { type Contents, type Level, NOTHING, levelAt, read, rowSize, write } from "./tvp";
+import { aligned } from "./wasm";
+
+/** label: its index, -1 for unknown. */
+export interface Match {
+    label: number;
+    score: number;
+}
+
+/** In pixels of the frame; x1 and y1 are the first behind it. */
+export interface Box extends Match {
+    x0: number;
+    y0: number;
+    x1: number;
+    y1: number;
+}
+
+/** One frame that was shown: the label's score for it before, and once it was learnt. */
+export interface Shown {
+    label: string;
+    shots: number;
+    before: number;
+    after: number;
+}
+
+interface Size {
+    width: number;
+    height: number;
+}
+
+const CANDIDATES = 8; // labels that detect() looks at, by their warmest cell
+
+export class Vocab {
+    /** The encoder that it was packed for, 16 hex digits. */
+    readonly fingerprint: string;
+    readonly encoder: string;
+    readonly bits: number;
+    /** Dimensions of a prototype in the file. */
+    readonly storedDim: number;
+    private readonly packed: number; // how many labels the levels were fitted for
+    private held: Held;
+    private levels: Level[];
+    private used: number;
+    private shown: Shown[] = [];
+    private readonly past: [Held, number][] = [];
+
+    private constructor(
+        private readonly contents: Contents,
+        private readonly engine: Engine,
+    ) {
+        this.fingerprint = hex(contents.fingerprint);
+        this.encoder = contents.texts[0];
+        this.bits = contents.bits;
+        this.storedDim = this.used = contents.dim;
+        this.packed = contents.labels.length;
+        this.levels = contents.levels;
+        this.held = { labels: contents.labels, vectors: contents.vectors, learnt: contents.learnt, sums: new Map() };
+    }
+
+    /** A .tvp file. Error says what is wrong with it. */
+    static open(tvp: Uint8Array, engine: Engine): Vocab {
+        return new Vocab(read(tvp, engine), engine);
+    }
+
+    get labels(): readonly string[] {
+        return this.held.labels;
+    }
+
+    /** Dimensions in use, 1 ... storedDim. */
+    get dim(): number {
+        return this.used;
+    }
+
+    set dim(dim: number) {
+        if (!Number.isInteger(dim) || dim < 1 || dim > this.storedDim) {
+            throw new Error(
+                `dim ${dim}: this vocabulary holds ${this.storedDim}; set a whole number from 1 to that, or ` +
+                    "pack it with a larger --dim",
+            );
+        }
+        this.used = dim;
+    }
+
+    /** The least score that counts, for the dimensions in use. What is set holds for all. */
+    get threshold(): number {
+        return this.level().threshold;
+    }
+
+    set threshold(threshold: number) {
+        if (!(threshold >= 0 && threshold <= 1)) {
+            throw new Error(`threshold ${threshold}: a score is 0 ... 1`);
+        }
+        this.levels = this.levels.map((level) => ({ ...level, threshold }));
+    }
+
+    /** The cosine of "none of them" in the softmax; below -1: it has none. */
+    get none(): number {
+        return this.level().none;
+    }
+
+    /** The factor on cosines that makes scores probabilities. */
+    get scale(): number {
+        return this.level().scale;
+    }
+
+    /** Error if it was packed for another encoder. */
+    check(encoder: Encoder): void {
+        if (encoder.fingerprint !== this.fingerprint) {
+            throw new Error(
+                `vocabulary was packed for encoder ${this.encoder} (${this.fingerprint}), this is ` +
+                    `${encoder.name} (${encoder.fingerprint}); pack it again with --model for this encoder`,
+            );
+        }
+    }
+
+    /**
+     * Every label's score, best first, and unknown's. The first is the board's answer: where that is
+     * unknown, its score is what the best label's leaves of 1, as on the board; else unknown is the
+     * last, with what all labels' leave.
+     */
+    match(embedding: Int8Array): Match[] {
+        const at = this.place(embedding);
+        const { memory } = this.engine;
+        const sure = this.rank(at) > 0;
+        const cosines = memory.float32(at.cosines, this.labels.length);
+        const scores = memory.float32(at.scores, this.labels.length);
+        const order = Array.from(cosines.keys()).sort((a, b) => cosines[b] - cosines[a]);
+        const found = order.map((label) => ({ label, score: scores[label] }));
+        if (sure) {
+            const left = found.reduce((rest, { score }) => rest - score, 1);
+            found.push({ label: -1, score: Math.max(0, left) });
+        } else {
+            found.unshift({ label: -1, score: 1 - found[0].score });
+        }
+        return found;
+    }
+
+    /**
+     * What is in a frame, and where, best first: labels that win in their region, or in the whole
+     * frame. threshold 0: the likeliest eight, whether they win or not.
+     */
+    detect(dense: Dense, frame: Size, threshold = this.threshold): Box[] {
+        const { memory, exports } = this.engine;
+        const at = this.warm(dense);
+        const level = { ...this.level(), threshold };
+        const count = exports.tv_largest(at.peaks, this.labels.length, CANDIDATES, at.candidates);
+        const candidates = memory.uint16(at.candidates, CANDIDATES).slice(0, count);
+        const whole = this.best(at, level);
+        if (whole.label >= 0 && !candidates.includes(whole.label)) {
+            candidates[count - 1] = whole.label;
+        }
+        const side = Math.min(frame.width, frame.height);
+        const left = Math.floor((frame.width - side) / 2);
+        const top = Math.floor((frame.height - side) / 2);
+        const found: Box[] = [];
+        for (const label of candidates) {
+            this.warmth(at, dense, label);
+            exports.tv_map_region(at.heat, dense.rows, dense.cols, side, at.mask, at.box);
+            exports.tv_map_mean(at.map, at.cells, at.mapDim, at.mask, at.embedding);
+            let score = -1;
+            if (threshold === 0) {
+                this.rank(at, level);
+                score = memory.float32(at.scores, this.labels.length)[label];
+            } else {
+                const best = this.best(at, level);
+                score = best.label === label ? best.score : -1;
+            }
+            if (label === whole.label && whole.score > score) {
+                score = whole.score;
+            }
+            if (score >= 0) {
+                const [x, y, width, height] = memory.uint16(at.box, 4);
+                const [x0, y0] = [left + x, top + y];
+                found.push({ label, score, x0, y0, x1: x0 + width, y1: y0 + height });
+            }
+        }
+        return found.sort((a, b) => b.score - a.score);
+    }
+
+    /** How much of a label is in each cell, row by row. */
+    heat(dense: Dense, label: number): Float32Array {
+        const at = this.warm(dense);
+        this.warmth(at, dense, label);
+        return this.engine.memory.float32(at.heat, at.cells).slice();
+    }
+
+    /** Shows frames by their embeddings for a label, a new one or not. One step for undo(). */
+    add(label: string, embeddings: Int8Array[]): void {
+        const before = this.held;
+        const shown = [...this.shown];
+        try {
+            for (const embedding of embeddings) {
+                const first = this.score(label, embedding);
+                this.held = learn(this.held, label, embedding, this.storedDim, this.bits);
+                const { shots } = this.held.learnt.get(this.labels.indexOf(label))!;
+                shown.push({ label, shots, before: first, after: this.score(label, embedding) });
+            }
+        } catch (error) {
+            this.held = before; // all of them or none
+            throw error;
+        }
+        this.past.push([before, this.shown.length]);
+        this.shown = shown;
+    }
+
+    /** Forgets a label. One step for undo(). */
+    remove(label: string): void {
+        const number = this.labels.indexOf(label);
+        if (number < 0) {
+            throw new Error(`vocabulary has no label '${label}'; see .labels`);
+        }
+        if (this.labels.length === 1) {
+            throw new Error(`'${label}' is the last label; a vocabulary needs one`);
+        }
+        this.past.push([this.held, this.shown.length]);
+        this.held = forget(this.held, number, rowSize(this.storedDim, this.bits));
+    }
+
+    /** Takes the last add() or remove() back. False: there is none. */
+    undo(): boolean {
+        const last = this.past.pop();
+        if (!last) {
+            return false;
+        }
+        this.held = last[0];
+        this.shown = this.shown.slice(0, last[1]);
+        return true;
+    }
+
+    /** What every frame that was shown here changed, in order. */
+    curve(): readonly Shown[] {
+        return this.shown;
+    }
+
+    /** How often a label was shown, here or on a board. */
+    shots(label: number): number {
+        return this.held.learnt.get(label)?.shots ?? 0;
+    }
+
+    /** The .tvp file, as a board's vocab.save() writes it. */
+    bytes(): Uint8Array {
+        const { labels, vectors, learnt } = this.held;
+        return write(
+            { ...this.contents, labels: [...labels], vectors, learnt: new Map(learnt), levels: this.grown() },
+            this.engine,
+        );
+    }
+
+    private level(): Level {
+        return levelAt(this.grown(), this.used);
+    }
+
+    // "None of them" counts as much beside many labels as beside few, see device/tinyvlm/vocab.py.
+    private grown(): Level[] {
+        const count = this.labels.length;
+        if (count === this.packed || this.levels[this.levels.length - 1].none === NOTHING) {
+            return this.levels;
+        }
+        const more = Math.log(count / this.packed);
+        return this.levels.map((level) => ({ ...level, none: level.none + more / level.scale }));
+    }
+
+    private score(label: string, embedding: Int8Array): number {
+        const number = this.labels.indexOf(label);
+        return number < 0 ? 0 : this.match(embedding).find((match) => match.label === number)!.score;
+    }
+
+    /** The nearest label, if that is what the board would answer with; else -1. at: where things lie. */
+    private best(at: Places, level: Level): Match {
+        const { memory, exports } = this.engine;
+        memory.float32(at.how, 3).set([level.scale, level.threshold, level.none]);
+        const sure = exports.engine_best(
+            at.embedding,
+            at.vectors,
+            this.labels.length,
+            this.labels.length + this.contents.rivals,
+            this.storedDim,
+            this.bits,
+            this.used,
+            at.shown,
+            this.held.learnt.size,
+            at.gains,
+            at.how,
+            1,
+            at.index,
+            at.nearest,
+        );
+        return sure
+            ? { label: memory.uint16(at.index, 1)[0], score: memory.float32(at.nearest, 1)[0] }
+            : { label: -1, score: -1 };
+    }
+
+    /** Every label's score into at.scores, all cosines into at.cosines; 0: the answer is unknown. */
+    private rank(at: Places, level = this.level()): number {
+        const { exports } = this.engine;
+        const labels = this.labels.length;
+        const rows = labels + this.contents.rivals;
+        const { storedDim, bits, used, held } = this;
+        exports.tv_score(at.embedding, at.vectors, rows, storedDim, bits, used, at.cosines);
+        exports.tv_weigh(at.cosines, at.shown, held.learnt.size, at.gains);
+        const { scale, threshold, none } = level;
+        return exports.tv_rank(at.cosines, labels, rows, scale, threshold, none, at.scores, 1, at.index);
+    }
+
+    private warm(dense: Dense): Places {
+        const { storedDim, bits, used } = this;
+        const at = this.place(dense.embedding, dense);
+        const rows = this.labels.length + this.contents.background;
+        this.engine.exports.tv_map_peaks(
+            at.map,
+            at.cells,
+            at.mapDim,
+            at.vectors,
+            rows,
+            storedDim,
+            bits,
+            used,
+            at.cosines,
+            at.peaks,
+            at.levels,
+        );
+        return at;
+    }
+
+    private warmth(at: Places, dense: Dense, label: number): void {
+        if (!(label >= 0 && label < this.labels.length)) {
+            throw new Error(`label ${label}: this vocabulary has ${this.labels.length}`);
+        }
+        const { storedDim, bits, used } = this;
+        const vector = at.vectors + label * rowSize(storedDim, bits);
+        this.engine.exports.tv_map_heat(
+            at.map,
+            dense.rows * dense.cols,
+            at.mapDim,
+            vector,
+            storedDim,
+            bits,
+            used,
+            at.levels,
+            at.heat,
+        );
+    }
+
+    /** Where in the engine's memory things lie; embedding, map and prototypes are there. */
+    private place(embedding: Int8Array, dense?: Dense) {
+        const { memory } = this.engine;
+        const { held, used } = this;
+        if (embedding.length < used) {
+            throw new Error(`the embedding has ${embedding.length} dimensions, dim is ${used}`);
+        }
+        const rows = held.labels.length + this.contents.background;
+        const cells = dense ? dense.rows * dense.cols : 0;
+        const size = held.learnt.size;
+        const vectors = aligned(held.vectors.length);
+        const shown = aligned(2 * size);
+        const work = [
+            ...[4 * rows, 4 * held.labels.length, 4 * rows, 8 * cells, 4 * cells, cells], // cosines ... mask
+            ...[8, 12, 2, 4, 2 * CANDIDATES], // box, how, index, nearest, candidates
+        ].map(aligned);
+        const base = memory.reserve({
+            embedding: embedding.length,
+            map: dense ? dense.map.length : 0,
+            vocab: vectors + shown + aligned(4 * size),
+            work: work.reduce((sum, bytes) => sum + bytes, 0),
+        });
+        let end = base.work;
+        const [cosines, scores, peaks, levels, heat, mask, box, how, index, nearest, candidates] = work.map(
+            (bytes) => (end += bytes) - bytes,
+        );
+        const at = {
+            ...{ embedding: base.embedding, map: base.map, cells, mapDim: dense ? dense.map.length / cells : 0 },
+            ...{ vectors: base.vocab, shown: base.vocab + vectors, gains: base.vocab + vectors + shown },
+            ...{ cosines, scores, peaks, levels, heat, mask, box, how, index, nearest, candidates },
+        };
+        memory.hold("vocab", held, () => {
+            const shownLabels = [...held.learnt.keys()].sort((a, b) => a - b);
+            memory.bytes.set(held.vectors, at.vectors);
+            memory.uint16(at.shown, size).set(shownLabels);
+            memory.float32(at.gains, size).set(shownLabels.map((label) => held.learnt.get(label)!.gain));
+        });
+        memory.int8(at.embedding, embedding.length).set(embedding);
+        if (dense) {
+            memory.int8(at.map, dense.map.length).set(dense.map);
+        }
+        return at;
+    }
+}
+
+type Places = ReturnType<Vocab["place"]>;
