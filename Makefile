@@ -112,8 +112,11 @@ $(WEB_PACKAGES): web/package.json web/package-lock.json
 
 web: build/web/tinyvlm.html ## Build the page: one file, build/web/tinyvlm.html
 
-build/web/tinyvlm.html: $(WEB_PACKAGES) $(WEB_SOURCES)
+build/web/tinyvlm.html: $(WEB_PACKAGES) build/web/engine/tinyvlm.wasm $(WEB_SOURCES)
 	npm run --prefix web build
+
+build/web/engine/tinyvlm.wasm: $(WEB_PACKAGES) $(wildcard native/*.[ch] web/engine/*.c web/engine/*.sh web/engine/libc/*)
+	web/engine/build.sh $(@D)
 
 # torch is large and only training and the tests of it need it.
 $(VENV)/train.stamp: tests/constraints.txt $(VENV)/packages.stamp

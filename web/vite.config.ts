@@ -27,6 +27,6 @@ export default defineConfig({
     ],
     worker: { format: "iife", plugins: () => [packed()] },
     server: { fs: { allow: [at("..")] } },
-    build: { outDir: out, emptyOutDir: true, target: "es2022", chunkSizeWarningLimit: 4096 },
+    build: { outDir: out, emptyOutDir: false, target: "es2022", chunkSizeWarningLimit: 4096 },
     test: { root: at("."), include: ["*/**/*.test.ts"], exclude: ["node_modules/**"], testTimeout: 30000 },
 });

@@ -144,12 +144,13 @@ export class Vocab {
 
     /**
      * What is in a frame, and where, best first: labels that win in their region, or in the whole
-     * frame. threshold 0: the likeliest eight, whether they win or not.
+     * frame. threshold: instead of the vocabulary's; 0: the likeliest eight, whether they win or not.
      */
-    detect(dense: Dense, frame: Size, threshold = this.threshold): Box[] {
+    detect(dense: Dense, frame: Size, threshold?: number): Box[] {
         const { memory, exports } = this.engine;
         const at = this.warm(dense);
-        const level = { ...this.level(), threshold };
+        const own = this.level();
+        const level = { ...own, threshold: threshold ?? own.threshold };
         const count = exports.tv_largest(at.peaks, this.labels.length, CANDIDATES, at.candidates);
         const candidates = memory.uint16(at.candidates, CANDIDATES).slice(0, count);
         const whole = this.best(at, level);
@@ -197,8 +198,9 @@ export class Vocab {
         const shown = [...this.shown];
         try {
             for (const embedding of embeddings) {
+                const next = learn(this.held, label, embedding, this.storedDim, this.bits);
                 const first = this.score(label, embedding);
-                this.held = learn(this.held, label, embedding, this.storedDim, this.bits);
+                this.held = next;
                 const { shots } = this.held.learnt.get(this.labels.indexOf(label))!;
                 shown.push({ label, shots, before: first, after: this.score(label, embedding) });
             }
