@@ -4,7 +4,8 @@
 # needs no password, else prints the line to run and stops. Takes 0.1 s when all is there.
 #
 #   boards/packages.sh [PYTHON]
-#   boards/packages.sh PYTHON web      what the page is built and tested with
+#   boards/packages.sh PYTHON web      what the page is built with
+#   boards/packages.sh PYTHON browser  what it is tried in
 set -eu
 python=${1:-python3}
 part=${2:-boards}
@@ -19,6 +20,9 @@ need() { # need PACKAGES COMMAND...: the packages are missing where the command 
 has_header() { # has_header COMPILER HEADER
     command -v "$1" && echo "#include <$2>" | "$1" -E -
 }
+has_browser() {
+    command -v chromium || command -v chromium-browser
+}
 python_header() {
     "$python" -c 'import os, sysconfig
 assert os.path.exists(os.path.join(sysconfig.get_paths()["include"], "Python.h"))'
@@ -28,7 +32,8 @@ if [ "$part" = web ]; then
     need "nodejs npm" command -v npm
     need "clang" command -v clang
     need "lld" command -v wasm-ld
-    need "chromium" command -v chromium
+elif [ "$part" = browser ]; then
+    need "chromium" has_browser
 else
     need "gcc libc6-dev" has_header cc stdlib.h
     need "gcc-arm-none-eabi" command -v arm-none-eabi-gcc

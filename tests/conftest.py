@@ -2,6 +2,7 @@
 """What tests that run on the virtual board share. They talk to it through mpremote only."""
 
 import os
+import re
 import select
 import signal
 import socket
@@ -105,6 +106,14 @@ class BoardUnderTest(Board):
         super().close()
 
 
+def make(target: str) -> subprocess.CompletedProcess:
+    """`make TARGET`, although pytest may itself run under make."""
+    environment = {name: value for name, value in os.environ.items() if "MAKE" not in name}
+    return subprocess.run(
+        ["make", target], cwd=TOP, env=environment, capture_output=True, text=True, timeout=900
+    )
+
+
 @pytest.fixture(scope="session")
 def firmware() -> Path:
     """The firmware, built when something in it changed."""
@@ -113,12 +122,25 @@ def firmware() -> Path:
     )
     if packages.returncode:
         pytest.skip(f"no compiler or emulator here: {packages.stderr.strip()}")
-    environment = {name: value for name, value in os.environ.items() if "MAKE" not in name}
-    made = subprocess.run(
-        ["make", "board"], cwd=TOP, env=environment, capture_output=True, text=True, timeout=900
-    )
+    made = make("board")
     assert made.returncode == 0, (made.stdout + made.stderr)[-4000:]
     return TOP / "build" / "board" / "firmware.elf"
+
+
+@pytest.fixture(scope="session")
+def web() -> Path:
+    """The folder web/ with Node's packages, and the engine as WebAssembly in build/web/engine."""
+    packages = subprocess.run(
+        [TOP / "boards" / "packages.sh", sys.executable, "web"], capture_output=True, text=True
+    )
+    if packages.returncode:
+        pytest.skip(f"no Node or clang here: {packages.stderr.strip()}")
+    made = make("build/web/engine/tinyvlm.wasm")
+    offline = re.search(r"code (ENOTFOUND|ECONN\w+|EAI_AGAIN|ETIMEDOUT)", made.stderr)
+    if made.returncode and offline:
+        pytest.skip(f"Node's packages cannot be fetched: {made.stderr[-300:]}")
+    assert made.returncode == 0, (made.stdout + made.stderr)[-4000:]
+    return TOP / "web"
 
 
 @pytest.fixture(scope="session")

@@ -10,6 +10,7 @@ import base64
 import json
 import sys
 import tempfile
+import zlib
 from array import array
 from pathlib import Path
 
@@ -39,6 +40,7 @@ WORDS = {
     "one": (["cat"], {"unknown": "eager"}),
     "room": (["cat", "person"], {"background": ["wall", "floor", "temple"]}),
 }
+FLIPS = (0x01, 0x80, 0xFF)  # bits of a byte that are changed
 DIMS = (16, 40)  # prefixes that are tried besides all dimensions
 
 
@@ -70,10 +72,10 @@ def embed_map(frame):
     return embedding, cells
 
 
-def answers(vocab, seen):
-    """What a vocabulary says about every frame, in the words of web/engine/vocab.ts."""
+def answers(vocab, looked):
+    """What a vocabulary says about frames and embeddings, in the words of web/engine/vocab.ts."""
     found = {}
-    for name, (frame, embedding) in seen.items():
+    for name, (frame, embedding) in looked.items():
         labels = list(vocab.labels)
         match = vocab.match(embedding, len(labels))
         scores = array("f", bytes(4 * len(labels)))
@@ -106,7 +108,7 @@ def saved(vocab):
 
 
 def learnt(file, embeddings):
-    """Shots one after the other, and the file after each; then some are read again and shown more."""
+    """Shots one after the other, and the file after each; then it is read and shown them again."""
     steps, vocab = [], tinyvlm.Vocab(file)
     first, *_, last = vocab.labels
     for again in range(2):
@@ -135,6 +137,24 @@ def hostile(kind, path):
     return {"name": path.name, "data": packed(data), "error": error}
 
 
+def changed(file, embedding):
+    """Every byte of a file changed, checksum put right: what is wrong, or its answer."""
+    verdicts = []
+    for at in range(len(file)):
+        for flip in FLIPS:
+            data = bytearray(file)
+            data[at] ^= flip
+            data[12:16] = zlib.crc32(data[16:]).to_bytes(4, "little")
+            try:
+                vocab = tinyvlm.Vocab(bytes(data))
+                scores = array("f", bytes(4 * len(vocab)))
+                best = vocab.match_into(embedding, scores)
+                verdicts.append([best, scores[0]])
+            except ValueError as problem:
+                verdicts.append(str(problem))
+    return {"file": packed(file), "embedding": packed(embedding), "verdicts": verdicts}
+
+
 def main(folder: Path) -> None:
     folder.mkdir(parents=True, exist_ok=True)
     seen, encoders, vocabularies = frames(folder), {}, []
@@ -147,15 +167,17 @@ def main(folder: Path) -> None:
             "file": str(model_path(model)),
             "fingerprint": bytes(encoder.fingerprint).hex(),
             **{key: getattr(encoder, key) for key in ("name", "size", "dim", "macs", "arena")},
-            "frames": {n: {"embedding": packed(e), "map": packed(m)} for n, (e, m) in dense.items()},
+            "frames": {
+                n: {"embedding": packed(e), "map": packed(m)} for n, (e, m) in dense.items()
+            },
         }
         for name, (lines, options) in words.items():
             if model != "base" and name not in ("pets", "nibbles"):
                 continue
             vocab = tinyvlm.pack(lines, model=model, **options)
             file = saved(vocab)
-            looked = dict(list(seen.items())[:: 1 if name in ("pets", "nibbles") else 5])
-            looked = {n: (seen[n] if len(lines) < 20 else None, dense[n][0]) for n in looked}
+            some = list(seen)[:: 1 if name in ("pets", "nibbles") else 5]
+            looked = {n: (seen[n] if len(lines) < 20 else None, dense[n][0]) for n in some}
             made = {"name": name, "encoder": model, "file": packed(file), "dims": {}}
             for dim in (*DIMS, vocab.dim):
                 vocab = tinyvlm.Vocab(file)
@@ -167,11 +189,13 @@ def main(folder: Path) -> None:
                 vocab = tinyvlm.Vocab(base64.b64decode(made["learnt"]["steps"][8]["file"]))
                 made["after"] = answers(vocab, looked)
             vocabularies.append(made)
+    whole = next(v["learnt"]["file"] for v in vocabularies if v["name"] == "room")
     readers = {kind: sorted((CORPUS / kind).iterdir()) for kind in ("model", "tvp")}
     golden = {
         "frames": {n: {"width": f.width, "height": f.height} for n, f in seen.items()},
         "encoders": encoders,
         "vocabularies": vocabularies,
+        "changed": changed(base64.b64decode(whole), dense["coffee"][0]),
         "hostile": {k: [hostile(k, path) for path in paths] for k, paths in readers.items()},
     }
     (folder / "golden.json").write_text(json.dumps(golden))

@@ -7,7 +7,6 @@ import { renameSync } from "node:fs";
 import { fileURLToPath } from "node:url";
 import { viteSingleFile } from "vite-plugin-singlefile";
 import { defineConfig } from "vitest/config";
-import { packed } from "./packed";
 
 const at = (path: string) => fileURLToPath(new URL(path, import.meta.url));
 const out = at("../build/web");
@@ -17,7 +16,6 @@ export default defineConfig({
     base: "./",
     publicDir: false,
     plugins: [
-        packed(),
         viteSingleFile(),
         {
             name: "name",
@@ -25,8 +23,8 @@ export default defineConfig({
             closeBundle: () => renameSync(`${out}/index.html`, `${out}/tinyvlm.html`),
         },
     ],
-    worker: { format: "iife", plugins: () => [packed()] },
+    worker: { format: "iife" },
     server: { fs: { allow: [at("..")] } },
     build: { outDir: out, emptyOutDir: false, target: "es2022", chunkSizeWarningLimit: 4096 },
-    test: { root: at("."), include: ["*/**/*.test.ts"], exclude: ["node_modules/**"], testTimeout: 30000 },
+    test: { root: at("."), include: ["*/**/*.test.ts"], exclude: ["node_modules/**"], testTimeout: 120000, hookTimeout: 120000 },
 });

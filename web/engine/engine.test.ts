@@ -96,13 +96,15 @@ describe.each(builds)("%s", (build) => {
         expect(encoders.base.selfTest()).toBe(true);
     });
 
-    test("a file without known answer says so, and one that lies is found out", () => {
+    test("the known answer is looked at", () => {
         const file = new Uint8Array(readFileSync(truth.encoders.nano.file));
-        const text = Buffer.from(file).toString("latin1");
-        const at = text.lastIndexOf("TEST");
-        expect(at).toBeGreaterThan(0);
-        expect(() => engine.open(file.subarray(0, 100))).toThrow("the file is truncated");
-        file[file.length >> 1] ^= 1;
+        const view = new DataView(file.buffer);
+        const section = Array.from({ length: file[31] }, (_, i) => 72 + 12 * i).find((at) =>
+            String.fromCharCode(...file.subarray(at, at + 4)) === "TEST",
+        )!;
+        file[view.getUint32(section + 4, true) + 4] ^= 1;
         expect(() => engine.open(file)).toThrow("the checksum does not match, the file is damaged");
+        view.setUint32(12, engine.crc32(file.subarray(16, view.getUint32(8, true))), true);
+        expect(engine.open(file).selfTest()).toBe(false);
     });
 });

@@ -50,6 +50,8 @@ export interface Golden {
         };
         after?: Record<string, Answer>;
     }[];
+    /** Of each byte with each of FLIPS: what is wrong, or the best label and the first one's score. */
+    changed: { file: string; embedding: string; verdicts: (string | [number, number])[] };
     hostile: Record<"model" | "tvp", { name: string; data: string; error: string | null }[]>;
 }
 

@@ -128,6 +128,21 @@ export function read(file: Uint8Array, engine: Engine): Contents {
     if (!levels.every((level) => Object.values(level).every(Number.isFinite))) {
         throw bad("inconsistent prefixes; pack it again");
     }
+    const text = ([from, to]: [number, number]) => {
+        try {
+            return decoder.decode(file.subarray(from, to));
+        } catch {
+            throw bad("a string is not UTF-8; pack it again");
+        }
+    };
+    const texts = places.slice(0, 3).map(text);
+    if (places.slice(3).some(([from, to]) => from === to)) {
+        throw bad("an empty label; pack it again");
+    }
+    const labels = places.slice(3).map(text);
+    if (count <= LIST && new Set(labels).size !== count) {
+        throw bad("the same label twice; pack it again");
+    }
     const learnt = new Map<number, Learnt>();
     if (flags & LEARNT) {
         const shown = at + 2 <= size ? u16(at) : 65535;
@@ -142,22 +157,9 @@ export function read(file: Uint8Array, engine: Engine): Contents {
             learnt.set(u16(i), entry);
         }
     }
-    let words: string[];
-    try {
-        words = places.map(([from, to]) => decoder.decode(file.subarray(from, to)));
-    } catch {
-        throw bad("a string is not UTF-8; pack it again");
-    }
-    const labels = words.slice(3);
-    if (labels.includes("")) {
-        throw bad("an empty label; pack it again");
-    }
-    if (count <= LIST && new Set(labels).size !== count) {
-        throw bad("the same label twice; pack it again");
-    }
     return {
         fingerprint: file.slice(16, 24),
-        texts: words.slice(0, 3),
+        texts,
         labels,
         background,
         rivals,
