@@ -11,7 +11,7 @@ native=$here/../../native
 clang=${CLANG:-clang}
 mkdir -p "$out"
 
-flags=(--target=wasm32 -std=c99 -O3 -ffp-contract=off -fno-math-errno -nostdlibinc
+flags=(--target=wasm32 -std=c99 -O2 -ffp-contract=off -fno-math-errno -nostdlibinc
     -Wall -Wextra -Werror -I "$here/libc" -I "$native")
 exports=()
 for name in engine_{simd,open,about,bad_layer,check,embed,selftest,best} \
