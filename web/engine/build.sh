@@ -29,7 +29,7 @@ build() { # build NAME FLAGS...
         "$clang" "${flags[@]}" "${@:2}" ${own[@]+"${own[@]}"} -c "$source" -o "$object"
         objects+=("$object")
     done
-    wasm-ld --no-entry --strip-all --gc-sections -z stack-size=65536 --export=__heap_base \
+    wasm-ld --no-entry --strip-all --gc-sections --stack-first -z stack-size=65536 --export=__heap_base \
         "${exports[@]}" -o "$out/$1" "${objects[@]}"
     rm -r "$work"
 }

@@ -3,16 +3,12 @@
 // The words to tell apart, as device/tinyvlm's Vocab: scores, regions and heat come out of the C core
 // and are the boards'. One array and its objects are made for an answer, nothing in wasm.
 
+import { Comparison, type Match } from "./comparison";
 import { type Dense, type Encoder, type Engine, hex } from "./engine";
 import { type Held, forget, learn } from "./learn";
 import { type Contents, type Level, NOTHING, levelAt, read, rowSize, write } from "./tvp";
-import { aligned } from "./wasm";
 
-/** label: its index, -1 for unknown. */
-export interface Match {
-    label: number;
-    score: number;
-}
+export type { Match } from "./comparison";
 
 /** In pixels of the frame; x1 and y1 are the first behind it. */
 export interface Box extends Match {
@@ -61,7 +57,8 @@ export class Vocab {
         this.storedDim = this.used = contents.dim;
         this.packed = contents.labels.length;
         this.levels = contents.levels;
-        this.held = { labels: contents.labels, vectors: contents.vectors, learnt: contents.learnt, sums: new Map() };
+        const { labels, vectors, learnt } = contents;
+        this.held = { labels, vectors, learnt, sums: new Map() };
     }
 
     /** A .tvp file. Error says what is wrong with it. */
@@ -126,11 +123,7 @@ export class Vocab {
      * last, with what all labels' leave.
      */
     match(embedding: Int8Array): Match[] {
-        const at = this.place(embedding);
-        const { memory } = this.engine;
-        const sure = this.rank(at) > 0;
-        const cosines = memory.float32(at.cosines, this.labels.length);
-        const scores = memory.float32(at.scores, this.labels.length);
+        const { sure, scores, cosines } = this.compare(embedding).all(this.level());
         const order = Array.from(cosines.keys()).sort((a, b) => cosines[b] - cosines[a]);
         const found = order.map((label) => ({ label, score: scores[label] }));
         if (sure) {
@@ -147,37 +140,30 @@ export class Vocab {
      * frame. threshold: instead of the vocabulary's; 0: the likeliest eight, whether they win or not.
      */
     detect(dense: Dense, frame: Size, threshold?: number): Box[] {
-        const { memory, exports } = this.engine;
-        const at = this.warm(dense);
         const own = this.level();
         const level = { ...own, threshold: threshold ?? own.threshold };
-        const count = exports.tv_largest(at.peaks, this.labels.length, CANDIDATES, at.candidates);
-        const candidates = memory.uint16(at.candidates, CANDIDATES).slice(0, count);
-        const whole = this.best(at, level);
+        const compared = this.compare(dense.embedding, dense);
+        const candidates = compared.warmest(CANDIDATES);
+        const whole = compared.best(level);
         if (whole.label >= 0 && !candidates.includes(whole.label)) {
-            candidates[count - 1] = whole.label;
+            candidates[candidates.length - 1] = whole.label;
         }
         const side = Math.min(frame.width, frame.height);
         const left = Math.floor((frame.width - side) / 2);
         const top = Math.floor((frame.height - side) / 2);
         const found: Box[] = [];
         for (const label of candidates) {
-            this.warmth(at, dense, label);
-            exports.tv_map_region(at.heat, dense.rows, dense.cols, side, at.mask, at.box);
-            exports.tv_map_mean(at.map, at.cells, at.mapDim, at.mask, at.embedding);
-            let score = -1;
+            compared.heat(label);
+            const [x, y, width, height] = compared.region(side);
+            const best = compared.best(level);
+            let score = best.label === label ? best.score : -1;
             if (threshold === 0) {
-                this.rank(at, level);
-                score = memory.float32(at.scores, this.labels.length)[label];
-            } else {
-                const best = this.best(at, level);
-                score = best.label === label ? best.score : -1;
+                score = compared.all(level).scores[label];
             }
             if (label === whole.label && whole.score > score) {
                 score = whole.score;
             }
             if (score >= 0) {
-                const [x, y, width, height] = memory.uint16(at.box, 4);
                 const [x0, y0] = [left + x, top + y];
                 found.push({ label, score, x0, y0, x1: x0 + width, y1: y0 + height });
             }
@@ -187,9 +173,7 @@ export class Vocab {
 
     /** How much of a label is in each cell, row by row. */
     heat(dense: Dense, label: number): Float32Array {
-        const at = this.warm(dense);
-        this.warmth(at, dense, label);
-        return this.engine.memory.float32(at.heat, at.cells).slice();
+        return this.compare(dense.embedding, dense).heat(label).slice();
     }
 
     /** Shows frames by their embeddings for a label, a new one or not. One step for undo(). */
@@ -255,6 +239,10 @@ export class Vocab {
         );
     }
 
+    private compare(embedding: Int8Array, dense?: Dense): Comparison {
+        return new Comparison(this.engine, this.contents, this.held, this.used, embedding, dense);
+    }
+
     private level(): Level {
         return levelAt(this.grown(), this.used);
     }
@@ -273,126 +261,4 @@ export class Vocab {
         const number = this.labels.indexOf(label);
         return number < 0 ? 0 : this.match(embedding).find((match) => match.label === number)!.score;
     }
-
-    /** The nearest label, if that is what the board would answer with; else -1. at: where things lie. */
-    private best(at: Places, level: Level): Match {
-        const { memory, exports } = this.engine;
-        memory.float32(at.how, 3).set([level.scale, level.threshold, level.none]);
-        const sure = exports.engine_best(
-            at.embedding,
-            at.vectors,
-            this.labels.length,
-            this.labels.length + this.contents.rivals,
-            this.storedDim,
-            this.bits,
-            this.used,
-            at.shown,
-            this.held.learnt.size,
-            at.gains,
-            at.how,
-            1,
-            at.index,
-            at.nearest,
-        );
-        return sure
-            ? { label: memory.uint16(at.index, 1)[0], score: memory.float32(at.nearest, 1)[0] }
-            : { label: -1, score: -1 };
-    }
-
-    /** Every label's score into at.scores, all cosines into at.cosines; 0: the answer is unknown. */
-    private rank(at: Places, level = this.level()): number {
-        const { exports } = this.engine;
-        const labels = this.labels.length;
-        const rows = labels + this.contents.rivals;
-        const { storedDim, bits, used, held } = this;
-        exports.tv_score(at.embedding, at.vectors, rows, storedDim, bits, used, at.cosines);
-        exports.tv_weigh(at.cosines, at.shown, held.learnt.size, at.gains);
-        const { scale, threshold, none } = level;
-        return exports.tv_rank(at.cosines, labels, rows, scale, threshold, none, at.scores, 1, at.index);
-    }
-
-    private warm(dense: Dense): Places {
-        const { storedDim, bits, used } = this;
-        const at = this.place(dense.embedding, dense);
-        const rows = this.labels.length + this.contents.background;
-        this.engine.exports.tv_map_peaks(
-            at.map,
-            at.cells,
-            at.mapDim,
-            at.vectors,
-            rows,
-            storedDim,
-            bits,
-            used,
-            at.cosines,
-            at.peaks,
-            at.levels,
-        );
-        return at;
-    }
-
-    private warmth(at: Places, dense: Dense, label: number): void {
-        if (!(label >= 0 && label < this.labels.length)) {
-            throw new Error(`label ${label}: this vocabulary has ${this.labels.length}`);
-        }
-        const { storedDim, bits, used } = this;
-        const vector = at.vectors + label * rowSize(storedDim, bits);
-        this.engine.exports.tv_map_heat(
-            at.map,
-            dense.rows * dense.cols,
-            at.mapDim,
-            vector,
-            storedDim,
-            bits,
-            used,
-            at.levels,
-            at.heat,
-        );
-    }
-
-    /** Where in the engine's memory things lie; embedding, map and prototypes are there. */
-    private place(embedding: Int8Array, dense?: Dense) {
-        const { memory } = this.engine;
-        const { held, used } = this;
-        if (embedding.length < used) {
-            throw new Error(`the embedding has ${embedding.length} dimensions, dim is ${used}`);
-        }
-        const rows = held.labels.length + this.contents.background;
-        const cells = dense ? dense.rows * dense.cols : 0;
-        const size = held.learnt.size;
-        const vectors = aligned(held.vectors.length);
-        const shown = aligned(2 * size);
-        const work = [
-            ...[4 * rows, 4 * held.labels.length, 4 * rows, 8 * cells, 4 * cells, cells], // cosines ... mask
-            ...[8, 12, 2, 4, 2 * CANDIDATES], // box, how, index, nearest, candidates
-        ].map(aligned);
-        const base = memory.reserve({
-            embedding: embedding.length,
-            map: dense ? dense.map.length : 0,
-            vocab: vectors + shown + aligned(4 * size),
-            work: work.reduce((sum, bytes) => sum + bytes, 0),
-        });
-        let end = base.work;
-        const [cosines, scores, peaks, levels, heat, mask, box, how, index, nearest, candidates] = work.map(
-            (bytes) => (end += bytes) - bytes,
-        );
-        const at = {
-            ...{ embedding: base.embedding, map: base.map, cells, mapDim: dense ? dense.map.length / cells : 0 },
-            ...{ vectors: base.vocab, shown: base.vocab + vectors, gains: base.vocab + vectors + shown },
-            ...{ cosines, scores, peaks, levels, heat, mask, box, how, index, nearest, candidates },
-        };
-        memory.hold("vocab", held, () => {
-            const shownLabels = [...held.learnt.keys()].sort((a, b) => a - b);
-            memory.bytes.set(held.vectors, at.vectors);
-            memory.uint16(at.shown, size).set(shownLabels);
-            memory.float32(at.gains, size).set(shownLabels.map((label) => held.learnt.get(label)!.gain));
-        });
-        memory.int8(at.embedding, embedding.length).set(embedding);
-        if (dense) {
-            memory.int8(at.map, dense.map.length).set(dense.map);
-        }
-        return at;
-    }
 }
-
-type Places = ReturnType<Vocab["place"]>;

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 //
 // The engine as WebAssembly: what the page calls besides tv.h's own functions, which are exported as
-// they are (Makefile). The caller owns the memory from __heap_base on and says where everything
+// they are (build.sh). The caller owns the memory from __heap_base on and says where everything
 // lies; one encoder is open at a time.
 
 #include <string.h>
