@@ -304,13 +304,16 @@ export class Repl {
         let heard = "";
         for (;;) {
             try {
-                heard += String.fromCharCode(await this.byte(limit));
+                await this.more(limit);
             } catch (error) {
                 throw error instanceof Silence ? new Silence(heard) : error;
             }
-            const found = marks.findIndex((mark) => heard.endsWith(mark));
-            if (found >= 0) {
-                return found;
+            while (this.waiting) {
+                heard += String.fromCharCode(this.queue[this.at++]);
+                const found = marks.findIndex((mark) => heard.endsWith(mark));
+                if (found >= 0) {
+                    return found;
+                }
             }
             if (heard.length > KEPT || Date.now() > end) {
                 throw new Silence(heard);

@@ -174,7 +174,8 @@ export class Board {
             try {
                 await this.repl.exec(script, (bytes) => lines.feed(bytes), Infinity);
             } catch (error) {
-                if (!(stopped && error instanceof OnBoard && error.message.startsWith("KeyboardInterrupt"))) {
+                const text = error instanceof BoardError ? error.message : "";
+                if (!stopped || !(text.startsWith("KeyboardInterrupt") || text === sentences.closed)) {
                     throw error;
                 }
             } finally {
@@ -204,6 +205,7 @@ export class Board {
 
     // Leaves the board to others; what runs is stopped. Never fails.
     async disconnect(): Promise<void> {
+        this.stopping?.();
         await this.repl.close();
     }
 
