@@ -53,9 +53,10 @@ export function bridge(pty: string): Bridge {
     return found;
 }
 
-// The port at the end of a bridge. It is unplugged when the board ends.
+// The port at the end of a bridge, for one opening: two that read from a pty take bytes from each
+// other. It is unplugged when the board ends.
 export function wire(to: Bridge): Wire {
-    const found = makePort((bytes) => to.send(bytes));
+    const found = makePort((bytes) => to.send(bytes), () => to.close());
     to.ondata = (bytes) => found.feed(bytes);
     to.onend = () => found.unplug();
     return found;

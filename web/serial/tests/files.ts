@@ -3,6 +3,7 @@
 // The files of a played board: what the code that is sent to it would do there, by the names of its
 // functions. The code itself runs in virtual.test.ts.
 
+import "./crypto";
 import { createHash } from "node:crypto";
 import { crc32, fingerprint, isWhole } from "../bytes";
 import type { Program } from "./played";

@@ -1,0 +1,72 @@
+# SPDX-License-Identifier: MIT
+"""The page's way to a board (web/serial) against the virtual board: its own tests, in node."""
+
+import json
+import os
+import shutil
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+from conftest import TOP
+from deploying import make_vocab, small_encoder
+from nets import random_graph
+
+from tinyvlm.boards.romfs import make_image
+from tinyvlm.net import tvlm
+
+WEB = TOP / "web"
+SECONDS = 300  # for all of them: ends a hang, however slow the machine
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory):
+    """Files for the board; rom.romfs is tinyvlm-deploy's image of what is in rom/."""
+    folder = tmp_path_factory.mktemp("serial")
+    encoder = small_encoder(folder).read_bytes()
+    graph = random_graph(8, size=16, dim=16)
+    graph.info["name"] = "second"
+    tvlm.write(graph, folder / "second.tvlm")
+    mark = encoder[16:24]
+    make_vocab(folder / "old.tvp", dim=16, fingerprint=mark)
+    make_vocab(folder / "new.tvp", [f"thing {n}" for n in range(60)], 16, mark)
+    make_vocab(folder / "other.tvp")
+    (folder / "rom" / "photos").mkdir(parents=True)
+    files = {"small.tvlm": encoder, "readme.txt": b"photos of noise\n"}
+    for name in "ab":
+        noise = np.random.default_rng(ord(name)).bytes(24 * 16 * 3)
+        files[f"photos/{name}.ppm"] = b"P6\n24 16\n255\n" + noise
+    for name, data in files.items():
+        (folder / "rom" / name).write_bytes(data)
+    image = make_image([(f"/rom/{name}", data) for name, data in files.items()])
+    (folder / "rom.romfs").write_bytes(image)
+    return folder
+
+
+def test_page_and_virtual_board(firmware, folder):
+    if shutil.which("node") is None or not (WEB / "node_modules" / ".bin" / "vitest").exists():
+        pytest.skip("no node here, or no node_modules: make web installs them")
+    command = ["node", "node_modules/vitest/vitest.mjs", "run", "serial/tests/virtual"]
+    done = subprocess.run(
+        [*command, "--reporter=json", f"--outputFile={folder}/said.json"],
+        cwd=WEB,
+        env={
+            **os.environ,
+            "TINYVLM_PYTHON": sys.executable,
+            "TINYVLM_FIRMWARE": str(firmware),
+            "TINYVLM_FILES": str(folder),
+        },
+        capture_output=True,
+        text=True,
+        timeout=SECONDS,
+    )
+    said = json.loads((folder / "said.json").read_text())
+    failed = [
+        (one["title"], one["failureMessages"])
+        for file in said["testResults"]
+        for one in file["assertionResults"]
+        if one["status"] != "passed"
+    ]
+    assert done.returncode == 0 and not failed, (failed, done.stdout + done.stderr)
+    assert said["numPassedTests"] > 6
