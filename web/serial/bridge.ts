@@ -64,8 +64,8 @@ export function wire(to: Bridge): Wire {
 
 // As much of playwright's Page as is needed.
 interface Page {
-    exposeFunction(name: string, callback: (text: string) => Promise<void>): Promise<void>;
-    addInitScript(script: { content: string }): Promise<void>;
+    exposeFunction(name: string, callback: (text: string) => Promise<void>): Promise<unknown>;
+    addInitScript(script: { content: string }): Promise<unknown>;
     evaluate(expression: string): Promise<unknown>;
 }
 
