@@ -3,20 +3,17 @@
 
 import json
 import os
-import shutil
 import subprocess
 import sys
 
 import numpy as np
 import pytest
-from conftest import TOP
 from deploying import make_vocab, small_encoder
 from nets import random_graph
 
 from tinyvlm.boards.romfs import make_image
 from tinyvlm.net import tvlm
 
-WEB = TOP / "web"
 SECONDS = 300  # for all of them: ends a hang, however slow the machine
 
 
@@ -44,13 +41,11 @@ def folder(tmp_path_factory):
     return folder
 
 
-def test_page_and_virtual_board(firmware, folder):
-    if shutil.which("node") is None or not (WEB / "node_modules" / ".bin" / "vitest").exists():
-        pytest.skip("no node here, or no node_modules: make web installs them")
+def test_page_and_virtual_board(firmware, web, folder):
     command = ["node", "node_modules/vitest/vitest.mjs", "run", "serial/tests/virtual"]
     done = subprocess.run(
         [*command, "--reporter=json", f"--outputFile={folder}/said.json"],
-        cwd=WEB,
+        cwd=web,
         env={
             **os.environ,
             "TINYVLM_PYTHON": sys.executable,

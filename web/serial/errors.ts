@@ -11,6 +11,11 @@ export class LinkLost extends BoardError {
     override name = "LinkLost";
 }
 
+// The board has another encoder than the one that is sent: deploy() with `replaceEncoder` replaces it.
+export class OtherEncoder extends BoardError {
+    override name = "OtherEncoder";
+}
+
 // An exception on the board; the message is its last line, `errno` its number if it has one.
 export class OnBoard extends BoardError {
     override name = "OnBoard";

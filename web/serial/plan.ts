@@ -5,7 +5,7 @@
 // else goes to the file system. What is there already is left alone.
 
 import { fingerprint, isWhole } from "./bytes";
-import { BoardError } from "./errors";
+import { BoardError, OtherEncoder } from "./errors";
 import { makeImage } from "./romfs";
 import { sentences } from "./sentences";
 
@@ -118,7 +118,7 @@ function planEncoder(
         return null;
     }
     if (there && !replace) {
-        throw new BoardError(sentences.otherEncoder(there.path, there.fingerprint, ours!));
+        throw new OtherEncoder(sentences.otherEncoder(there.path, there.fingerprint, ours!));
     }
     fit(files, ours!, `the board gets ${given.path}`);
     const name = given.path.split("/").at(-1)!;

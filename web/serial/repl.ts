@@ -38,7 +38,7 @@ class Silence extends Error {
 
 export class Repl {
     quiet = 30_000; // ms without a byte until the board counts as gone
-    onlost: ((why: LinkLost) => void) | null = null;
+    onlost: ((why: LinkLost) => void) | null = null; // the port is closed by then
 
     private reader: ReadableStreamDefaultReader<Uint8Array> | null = null;
     private writer: WritableStreamDefaultWriter<Uint8Array> | null = null;
@@ -47,6 +47,7 @@ export class Repl {
     private wake: (() => void) | null = null;
     private lost: LinkLost | null = null;
     private closing = false;
+    private closed: Promise<void> | null = null;
     private paste = true; // raw-paste mode, as long as the board has not said that it has none
     private pumped: Promise<void> = Promise.resolve();
 
@@ -110,11 +111,13 @@ export class Repl {
         });
     }
 
-    // Back to the prompt for people, and close the port. Never fails.
-    async close(): Promise<void> {
-        if (this.closing) {
-            return this.pumped;
-        }
+    // Back to the prompt for people, and close the port. Never fails. A lost board's port is closed
+    // by itself.
+    close(): Promise<void> {
+        return (this.closed ??= this.shut());
+    }
+
+    private async shut(): Promise<void> {
         this.closing = true;
         await ignore(() => this.put("\r\x03\x02", LEAVING));
         await ignore(() => this.writer?.releaseLock());
@@ -226,7 +229,7 @@ export class Repl {
         if (!this.lost) {
             this.lost = why;
             if (!this.closing) {
-                this.onlost?.(why);
+                void this.close().then(() => this.onlost?.(why));
             }
         }
         this.wake?.();

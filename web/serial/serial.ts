@@ -21,7 +21,7 @@ import { makeImage } from "./romfs";
 import { sentences } from "./sentences";
 import { Target } from "./target";
 
-export { BoardError, LinkLost, OnBoard } from "./errors";
+export { BoardError, LinkLost, OnBoard, OtherEncoder } from "./errors";
 export { makePort, type Port, type Wire } from "./port";
 export type { BoardFile, Found } from "./plan";
 
@@ -38,7 +38,7 @@ export interface BoardInfo {
     encoder: Found | null;
     vocabs: Found[];
     about: string | null; // what tinyvlm.info() says, some lines; or why it cannot
-    why: string | null;
+    why: string | null; // null, too, if there is no encoder
 }
 
 export interface Deployed {
@@ -99,10 +99,12 @@ export class Board {
             const facts = await this.target.look();
             const said = await this.target.value(call("about.package"), 300_000);
             const [tinyvlm, about, why] = said as [string | null, string | null, string | null];
+            const blind = tinyvlm !== null && !facts.encoders.length; // that is known already
             const engines = { null: tinyvlm === null ? "none" : "python", "": "built in" } as const;
             return {
                 name: facts.name, version: facts.version, machine: facts.machine, ram: facts.ram,
-                flash: facts.flash, free: facts.free, romfs: facts.romfs, tinyvlm, about, why,
+                flash: facts.flash, free: facts.free, romfs: facts.romfs, tinyvlm, about,
+                why: blind ? null : why,
                 engine: engines[String(facts.engine) as "null"] ?? "native",
                 encoder: facts.encoders[0] ?? null,
                 vocabs: facts.vocabs,
@@ -307,6 +309,9 @@ export class Board {
         try {
             return await work((next) => void (what = next));
         } catch (error) {
+            if (error instanceof LinkLost) {
+                await this.repl.close(); // who connects again finds the port free
+            }
             if (error instanceof LinkLost && error.message !== sentences.closed) {
                 const text = `${error.message}; ${sentences.lost[what]}. ${sentences.again}`;
                 throw new LinkLost(text, { cause: error });

@@ -3,7 +3,7 @@
 // tinyvlm-deploy's rules in the page, against a played board and its files.
 
 import { beforeEach, describe, expect, test } from "vitest";
-import { Board, BoardError, LinkLost, OnBoard, type BoardFile } from "../serial";
+import { Board, BoardError, LinkLost, OnBoard, OtherEncoder, type BoardFile, type Port } from "../serial";
 import { sentences } from "../sentences";
 import { Files, made } from "./files";
 import { Played } from "./played";
@@ -83,6 +83,7 @@ describe("files arrive", () => {
         files.there.set("things.tvp", OLD);
         const given = [{ path: "pets.tvp", data: made(".tvp", 8, 900) }, { path: "base.tvlm", data: OTHER }];
         expect(await refused(given)).toContain("replace it, or make the words again");
+        expect(await failure((await connect()).deploy(given))).toBeInstanceOf(OtherEncoder);
         const done = await (await connect()).deploy(given, undefined, { replaceEncoder: true });
         expect(done.copied).toEqual(["base.tvlm", "pets.tvp"]);
         expect(done.notes).toContain("things.tvp was made for another encoder and will not work with this one");
@@ -277,6 +278,17 @@ describe("a program", () => {
         const error = (await failure(board.run("mine", () => {}))) as OnBoard;
         expect([error.message, error.name]).toEqual(["OSError: no vocabulary on this board", "OnBoard"]);
         await board.stop(); // of nothing
+    });
+    test("a board that is stuck: its port is free for who connects again", async () => {
+        const board = await connect();
+        played.kind.run = () => ({ forever: true, out: "x\r\n", stubborn: Infinity });
+        const { port } = (board as unknown as { repl: { port: Port } }).repl;
+        const error = failure(board.run("mine", () => {}));
+        (board as unknown as { repl: { giveUp(): void } }).repl.giveUp(); // as stop() does in the end
+        expect((await error).message).toContain(sentences.stuck);
+        played.kind.run = files.run;
+        played.state = "raw";
+        await Board.connect(port);
     });
     test("unplugged while it runs", async () => {
         const board = await connect();
