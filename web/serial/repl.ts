@@ -55,7 +55,7 @@ export class Repl {
 
     // Open the port and get the prompt, whatever runs on the board. BoardError says why not.
     // `wait`: ms that a board may take to answer.
-    static async open(port: Port, wait = 3000): Promise<Repl> {
+    static async open(port: Port, wait = 5000): Promise<Repl> {
         const repl = new Repl(port);
         try {
             await port.open({ baudRate: BAUD, bufferSize: BUFFER });

@@ -33,6 +33,7 @@ export class Played {
     taken = 0; // bytes that came at all
     said = 0; // bytes that went out
     codes: string[] = []; // all that it was told to run
+    ways: ("paste" | "plain")[] = []; // that the codes came by
     cut: { taken?: number; said?: number; power?: boolean } = {}; // the cable is pulled after so many bytes
 
     private wire: Wire | null = null;
@@ -203,11 +204,13 @@ export class Played {
     }
 
     private run(): void {
+        const way = this.state === "paste" ? "paste" : "plain";
         const code = new TextDecoder().decode(Uint8Array.from(this.line));
         this.line = [];
         const sync = code === "print('in'+'sync')";
         if (!sync) {
             this.codes.push(code);
+            this.ways.push(way);
         }
         const program = sync ? { out: "insync\r\n" } : (this.kind.run?.(code) ?? {});
         if (program.forever) {

@@ -143,17 +143,12 @@ describe("the prompt is found", () => {
     });
     test("by a board that is slow: what it answers to earlier attempts is no answer", async () => {
         const board = new Played({ run: () => ({ out: "mine" }) });
-        let late: Uint8Array[] = [];
         const wire = board.plug();
-        const port = slowed(wire.port, (bytes) => late.push(bytes));
-        setTimeout(() => {
-            const all = late;
-            late = [];
-            all.forEach((bytes) => wire.feed(bytes));
-            port.through = true;
-        }, 2 * SOON);
-        const repl = await Repl.open(port, 5 * SOON);
+        const { feed } = wire;
+        Object.assign(wire, { feed: (bytes: Uint8Array) => setTimeout(() => feed(bytes), 1.5 * SOON) });
+        const repl = await Repl.open(wire.port, 5 * SOON);
         expect(await repl.exec("x")).toBe("mine");
+        expect(board.ways).toEqual(["paste"]); // not taken for one that has no raw paste
     });
     test("left as people have it", async () => {
         const [repl, board] = await open();
@@ -287,24 +282,4 @@ async function write(port: Port, what: string): Promise<void> {
     await writer.write(new TextEncoder().encode(what));
     await new Promise((resolve) => setTimeout(resolve, 0));
     writer.releaseLock();
-}
-
-// A port whose board answers to `late` until it is `through`.
-function slowed(port: Port, late: (bytes: Uint8Array) => void): Port & { through: boolean } {
-    let stream: ReadableStream<Uint8Array> | null = null;
-    const slow = {
-        through: false,
-        get readable() {
-            const gate = new TransformStream<Uint8Array, Uint8Array>({
-                transform: (bytes, controller) => (slow.through ? controller.enqueue(bytes) : late(bytes)),
-            });
-            return (stream ??= port.readable!.pipeThrough(gate));
-        },
-        get writable() {
-            return port.writable;
-        },
-        open: (options: { baudRate: number }) => port.open(options),
-        close: () => port.close(),
-    };
-    return slow;
 }

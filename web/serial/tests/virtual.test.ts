@@ -88,7 +88,13 @@ describe.skipIf(!folder)("the virtual board", { timeout: 120_000 }, () => {
         const done = await board.deploy([pets("old.tvp"), encoder()], undefined, { replaceEncoder: true });
         expect(done.notes).toEqual(["1 other files in ROMFS are kept"]);
         expect(await labels(board)).toEqual(OLD);
+        // names and texts of any letters, and folders that are not there yet
+        const module = { path: "lib/more/words.py", data: new TextEncoder().encode("NAME = 'Käfer 🐞'\n") };
+        await board.deploy([{ path: "Käfer.tvp", data: file("new.tvp") }, module]);
+        expect((await board.selfTest()).vocabs.map(({ path }) => path)).toEqual(["Käfer.tvp", "pets.tvp"]);
         const lines: string[] = [];
+        await board.run("from more import words\nprint(words.__file__, words.NAME)", (line) => lines.push(line));
+        expect(lines.splice(0)).toEqual(["/lib/more/words.py Käfer 🐞"]);
         await board.run("import os\nprint(os.listdir('/rom'), os.stat('/rom/photos/a.ppm')[6])", (line) => lines.push(line));
         expect(lines).toEqual([`['photos', 'small.tvlm'] ${file("rom/photos/a.ppm").length}`]);
     });
