@@ -170,9 +170,17 @@ export class Board {
     run(script: string, online: (line: string) => void): Promise<void> {
         const work = this.alone("run", async () => {
             await this.repl.softReset();
-            const lines = new Lines(online);
             let stopped = false;
+            let failure: unknown = null; // of whoever wants the lines: the board is told to stop
             this.stopping = () => void (stopped = true);
+            const lines = new Lines((line) => {
+                try {
+                    online(line);
+                } catch (error) {
+                    failure ??= error;
+                    void this.stop();
+                }
+            });
             try {
                 await this.repl.exec(script, (bytes) => lines.feed(bytes), Infinity);
             } catch (error) {
@@ -183,6 +191,9 @@ export class Board {
             } finally {
                 this.stopping = null;
                 lines.end();
+            }
+            if (failure) {
+                throw failure;
             }
         });
         this.running = work;

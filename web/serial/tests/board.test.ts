@@ -3,7 +3,7 @@
 // tinyvlm-deploy's rules in the page, against a played board and its files.
 
 import { beforeEach, describe, expect, test } from "vitest";
-import { Board, BoardError, LinkLost, OnBoard, OtherEncoder, type BoardFile, type Port } from "../serial";
+import { Board, BoardError, LinkLost, OnBoard, OtherEncoder, type BoardFile } from "../serial";
 import { sentences } from "../sentences";
 import { Files, made } from "./files";
 import { Played } from "./played";
@@ -280,15 +280,23 @@ describe("a program", () => {
         await board.stop(); // of nothing
     });
     test("a board that is stuck: its port is free for who connects again", async () => {
-        const board = await connect();
+        const { port } = played.plug();
+        const board = await Board.connect(port);
         played.kind.run = () => ({ forever: true, out: "x\r\n", stubborn: Infinity });
-        const { port } = (board as unknown as { repl: { port: Port } }).repl;
         const error = failure(board.run("mine", () => {}));
         (board as unknown as { repl: { giveUp(): void } }).repl.giveUp(); // as stop() does in the end
         expect((await error).message).toContain(sentences.stuck);
         played.kind.run = files.run;
         played.state = "raw";
         await Board.connect(port);
+    });
+    test("whoever wants its lines fails: it is stopped, and the board is as before", async () => {
+        const board = await connect();
+        played.kind.run = () => ({ forever: true, out: "x\r\n" });
+        const error = await failure(board.run("mine", () => expect.fail("no place for lines")));
+        expect(error.message).toBe("no place for lines");
+        played.kind.run = files.run;
+        expect((await board.deploy([PETS])).copied).toEqual(["pets.tvp"]);
     });
     test("unplugged while it runs", async () => {
         const board = await connect();
