@@ -8,6 +8,7 @@ import sys
 
 import numpy as np
 import pytest
+from conftest import TOP
 from deploying import make_vocab, small_encoder
 from nets import random_graph
 
@@ -39,6 +40,27 @@ def folder(tmp_path_factory):
     image = make_image([(f"/rom/{name}", data) for name, data in files.items()])
     (folder / "rom.romfs").write_bytes(image)
     return folder
+
+
+@pytest.mark.parametrize(
+    "mark, module, engine, found",
+    [
+        (None, None, None, ""),
+        (".openmv_disk", None, None, ".openmv_disk"),
+        (".esp_vision_disk", None, None, ".esp_vision_disk"),
+        (None, "omv", None, ".openmv_disk"),
+        (".openmv_disk", None, "ours", ""),  # flashed since
+    ],
+)
+def test_firmware_that_wants_a_drive(tmp_path, monkeypatch, mark, module, engine, found):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setitem(sys.modules, "_tinyvlm", engine)
+    monkeypatch.setitem(sys.modules, "omv", module)
+    if mark:
+        (tmp_path / mark).write_bytes(b"")
+    onboard = {}
+    exec((TOP / "web" / "serial" / "onboard" / "about.py").read_text(), onboard)
+    assert onboard["drive"]() == found
 
 
 def test_page_and_virtual_board(firmware, web, folder):

@@ -4,7 +4,13 @@ import os
 
 
 def drive():  # the mark of firmware that wants a .tflite on its drive, or ""
-    for p in ("", "/", "/flash", "/sd"):
+    try:
+        import _tinyvlm  # noqa: F401 - the mark is of a firmware that was there before
+
+        return ""
+    except Exception:
+        pass
+    for p in (".", "/", "/flash", "/sd"):
         try:
             names = os.listdir(p)
         except OSError:
