@@ -20,7 +20,7 @@ from pathlib import Path
 
 import numpy as np
 
-from .space import TextEncoder, UnknownPhrase, normalize
+from .space import TextEncoder, UnknownPhrase, millionths, normalize
 
 KNOB = {"cautious": 10, "balanced": 25, "eager": 50}  # frames of none of them that are named, in %
 RIVAL = 0.5  # cosine with a label from which on a background word takes its frames
@@ -66,13 +66,13 @@ class Background:
 
         vectors: the labels', unit length. Words that the text encoder lacks are left out.
         """
-        words, rows = [], []
+        words, rows, labels = [], [], vectors.astype(np.float64)
         for word in self.words if self.unknown != "off" else ():
             try:
                 row = normalize(encoder.encode(word, prompts).vector[: vectors.shape[1]])
             except UnknownPhrase:
                 continue
-            if float((vectors @ row).max()) < self.margin:
+            if float(millionths(labels @ row).max()) < self.margin:
                 words.append(word)
                 rows.append(row)
         return words, np.array(rows, np.float32).reshape(len(rows), vectors.shape[1])
@@ -86,7 +86,8 @@ def left_out(
     vectors, rows: unit length, of the labels and the words.
     """
     found = {}
-    for word, cosines in zip(words, rows @ vectors.T, strict=True):
+    table = millionths(rows.astype(np.float64) @ vectors.T)
+    for word, cosines in zip(words, table, strict=True):
         nearest = int(cosines.argmax())
         if cosines[nearest] >= RIVAL:
             found[word] = f"cosine {cosines[nearest]:.2f} with {labels[nearest]}"

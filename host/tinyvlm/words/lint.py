@@ -15,14 +15,14 @@ from dataclasses import dataclass
 import numpy as np
 
 from .lexicon import Lexicon
-from .space import normalize
+from .space import millionths, normalize
 from .vocabulary import Entry, plural
 
 DIMS = (16, 32, 64, 128, 256)  # prefixes that training made good
 CLOSE = 0.7
 NEAREST, MOST = 10, 200  # pairs that are kept: even if far apart; even if there are more
 SHOWN = 5  # warnings before "... and more"
-BLOCK = 512  # rows of the similarity matrix at a time: 10,000 labels would fill 400 MB
+BLOCK = 512  # rows of the similarity matrix at a time: 10,000 labels would fill 800 MB
 
 
 @dataclass(frozen=True)
@@ -72,8 +72,8 @@ def examine(labels: Sequence[str], vectors: np.ndarray, dim: int) -> Lint:
     first, second = np.divmod(nearest, len(labels))
     cosines = []
     for d in dims:
-        rows = normalize(vectors[:, :d])
-        cosines.append(np.einsum("nd,nd->n", rows[first], rows[second]))
+        rows = normalize(vectors[:, :d]).astype(np.float64)
+        cosines.append(millionths(np.einsum("nd,nd->n", rows[first], rows[second])))
     table = np.stack(cosines)
     order = np.argsort(-table[dims.index(dim)], kind="stable")
     pairs = [
@@ -88,10 +88,10 @@ def _pairs(rows: np.ndarray, least: int) -> np.ndarray:
     """Pairs i < j as sorted indices i * n + j: all of cosine CLOSE or more; or, with `least`, the
     nearest: no fewer than that even if they are far apart, no more than MOST.
     """
-    count, found, scores = len(rows), [], []
+    rows, count, found, scores = rows.astype(np.float64), len(rows), [], []
     floor = CLOSE if not least else -2.0
     for start in range(0, count, BLOCK):
-        cosines = rows[start : start + BLOCK] @ rows.T
+        cosines = millionths(rows[start : start + BLOCK] @ rows.T)
         above = np.arange(count) > np.arange(start, start + len(cosines))[:, None]
         i, j = np.nonzero(above & (cosines >= floor))
         numbers, score = (i + start) * count + j, cosines[i, j]

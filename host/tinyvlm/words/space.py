@@ -90,6 +90,12 @@ def normalize(vectors: np.ndarray) -> np.ndarray:
     return vectors / np.maximum(np.linalg.norm(vectors, axis=-1, keepdims=True), 1e-12)
 
 
+def millionths(cosines: np.ndarray) -> np.ndarray:
+    """Cosines of float64 vectors, rounded: what is compared with a limit or sorted depends neither
+    on the order in which this machine's BLAS adds, nor on the sign of a zero."""
+    return np.round(cosines, 6) + 0.0
+
+
 def space_of(text_encoder: str) -> str:
     """Begin of the name of every text space of "open_clip:MODEL/TAG", or several of them joined by
     "+"; a hash of its map follows. A model's -quickgelu twin has the same weights."""

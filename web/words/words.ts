@@ -1,0 +1,153 @@
+// SPDX-License-Identifier: MIT
+//
+// From words to a vocabulary for the board: what tinyvlm-pack does, without a sentence encoder. The
+// Python one is the truth; tests/test_web_words.py compares the files byte by byte.
+//
+//   const lexicon = await Lexicon.load(bytes);
+//   const { lines, problems } = parse("cat, dog, Katze: cat", { commas: true });
+//   const packed = pack(lines, lexicon, encoder, { dim: 64, unknown: "balanced" });
+
+import { Background, interpolate, type Fitted, type Rates, type Unknown } from "./background";
+import { type Lexicon, UnknownPhrase } from "./lexicon";
+import { examine, type Lint } from "./lint";
+import { quantize, toBytes } from "./tvp";
+import { mean, normalize } from "./vectors";
+import { type Line, MOST, type Problem } from "./vocabulary";
+
+export { Lexicon } from "./lexicon";
+export { CLOSE, type Lint, type Pair } from "./lint";
+export { type Line, parse, type Problem, type WordList } from "./vocabulary";
+export type { Fitted, Rates, Unknown } from "./background";
+
+/** What is to be known of an image encoder: of its card and of what was fitted beside it. */
+export interface EncoderFacts {
+    name: string;
+    /** In hexadecimal digits, as everywhere. */
+    fingerprint: string;
+    /** Dimensions of its embeddings. */
+    dim: number;
+    /** Name of the text space it was trained for. */
+    space: string;
+    /** Training's factors on cosines, by prefix; used where nothing was fitted. */
+    scales?: Record<string, number>;
+    background?: Fitted | null;
+}
+
+/** From base.json and base.background.json. */
+export function factsOf(
+    card: { name: string; text_space: string; logit_scale?: Record<string, number> },
+    background: Fitted,
+    dim = 256,
+): EncoderFacts {
+    const { fingerprint } = background;
+    return {
+        name: card.name, fingerprint, dim, space: card.text_space, scales: card.logit_scale, background,
+    };
+}
+
+export interface Options {
+    dim?: number;
+    unknown?: Unknown;
+    bits?: 8 | 4;
+}
+
+/** A packed word list. tinyvlm-pack refuses one with problems; here what is good of it is packed. */
+export interface Packed {
+    /** The file; null if no label is left. */
+    tvp: Uint8Array | null;
+    labels: string[];
+    problems: Problem[];
+    /** How each label got its vector; see `isKnown`. */
+    notes: string[];
+    /** Which labels are alike; null if no label is left. */
+    lint: Lint | null;
+    /** What to expect, measured on photos; null if nothing was measured for this encoder. */
+    expected: Rates | null;
+    /** Unit vectors, for a map of the words or another `dim`. */
+    vectors: Float32Array[];
+}
+
+/** Pack a word list. Throws what is wrong with the options or with encoder and lexicon. */
+export function pack(
+    lines: Line[], lexicon: Lexicon, encoder: EncoderFacts,
+    { dim = 64, unknown = "balanced", bits = 8 }: Options = {},
+): Packed {
+    if (!(Number.isInteger(dim) && dim >= 1 && dim <= encoder.dim)) {
+        throw new Error(`dim ${dim}: ${encoder.name} has 1 ... ${encoder.dim} dimensions`);
+    }
+    if (lexicon.space !== encoder.space) {
+        throw new Error(`${encoder.name} was trained with another CLIP than ${lexicon.name} has `
+            + `(${encoder.space}, not ${lexicon.space})`);
+    }
+    const { labels, vectors, notes, problems } = encode(lines, lexicon, encoder.dim);
+    if (!labels.length) {
+        return { tvp: null, labels, problems, notes, lint: null, expected: null, vectors };
+    }
+    const fitted = encoder.background?.fingerprint === encoder.fingerprint ? encoder.background : null;
+    const chosen = fitted ? new Background(fitted, labels.length, unknown) : null;
+    const rows = chosen ? chosen.rows(lexicon, vectors) : [];
+    const scales = Object.entries(encoder.scales ?? {}).map(([d, s]): [number, number] => [Number(d), s]);
+    const known = chosen ? chosen.dims : scales.map(([d]) => d).sort((a, b) => a - b);
+    const dims = [...known.filter((d) => d < dim), dim];
+    const trained = (d: number) => interpolate(scales.length ? scales : [[64, 20]], d);
+    const tvp = toBytes({
+        labels,
+        rows: [...vectors, ...rows].map((vector) => quantize(vector, dim, bits)),
+        fingerprint: encoder.fingerprint,
+        encoder: encoder.name,
+        textEncoder: lexicon.name,
+        bits,
+        prefixes: dims.map((d) => (
+            { dim: d, scale: chosen?.scale(d) ?? trained(d), threshold: chosen?.threshold(d) ?? 0 }
+        )),
+        none: chosen ? dims.map((d) => chosen.none(d)).filter((c) => c !== null) : [],
+        rivals: 0,
+    });
+    const lint = examine(labels, vectors, dim), expected = chosen?.rates(dim) ?? null;
+    return { tvp, labels, problems, notes, lint, expected, vectors };
+}
+
+/** Is nothing in a note estimated, composed or found under another name? */
+export function isKnown(note: string): boolean {
+    return note === "exact" || note === "ensemble" || /^\d+ phrases? known$/.test(note);
+}
+
+function encode(lines: Line[], lexicon: Lexicon, most: number) {
+    const labels: string[] = [], vectors: Float32Array[] = [], notes: string[] = [];
+    const problems: Problem[] = [];
+    for (const { label, phrases, line } of lines) {
+        try {
+            const encoded = phrases.map((phrase) => lexicon.encode(phrase));
+            const vector = normalize(mean(encoded.map((one) => one.vector)));
+            vectors.push(normalize(vector, most));
+            labels.push(label);
+            notes.push(origin(encoded.map((one) => one.how)));
+        } catch (error) {
+            if (!(error instanceof UnknownPhrase)) {
+                throw error;
+            }
+            const { message: text, instead } = error;
+            problems.push(instead ? { line, text, instead: `${label}: ${instead}` } : { line, text });
+            if (problems.length === MOST) {
+                problems.push({ line: 0, text: "... and perhaps more" });
+                break;
+            }
+        }
+    }
+    return { labels, vectors, notes, problems };
+}
+
+/** Where a label's vector comes from: "exact", or "3 phrases known, 1 estimated". */
+function origin(hows: string[]): string {
+    if (hows.length === 1) {
+        return hows[0];
+    }
+    const known = hows.filter((how) => how === "exact" || how === "ensemble").length;
+    const estimated = hows.filter((how) => how === "estimated").length;
+    const others = hows.filter((how) => !["exact", "ensemble", "estimated"].includes(how));
+    return [
+        ...(known ? [`${known} phrase${known > 1 ? "s" : ""} known`] : []),
+        ...(estimated ? [`${estimated} estimated`] : []),
+        ...others,
+    ].join(", ");
+}
