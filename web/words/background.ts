@@ -38,7 +38,7 @@ export class Background {
 
     /** The factor on cosines for `dim` dimensions. */
     scale(dim: number): number {
-        return this.at(dim, ...(this.unknown === "off" ? ["off", "logit_scale"] : ["logit_scale"]));
+        return this.unknown === "off" ? this.at(dim, "off", "logit_scale") : this.at(dim, "logit_scale");
     }
 
     /** The cosine that stands for none of them; null if every frame gets a label. */

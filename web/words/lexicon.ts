@@ -35,9 +35,9 @@ export interface Encoded {
     how: string;
 }
 
-/** No vector for a phrase; the message says what to do. instead: a phrase that means nearly the same. */
+/** No vector for a phrase; the message says what to do. instead: phrases that mean nearly the same. */
 export class UnknownPhrase extends Error {
-    constructor(message: string, readonly instead?: string) {
+    constructor(message: string, readonly instead: string[] = []) {
         super(message);
     }
 }
@@ -217,7 +217,7 @@ export class Lexicon {
         throw new UnknownPhrase(
             `${repr(this.names[absent])} has its vector in tinyvlm-pack's lexicon, not in this page; the `
             + `nearest word here is ${repr(this.nearest[this.rows[absent]])}`,
-            at.map((i) => this.nearest![this.rows[i]]).join(" "),
+            at.map((i) => this.nearest![this.rows[i]]),
         );
     }
 

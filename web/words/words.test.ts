@@ -34,7 +34,7 @@ describe.runIf(FOLDER)("the page and tinyvlm-pack", async () => {
     const good = cases.filter(({ tvp }) => tvp), bad = cases.filter(({ tvp }) => !tvp);
 
     it("has 200 lists that pack and some that do not", () => {
-        expect(good.length).toBe(200);
+        expect(good.length).toBeGreaterThanOrEqual(200);
         expect(bad.length).toBeGreaterThan(80);
     });
 
@@ -68,10 +68,12 @@ describe.runIf(FOLDER)("the page and tinyvlm-pack", async () => {
     it.each(good.map((one, i) => [i, one] as const))("packs list %i as well or says why not", (_, one) => {
         const packed = pack(parse(bytes(one.list)).lines, small, encoders[one.model], one);
         if (packed.problems.length) {
-            for (const { text, instead } of packed.problems) {
-                expect(text).toMatch(/has its vector in tinyvlm-pack's lexicon, not in this page; the nearest/);
-                expect(pack(parse(instead!).lines, small, encoders[one.model]).problems).toEqual([]);
-            }
+            const texts = packed.problems.map(({ text }) => text).join("\n");
+            expect(texts).toMatch(/^(.* has its vector in tinyvlm-pack's lexicon, not in this page.*\n?)+$/);
+            const instead = packed.problems.map((problem) => problem.instead).join("\n");
+            const again = pack(parse(instead).lines, small, encoders[one.model], one);
+            expect(again.problems).toEqual([]);
+            expect(again.labels.length).toBe(packed.problems.length);
         } else {
             expect(packed.tvp).toEqual(bytes(one.tvp));
         }

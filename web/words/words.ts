@@ -8,7 +8,7 @@
 //   const packed = pack(lines, lexicon, encoder, { dim: 64, unknown: "balanced" });
 
 import { Background, interpolate, type Fitted, type Rates, type Unknown } from "./background";
-import { type Lexicon, UnknownPhrase } from "./lexicon";
+import { type Encoded, type Lexicon, UnknownPhrase } from "./lexicon";
 import { examine, type Lint } from "./lint";
 import { quantize, toBytes } from "./tvp";
 import { mean, normalize } from "./vectors";
@@ -116,23 +116,33 @@ function encode(lines: Line[], lexicon: Lexicon, most: number) {
     const labels: string[] = [], vectors: Float32Array[] = [], notes: string[] = [];
     const problems: Problem[] = [];
     for (const { label, phrases, line } of lines) {
-        try {
-            const encoded = phrases.map((phrase) => lexicon.encode(phrase));
-            const vector = normalize(mean(encoded.map((one) => one.vector)));
-            vectors.push(normalize(vector, most));
-            labels.push(label);
-            notes.push(origin(encoded.map((one) => one.how)));
-        } catch (error) {
-            if (!(error instanceof UnknownPhrase)) {
-                throw error;
+        const encoded: Encoded[] = [], instead: string[] = [];
+        let problem: UnknownPhrase | undefined, helpless = false;
+        for (const phrase of phrases) {
+            try {
+                encoded.push(lexicon.encode(phrase));
+                instead.push(phrase);
+            } catch (error) {
+                if (!(error instanceof UnknownPhrase)) {
+                    throw error;
+                }
+                problem ??= error;
+                instead.push(...error.instead);
+                helpless ||= !error.instead.length;
             }
-            const { message: text, instead } = error;
-            problems.push(instead ? { line, text, instead: `${label}: ${instead}` } : { line, text });
-            if (problems.length === MOST) {
+        }
+        if (problem) {
+            const known = helpless ? {} : { instead: `${label}: ${instead.join(", ")}` };
+            problems.push({ line, text: problem.message, ...known });
+            if (problems.length === MOST) { // looking for what was meant takes time
                 problems.push({ line: 0, text: "... and perhaps more" });
                 break;
             }
+            continue;
         }
+        vectors.push(normalize(normalize(mean(encoded.map((one) => one.vector))), most));
+        labels.push(label);
+        notes.push(origin(encoded.map((one) => one.how)));
     }
     return { labels, vectors, notes, problems };
 }
