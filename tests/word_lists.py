@@ -43,7 +43,7 @@ BAD = (  # lines that no list may have; {} is a word
     "un\u200cknown: {}",
     "{}: !?",
     "...",
-    "it's \"{}\" \\: ?",
+    'it\'s "{}" \\: ?',
     "a\tb\x07{}",
     "\x7f{}",
     "é" * 140 + ": {}",

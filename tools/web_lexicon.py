@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: MIT
 """The lexicon as the page has it: every name, and the vectors of as many as fit.
 
-python tools/web_lexicon.py build/words/lexicon.bin               # 1.5 MB, what the page embeds
+python tools/web_lexicon.py build/words/lexicon.bin               # what the page embeds
 python tools/web_lexicon.py build/words/whole.bin --bytes 0       # every vector, some 7 MB
 
 CLIP's own vectors come first, then everyday names, then those that more names are made of. Numbers
@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import os
 import struct
 import sys
 import zlib
@@ -23,11 +24,11 @@ import numpy as np
 
 from tinyvlm.files import write_atomic
 from tinyvlm.shipped import DATA
-from tinyvlm.train.lexicon import words
+from tinyvlm.train.lexicon import kinds, words
 from tinyvlm.words.lexicon import KINDS, Lexicon, canonical
 from tinyvlm.words.space import normalize
 
-BYTES = 1_500_000
+BYTES = 1_770_000  # of a page of 3 MB
 ABSENT = 128
 BLOCK = 1024  # names at a time that look for their nearest
 
@@ -62,7 +63,7 @@ def fitting(lexicon: Lexicon, limit: int) -> tuple[int, bytes]:
 def by_use(lexicon: Lexicon) -> list[int]:
     """Rows of all names, those that are typed most first (a guess)."""
     lists = (words.EXTRA, words.FOOD, words.FLOWERS, words.MAKERS)
-    everyday = {canonical(name) for name in ",".join(lists).split(",")}
+    everyday = {canonical(name) for name in ",".join(lists).split(",")} | kinds.read().keys()
     uses = Counter(word for name in lexicon.index for word in set(name.split()))
 
     def rank(name: str) -> tuple:
@@ -86,11 +87,11 @@ def to_bytes(lexicon: Lexicon, chosen: list[int]) -> bytes:
         "spelling": len(spelling),
     }
     raw = json.dumps(head).encode()
-    kinds = np.where(here, lexicon.kinds, lexicon.kinds | ABSENT).astype(np.uint8)
+    flags = np.where(here, lexicon.kinds, lexicon.kinds | ABSENT).astype(np.uint8)
     near = nearest(lexicon.vectors, here)
     parts = (
         struct.pack("<I", len(raw)) + raw + spelling,
-        kinds.tobytes(),
+        flags.tobytes(),
         (near & 255).astype(np.uint8).tobytes(),
         (near >> 8).astype(np.uint8).tobytes(),
         np.ascontiguousarray(lexicon.vectors[here].T).tobytes(),  # columns compress better
@@ -102,8 +103,7 @@ def front_coded(names: list[str]) -> bytes:
     """Each name as the number of letters it shares with the one before, and the rest."""
     out, before = bytearray(), ""
     for name in names:
-        same = next((i for i, (a, b) in enumerate(zip(name, before)) if a != b), None)
-        same = min(len(name), len(before)) if same is None else same
+        same = len(os.path.commonprefix([name, before]))
         out += bytes([same]) + name[same:].encode("ascii") + b"\n"
         before = name
     return bytes(out)
