@@ -14,6 +14,8 @@ import json
 import os
 import random
 import sys
+import unicodedata
+from itertools import groupby
 from pathlib import Path
 
 ROOT = Path(__file__).parents[1]
@@ -90,6 +92,23 @@ def main(folder: Path) -> None:
     (folder / "lexicon.bin").write_bytes(web_lexicon.fitting(lexicon, web_lexicon.BYTES)[1])
     cases = [packed(folder, *case) for case in (*good(lexicon), *bad(lexicon))]
     (folder / "golden.json").write_text(json.dumps(cases))
+    (folder / "letters.json").write_text(json.dumps(letters()))
+
+
+def letters() -> dict:
+    """What Python says of every character: [last, whether] of runs, and what casefold() changes."""
+    every = [chr(c) for c in range(sys.maxunicode + 1) if not 0xD800 <= c < 0xE000]
+    ask = {
+        "assigned": lambda c: unicodedata.category(c) != "Cn",
+        "spoken": str.isalnum,
+        "printed": str.isprintable,
+        "space": str.isspace,
+    }
+    runs = {
+        name: [[ord(list(run)[-1]), bool(yes)] for yes, run in groupby(every, said)]
+        for name, said in ask.items()
+    }
+    return runs | {"folded": {c: c.casefold() for c in every if c != c.casefold()}}
 
 
 def good(lexicon: Lexicon) -> list[tuple]:

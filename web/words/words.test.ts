@@ -5,7 +5,7 @@
 
 import { readFileSync } from "node:fs";
 import { describe, expect, it } from "vitest";
-import { fixed, rint } from "./text";
+import { casefold, fixed, repr, rint, spoken, strip } from "./text";
 import { factsOf, isKnown, Lexicon, pack, parse, type Packed, type Unknown } from "./words";
 
 const FOLDER = process.env.TINYVLM_WORD_LISTS;
@@ -113,6 +113,26 @@ describe.runIf(FOLDER)("the page and tinyvlm-pack", async () => {
     });
 });
 
+describe.runIf(FOLDER)("characters are as Python has them", () => {
+    const known = FOLDER ? JSON.parse(readFileSync(`${FOLDER}/letters.json`, "utf8")) : {};
+    // Of a newer Unicode than the other side's nothing is expected.
+    const both = FOLDER ? characters(known.assigned).filter((c) => !/\p{Cn}/u.test(c)) : [];
+
+    it.each([
+        ["spoken", spoken],
+        ["space", (c: string) => strip(c) === ""],
+        ["printed", (c: string) => c === "'" || c === "\\" || repr(c) === `'${c}'`],
+    ])("%s", (name, says) => {
+        const yes = new Set(characters(known[name]));
+        expect(both.filter((c) => says(c) !== yes.has(c))).toEqual([]);
+    });
+
+    it("folded", () => {
+        expect(both.length).toBeGreaterThan(140000);
+        expect(both.filter((c) => casefold(c) !== (known.folded[c] ?? c))).toEqual([]);
+    });
+});
+
 describe("the box", () => {
     it.each([
         ["cat, dog", ["cat", "dog"]],
@@ -143,6 +163,20 @@ describe("numbers", () => {
         expect(rint(value) + 0).toBe(to);
     });
 });
+
+/** Those of which a run says yes. */
+function characters(runs: [number, boolean][]): string[] {
+    const found: string[] = [];
+    let at = 0;
+    for (const [last, yes] of runs) {
+        for (; at <= last; at++) {
+            if (yes && !(at >= 0xd800 && at < 0xe000)) {
+                found.push(String.fromCodePoint(at));
+            }
+        }
+    }
+    return found;
+}
 
 /** What tinyvlm-pack prints. */
 function said(packed: Packed, { model, dim, bits, unknown }: Case): string[] {
