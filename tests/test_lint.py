@@ -53,6 +53,16 @@ def test_confused_pairs_are_counted_at_every_prefix_even_if_few_are_kept(monkeyp
     assert len(found.pairs) == 20
 
 
+def test_equal_pairs_stand_in_the_order_of_the_list_whatever_is_added_first():
+    vectors = np.repeat(random_vectors(40), 2, axis=0)
+    labels = [str(i) for i in range(80)]
+    for dim in (16, 50, 64, 256):
+        found = lint.examine(labels, vectors, dim)
+        assert [(p.first, p.second) for p in found.warnings if found.at(p, dim) == 1] == [
+            (str(i), str(i + 1)) for i in range(0, 80, 2)
+        ]
+
+
 def test_the_suggested_dimension_keeps_apart_what_the_full_vectors_keep_apart():
     far = np.zeros((2, 256), np.float32)
     far[:, :40] = 1  # equal at 16 and at 32, apart from 64 on
