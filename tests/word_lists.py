@@ -96,7 +96,7 @@ def main(folder: Path) -> None:
 
 
 def letters() -> dict:
-    """What Python says of every character: [last, whether] of runs, and what casefold() changes."""
+    """What Python says of all characters: runs as [last, whether], and what casefold() changes."""
     every = [chr(c) for c in range(sys.maxunicode + 1) if not 0xD800 <= c < 0xE000]
     ask = {
         "assigned": lambda c: unicodedata.category(c) != "Cn",
@@ -127,8 +127,10 @@ def good(lexicon: Lexicon) -> list[tuple]:
         ends = rng.choice(("\n", "\r\n", "\r"))
         raw = rng.choice((b"", b"\xef\xbb\xbf")) + (ends.join(lines) + ends).encode()
         dim = (16, 32, 64, 128, 256)[i % 5] if i % 3 else rng.randint(16, 256)
-        bits = 4 if i % 8 == 7 else 8
-        cases.append((raw, MODELS[i % 3], dim, UNKNOWN[i % 4], bits))
+        bits, others = 4 if i % 8 == 7 else 8, b""
+        if i % 5 == 0 and i % 4 != 3:
+            others = "\n".join([*rng.sample(names, 6), lines[-1].strip("\ufeff")]).encode()
+        cases.append((raw, MODELS[i % 3], dim, UNKNOWN[i % 4], bits, others))
     return cases
 
 
@@ -182,27 +184,32 @@ def bad(lexicon: Lexicon) -> list[tuple]:
             lines.append("".join(name) + rng.choice(("", " qqx", " with qqx")))
         lists.append("\n".join(lines).encode())
     cases = [(raw, MODELS[i % 3], 64, "balanced", 8) for i, raw in enumerate(lists)]
-    return [*cases, *((b"cat\n", "base", dim, "balanced", 8) for dim in (0, -1, 257))]
+    cases += [(b"cat\n", "base", dim, "balanced", 8) for dim in (0, -1, 257)]
+    return [*cases, (b"cat\n", "nano", 64, "off", 8, b"dog\n")]
 
 
-def packed(folder: Path, raw: bytes, model: str, dim: int, unknown: str, bits: int) -> dict:
+def packed(
+    folder: Path, raw: bytes, model: str, dim: int, unknown: str, bits: int, others: bytes = b""
+) -> dict:
     """What tinyvlm-pack makes of a list and says about it."""
     where, out, err = Path.cwd(), io.StringIO(), io.StringIO()
     options = f"--text-encoder lexicon --model {model} --dim {dim} --unknown {unknown}"
+    options += f" --bits {bits}" + " --background room.txt" * bool(others)
     os.chdir(folder)
     try:
         Path("list.txt").write_bytes(raw)
+        Path("room.txt").write_bytes(others)
         with contextlib.redirect_stdout(out), contextlib.redirect_stderr(err):
-            status = packit.main(["list.txt", *options.split(), "--bits", str(bits)])
+            status = packit.main(["list.txt", *options.split()])
         tvp = b"" if status else Path("list.tvp").read_bytes()
     finally:
         os.chdir(where)
-    texts = {"list": raw, "tvp": tvp}
+    texts = {"list": raw, "others": others, "tvp": tvp}
     return {
         **{key: base64.b64encode(value).decode() for key, value in texts.items()},
         **{"model": model, "dim": dim, "unknown": unknown, "bits": bits},
         "said": out.getvalue().splitlines(),
-        "refused": [line.removeprefix("tinyvlm-pack: ") for line in err.getvalue().splitlines()],
+        "told": [line.removeprefix("tinyvlm-pack: ") for line in err.getvalue().splitlines()],
     }
 
 

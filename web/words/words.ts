@@ -10,14 +10,17 @@
 import { Background, interpolate, type Fitted, type Rates, type Unknown } from "./background";
 import { type Encoded, type Lexicon, UnknownPhrase } from "./lexicon";
 import { examine, type Lint } from "./lint";
+import { fixed } from "./text";
 import { quantize, toBytes } from "./tvp";
-import { mean, normalize } from "./vectors";
+import { cosine, mean, normalize } from "./vectors";
 import { type Line, MOST, type Problem } from "./vocabulary";
 
 export { Lexicon } from "./lexicon";
 export { CLOSE, type Lint, type Pair } from "./lint";
 export { type Line, parse, type Problem, type WordList } from "./vocabulary";
 export type { Fitted, Rates, Unknown } from "./background";
+
+const RIVAL = 0.5; // cosine with a label from which on a background word takes its frames
 
 /** What is to be known of an image encoder: of its card and of what was fitted beside it. */
 export interface EncoderFacts {
@@ -49,6 +52,8 @@ export interface Options {
     dim?: number;
     unknown?: Unknown;
     bits?: 8 | 4;
+    /** Words for what else the camera sees: a frame that is nearer to one of them is unknown. */
+    others?: Line[];
 }
 
 /** A packed word list. tinyvlm-pack refuses one with problems; here what is good of it is packed. */
@@ -57,6 +62,10 @@ export interface Packed {
     tvp: Uint8Array | null;
     labels: string[];
     problems: Problem[];
+    /** Problems of `others`. */
+    otherProblems: Problem[];
+    /** Words of `others` that would take a label's frames, so they are not in the file. */
+    leftOut: { word: string; why: string }[];
     /** How each label got its vector; see `isKnown`. */
     notes: string[];
     /** Which labels are alike; null if no label is left. */
@@ -70,18 +79,24 @@ export interface Packed {
 /** Pack a word list. Throws what is wrong with the options or with encoder and lexicon. */
 export function pack(
     lines: Line[], lexicon: Lexicon, encoder: EncoderFacts,
-    { dim = 64, unknown = "balanced", bits = 8 }: Options = {},
+    { dim = 64, unknown = "balanced", bits = 8, others = [] }: Options = {},
 ): Packed {
     if (!(Number.isInteger(dim) && dim >= 1 && dim <= encoder.dim)) {
         throw new Error(`dim ${dim}: ${encoder.name} has 1 ... ${encoder.dim} dimensions`);
+    }
+    if (others.length && unknown === "off") {
+        throw new Error("background needs unknown; leave out unknown off");
     }
     if (lexicon.space !== encoder.space) {
         throw new Error(`${encoder.name} was trained with another CLIP than ${lexicon.name} has `
             + `(${encoder.space}, not ${lexicon.space})`);
     }
     const { labels, vectors, notes, problems } = encode(lines, lexicon, encoder.dim);
+    const room = encode(others, lexicon, encoder.dim), otherProblems = room.problems;
+    const { rivals, leftOut } = rivalsOf(labels, vectors, room.labels, room.vectors);
+    const found = { labels, problems, otherProblems, leftOut, notes, vectors };
     if (!labels.length) {
-        return { tvp: null, labels, problems, notes, lint: null, expected: null, vectors };
+        return { ...found, tvp: null, lint: null, expected: null };
     }
     const fitted = encoder.background?.fingerprint === encoder.fingerprint ? encoder.background : null;
     const chosen = fitted ? new Background(fitted, labels.length, unknown) : null;
@@ -92,7 +107,7 @@ export function pack(
     const trained = (d: number) => interpolate(scales.length ? scales : [[64, 20]], d);
     const tvp = toBytes({
         labels,
-        rows: [...vectors, ...rows].map((vector) => quantize(vector, dim, bits)),
+        rows: [...vectors, ...rivals, ...rows].map((vector) => quantize(vector, dim, bits)),
         fingerprint: encoder.fingerprint,
         encoder: encoder.name,
         textEncoder: lexicon.name,
@@ -101,10 +116,25 @@ export function pack(
             { dim: d, scale: chosen?.scale(d) ?? trained(d), threshold: chosen?.threshold(d) ?? 0 }
         )),
         none: chosen ? dims.map((d) => chosen.none(d)).filter((c) => c !== null) : [],
-        rivals: 0,
+        rivals: rivals.length,
     });
     const lint = examine(labels, vectors, dim), expected = chosen?.rates(dim) ?? null;
-    return { tvp, labels, problems, notes, lint, expected, vectors };
+    return { ...found, tvp, lint, expected };
+}
+
+/** The background words that are no label's cousins, and why others are left out. */
+function rivalsOf(labels: string[], vectors: Float32Array[], words: string[], rows: Float32Array[]) {
+    const rivals: Float32Array[] = [], leftOut: Packed["leftOut"] = [];
+    rows.forEach((row, i) => {
+        const cosines = vectors.map((vector) => cosine(row, vector)), most = Math.max(...cosines);
+        if (most >= RIVAL) {
+            const why = `cosine ${fixed(most, 2)} with ${labels[cosines.indexOf(most)]}`;
+            leftOut.push({ word: words[i], why });
+        } else {
+            rivals.push(row);
+        }
+    });
+    return { rivals, leftOut };
 }
 
 /** Is nothing in a note estimated, composed or found under another name? */
