@@ -103,6 +103,14 @@ describe.runIf(FOLDER)("the page and tinyvlm-pack", async () => {
         expect(pack([], small, encoders.base).tvp).toBeNull();
     });
 
+    it("compares no more labels than a page has time for", () => {
+        const many = (count: number) => parse(Array.from({ length: count }, (_, i) => `${i}a: cat`).join("\n")).lines;
+        expect(pack(many(50), small, encoders.base).lint!.confused.get(64)).toBe(50 * 49 / 2);
+        const { lint, tvp } = pack(many(1001), small, encoders.base);
+        expect(lint).toBeNull();
+        expect(tvp!.length).toBeGreaterThan(64000);
+    });
+
     it("refuses an encoder of another text space", () => {
         const other = { ...encoders.base, space: "another" };
         expect(() => pack(parse("cat").lines, small, other)).toThrow("another CLIP");

@@ -20,6 +20,7 @@ export { CLOSE, type Lint, type Pair } from "./lint";
 export { type Line, parse, type Problem, type WordList } from "./vocabulary";
 export type { Fitted, Rates, Unknown } from "./background";
 
+const LINTED = 1000; // labels that are compared with each other: half a million pairs
 const RIVAL = 0.5; // cosine with a label from which on a background word takes its frames
 
 /** What is to be known of an image encoder: of its card and of what was fitted beside it. */
@@ -68,7 +69,7 @@ export interface Packed {
     leftOut: { word: string; why: string }[];
     /** How each label got its vector; see `isKnown`. */
     notes: string[];
-    /** Which labels are alike; null if no label is left. */
+    /** Which labels are alike; null if no label is left, or more than LINTED are. */
     lint: Lint | null;
     /** What to expect, measured on photos; null if nothing was measured for this encoder. */
     expected: Rates | null;
@@ -118,8 +119,8 @@ export function pack(
         none: chosen ? dims.map((d) => chosen.none(d)).filter((c) => c !== null) : [],
         rivals: rivals.length,
     });
-    const lint = examine(labels, vectors, dim), expected = chosen?.rates(dim) ?? null;
-    return { ...found, tvp, lint, expected };
+    const lint = labels.length > LINTED ? null : examine(labels, vectors, dim);
+    return { ...found, tvp, lint, expected: chosen?.rates(dim) ?? null };
 }
 
 /** The background words that are no label's cousins, and why others are left out. */
