@@ -6,6 +6,8 @@
 // would: it has more than twice the digits, so rounding twice cannot hurt. What is left is the order
 // of sums, and numpy's is fixed: pairwise along a row, one row after the other across rows.
 
+import { rint } from "./text";
+
 const f = Math.fround;
 const BLOCK = 128; // numpy's PW_BLOCKSIZE
 
@@ -66,11 +68,5 @@ export function cosine(a: Float32Array, b: Float32Array): number {
     for (let i = 0; i < a.length; i++) {
         total += a[i] * b[i];
     }
-    return millionth(total);
-}
-
-/** numpy's round(x, 6): halves of what the multiplication gives, to the even one. */
-function millionth(value: number): number {
-    const scaled = value * 1e6, low = Math.floor(scaled), part = scaled - low;
-    return (part < 0.5 || (part === 0.5 && low % 2 === 0) ? low : low + 1) / 1e6;
+    return rint(total * 1e6) / 1e6 + 0; // as numpy rounds, and no zero is negative
 }
