@@ -103,7 +103,7 @@ demo: ## Name what is on real photos, on the virtual board (all that it prints: 
 
 # The page: the engine as WebAssembly, twice, and all in one file. Node's packages lie in web/node_modules.
 WEB_PACKAGES := web/node_modules/.package-lock.json
-WEB_SOURCES := $(shell find web -name node_modules -prune -o -type f -print) $(wildcard host/tinyvlm/data/* device/tinyvlm/*)
+WEB_SOURCES := $(shell find web \( -name node_modules -o -name tests \) -prune -o -type f ! -name '*.test.ts' -print) $(wildcard host/tinyvlm/data/* device/tinyvlm/*)
 
 $(WEB_PACKAGES): web/package.json web/package-lock.json
 	@boards/packages.sh $(PYTHON) web
@@ -112,8 +112,12 @@ $(WEB_PACKAGES): web/package.json web/package-lock.json
 
 web: build/web/tinyvlm.html ## Build the page: one file, build/web/tinyvlm.html
 
-build/web/tinyvlm.html: $(WEB_PACKAGES) build/web/engine/tinyvlm.wasm $(WEB_SOURCES)
+build/web/tinyvlm.html: $(WEB_PACKAGES) build/web/data/lexicon.bin $(WEB_SOURCES)
 	npm run --prefix web build
+
+# What the page carries besides its program, the demo's photos too: so it needs .venv.
+build/web/data/lexicon.bin: $(VENV)/engine.stamp build/web/engine/tinyvlm.wasm tools/page_data.py tools/web_lexicon.py $(wildcard host/tinyvlm/data/* device/tinyvlm/*.py device/examples/detect.py)
+	$(VENV)/bin/python tools/page_data.py build/web/data --engine build/web/engine
 
 build/web/engine/tinyvlm.wasm: $(WEB_PACKAGES) $(wildcard native/*.[ch] web/engine/*.c web/engine/*.sh web/engine/libc/*)
 	web/engine/build.sh $(@D)

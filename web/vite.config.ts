@@ -3,25 +3,24 @@
 // One file that needs nothing beside it: build/web/tinyvlm.html, scripts, worker, engine and data
 // inside. `npm run build`, or `make web`, which compiles the engine first.
 
-import { renameSync } from "node:fs";
+import { readFileSync } from "node:fs";
 import { fileURLToPath } from "node:url";
 import { viteSingleFile } from "vite-plugin-singlefile";
 import { defineConfig } from "vitest/config";
+import { embed } from "./embed";
 
 const at = (path: string) => fileURLToPath(new URL(path, import.meta.url));
 const out = at("../build/web");
+const version = /^version = "(.*)"/m.exec(readFileSync(at("../pyproject.toml"), "utf8"))![1];
 
 export default defineConfig({
     root: at("page"),
     base: "./",
     publicDir: false,
+    define: { VERSION: JSON.stringify(version) },
     plugins: [
         viteSingleFile(),
-        {
-            name: "name",
-            apply: "build",
-            closeBundle: () => renameSync(`${out}/index.html`, `${out}/tinyvlm.html`),
-        },
+        embed(`${out}/data`, out, "tinyvlm.html"),
     ],
     worker: { format: "iife" },
     server: { fs: { allow: [at("..")] } },

@@ -1,0 +1,194 @@
+// SPDX-License-Identifier: MIT
+//
+// A board on USB: what it is, the files onto it, its self-test, and detect.py with its answers.
+
+import { Board, type BoardError, type BoardFile, type BoardInfo, OtherEncoder, type Port } from "../serial/serial";
+import { h, say } from "./dom";
+import { S } from "./strings";
+import { FILE } from "./take_card";
+
+const LINES = 300; // of the log that are kept
+
+export interface BoardFiles {
+    all(): Promise<BoardFile[]>; // package, encoder, words
+    program(): Promise<string>; // detect.py
+}
+
+export function boardCard(files: BoardFiles): { element: HTMLElement; update(labels: readonly string[]): void } {
+    const { serial } = navigator as { serial?: { requestPort(): Promise<Port> } };
+    const heading = h("h2", { id: "board" }, S.board.heading);
+    const card = (...children: (Node | false)[]) =>
+        h("section", { class: "card wide", "aria-labelledby": "board" }, heading, ...children);
+    if (!serial) {
+        const text = window.isSecureContext ? S.board.unsupported : S.board.insecure;
+        return { element: card(h("p", {}, text)), update: () => {} };
+    }
+
+    let board: Board | null = null;
+    let labels: readonly string[] = [];
+    let running = false;
+
+    const button = (text: string, work: () => Promise<void>, kind = "") =>
+        h("button", { type: "button", class: kind, onclick: () => void attempt(work) }, text);
+    const connect = button(S.board.connect, start, "primary");
+    const disconnect = button(S.board.disconnect, leave);
+    const deploy = button(S.board.deploy, () => copy(false), "primary");
+    const replace = button(S.board.replace, () => copy(true));
+    const run = button(S.board.run, go);
+    const stop = h("button", { type: "button", onclick: () => void board?.stop() }, S.board.stop);
+    const bar = h("progress", { max: 100, value: 0, hidden: true, "aria-label": S.board.deploy });
+    const status = h("p", { role: "status" });
+    const trouble = h("p", { class: "trouble", role: "alert", hidden: true });
+    const facts = h("dl", { class: "facts" });
+    const log = h("pre", { class: "log", tabindex: "0", role: "log", "aria-label": S.board.log, hidden: true });
+
+    function complain(text: string): void {
+        say(trouble, text);
+        trouble.hidden = !text;
+    }
+
+    function draw(busy: boolean): void {
+        connect.hidden = board !== null;
+        for (const element of [disconnect, deploy, run]) {
+            element.hidden = board === null;
+        }
+        replace.hidden = !offered || board === null;
+        stop.hidden = !running;
+        run.hidden ||= running;
+        for (const element of [connect, disconnect, deploy, replace, run]) {
+            element.disabled = busy;
+        }
+        deploy.disabled ||= !labels.length;
+        replace.disabled ||= !labels.length;
+    }
+
+    let offered = false; // to replace the board's encoder
+    let busy = false;
+
+    // One thing at a time; whatever goes wrong is a sentence.
+    async function attempt(work: () => Promise<void>): Promise<void> {
+        busy = true;
+        complain("");
+        draw(true);
+        try {
+            await work();
+        } catch (error) {
+            say(status, "");
+            complain((error as Error).message);
+        }
+        bar.hidden = true;
+        running = busy = false;
+        draw(false);
+    }
+
+    async function start(): Promise<void> {
+        let port: Port;
+        try {
+            port = await serial!.requestPort();
+        } catch {
+            throw new Error(S.board.noPort);
+        }
+        say(status, S.board.connecting);
+        board = await Board.connect(port);
+        board.onlost = (why: BoardError) => {
+            board = null;
+            facts.replaceChildren();
+            say(status, "");
+            if (!busy) { // else whatever was being done says more
+                complain(S.board.lost(why.message));
+            }
+            draw(busy);
+        };
+        describe(await board.info());
+        say(status, "");
+    }
+
+    async function leave(): Promise<void> {
+        await board?.disconnect();
+        board = null;
+        facts.replaceChildren();
+        log.hidden = true;
+        say(status, "");
+    }
+
+    async function copy(replaceEncoder: boolean): Promise<void> {
+        offered = false;
+        bar.value = 0;
+        bar.hidden = false;
+        const progress = (done: number, total: number, path: string) => {
+            bar.value = total ? (100 * done) / total : 100;
+            say(status, S.board.copying(Math.round(bar.value), path));
+        };
+        try {
+            const done = await board!.deploy(await files.all(), progress, { replaceEncoder });
+            bar.hidden = true;
+            note(done.copied.length ? S.board.copied(done.copied.join(", ")) : S.board.unchanged(FILE));
+            done.notes.forEach(note);
+        } catch (error) {
+            offered = error instanceof OtherEncoder;
+            throw error;
+        }
+        say(status, S.board.testing);
+        const { passed, text, vocabs } = await board!.selfTest();
+        note(passed ? S.board.passed(text) : text);
+        vocabs.forEach(({ path, labels, error }) => note(error ?? `${path}: ${labels.join(", ")}`));
+        describe(await board!.info());
+        say(status, passed ? S.board.passed(text.split("\n")[0]) : text);
+    }
+
+    async function go(): Promise<void> {
+        const program = await files.program();
+        log.replaceChildren();
+        running = true;
+        draw(true);
+        say(status, S.board.running);
+        await board!.run(program, note);
+        say(status, S.board.ended);
+    }
+
+    function note(line: string): void {
+        log.hidden = false;
+        const low = log.scrollTop + log.clientHeight >= log.scrollHeight - 8;
+        log.append(`${line}\n`);
+        while (log.childNodes.length > LINES) {
+            log.firstChild!.remove();
+        }
+        if (low) {
+            log.scrollTop = log.scrollHeight;
+        }
+    }
+
+    function describe(info: BoardInfo): void {
+        const names = S.board.facts;
+        const rows: [string, string][] = [
+            [names.machine, info.machine],
+            [names.firmware, `${info.name} ${info.version}`],
+            [names.engine, names.engines[info.engine]],
+            [names.package, info.tinyvlm ?? names.none],
+            [names.encoder, info.encoder ? info.encoder.path : names.none],
+            [names.words, info.vocabs.map(({ path }) => path).join(", ") || names.none],
+            [names.memory, names.free(info.ram)],
+        ];
+        facts.replaceChildren(...rows.map(([name, value]) => h("div", {}, h("dt", {}, name), h("dd", {}, value))));
+        if (info.why) {
+            complain(info.why);
+        }
+    }
+
+    draw(false);
+    return {
+        element: card(
+            h("p", { class: "hint" }, S.board.lead),
+            h("div", { class: "row" }, connect, deploy, replace, run, stop, disconnect),
+            trouble,
+            status,
+            bar,
+            facts,
+            log,
+        ),
+        update(now) {
+            labels = now;
+            draw(busy);
+        },
+    };
+}

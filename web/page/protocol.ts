@@ -1,0 +1,141 @@
+// SPDX-License-Identifier: MIT
+//
+// What the page asks its worker, and what the worker answers. Every question has a number and
+// gets one answer: a value, or a sentence that says what is wrong.
+
+export type Unknown = "cautious" | "balanced" | "eager" | "off";
+
+export interface Frame {
+    width: number;
+    height: number;
+    data: Uint8ClampedArray; // RGBA
+}
+
+export interface Options {
+    text: string; // the word list as typed
+    dim: number;
+    unknown: Unknown;
+    threshold: number | null; // null: the one that was fitted
+}
+
+export interface Ready {
+    encoder: string;
+    fingerprint: string;
+    size: number; // pixels of a side that the encoder sees
+    macs: number;
+    arena: number;
+    simd: boolean;
+    cycles: number; // of a Cortex-M7 a frame, estimated
+}
+
+export interface Word {
+    label: string;
+    known: boolean; // false: only photos can tell what it means
+    shots: number;
+    note: string; // "" or where its vector comes from, if that is a guess
+}
+
+export interface Pair {
+    a: string;
+    b: string;
+    cosine: number;
+}
+
+export interface Problem {
+    line: number; // 0: of no line
+    text: string;
+    instead?: string; // another line in its place
+}
+
+// What another number of dimensions would give.
+export interface Size {
+    dim: number;
+    bytes: number;
+    confused: number; // pairs
+    right: number | null; // of 100 frames
+}
+
+export interface Rates {
+    right: number; // of 100 frames that show one of the labels
+    unknown: number;
+    wrong: number;
+    named: number; // of 100 that show none
+}
+
+export interface Summary {
+    labels: string[]; // of the vocabulary in use, in order; [] if there is none
+    words: Word[]; // all that were typed or shown
+    problems: Problem[];
+    confused: Pair[];
+    nearest: Pair | null;
+    rates: Rates | null;
+    bytes: number; // of the .tvp
+    sizes: Size[];
+    threshold: number;
+    fitted: number; // the threshold if nobody moves it
+    shown: Shot[];
+}
+
+export interface Shot {
+    label: string;
+    before: number; // the label's score for this frame before the frame was added
+}
+
+export interface Score {
+    label: string;
+    score: number;
+}
+
+export interface Box extends Score {
+    x0: number;
+    y0: number;
+    x1: number;
+    y1: number;
+}
+
+export interface Heat {
+    label: string;
+    rows: number;
+    cols: number;
+    values: Float32Array;
+}
+
+export interface Look {
+    scores: Score[]; // of all labels, best first
+    said: string; // the best label, or "" where the board would say unknown
+    boxes: Box[];
+    heat: Heat | null;
+    ms: number;
+}
+
+export interface Wanted {
+    where: boolean;
+    heat: string | null; // the label
+}
+
+// Operation -> [arguments, answer].
+export interface Operations {
+    load: [Loaded, Ready];
+    words: [Options, Summary];
+    look: [{ frame: Frame; wanted: Wanted }, Look];
+    show: [{ label: string; frame: Frame }, Summary];
+    undo: [null, Summary];
+    forget: [null, Summary];
+    file: [null, Uint8Array];
+}
+
+// What lies in the page itself, by name: see data.ts.
+export type Loaded = Record<"engine" | "encoder" | "lexicon" | "background" | "card", Block>;
+
+export interface Block {
+    text: string;
+    size: number;
+    deflated: boolean;
+}
+
+export type Operation = keyof Operations;
+export type Question = { id: number; op: Operation; args: unknown };
+export type Answer =
+    | { id: number; value: unknown }
+    | { id: number; error: string }
+    | { progress: "engine" | "encoder" | "lexicon" };
