@@ -165,7 +165,7 @@ def test_what_cannot_be_built_is_listed_with_its_reason(tmp_path, monkeypatch):
     def no(*_, **__):
         raise release_boards.NotHere(f"{tree} has no lib/stm32lib")
 
-    for name in ("virtual", "max78000", "engine"):
+    for name in ("virtual", "max78000", "engine", "page"):
         monkeypatch.setattr(release_boards, name, no)
     monkeypatch.setattr(release_boards, "stm32", lambda board, *_: {".dfu": b"d", ".romfs": b"r"})
     monkeypatch.setattr(release_boards, "python", lambda *_, wheel: {"t-1.tar.gz": b"s"})
@@ -178,7 +178,7 @@ def test_what_cannot_be_built_is_listed_with_its_reason(tmp_path, monkeypatch):
     assert there["tinyvlm-1-WEACT_H743_TINYVLM.dfu"] == ("firmware", "WEACT_H743_TINYVLM")
     assert there["tinyvlm-1-WEACT_H743_TINYVLM.romfs"][0] == "romfs"
     assert {one.more["chip"] for one in made if one.kind == "firmware"} == {"stm32h7"}
-    assert set(left_out) == {"VIRT_CORTEX_M7", "MAX78000FTHR", *release_boards.ARCHS}
+    assert set(left_out) == {"page", "VIRT_CORTEX_M7", "MAX78000FTHR", *release_boards.ARCHS}
     assert set(left_out.values()) == {"MicroPython's source has no lib/stm32lib"}
 
 

@@ -34,6 +34,7 @@ SUMS = "SHA256SUMS"
 OURS = "MIT"
 ENCODER = "research and hobby use: docs/models.md"  # the data sets that it was trained on
 PACKAGE = f"MIT; encoders: {ENCODER}"
+PAGE = f"{PACKAGE}; photos: public domain, CC0, CC BY 2.0 (named in the page)"
 FIRMWARE = "MIT, MicroPython included"
 STM32 = "MIT, MicroPython included; ST's HAL: BSD-3-Clause; CMSIS: Apache-2.0"
 
@@ -163,7 +164,11 @@ def compiled(
         data = boards.engine(arch, tree, env)
         made.append(Made(f"tinyvlm-{version}-{arch}.mpy", "engine", arch, data))
 
+    def page() -> None:
+        made.append(Made("tinyvlm.html", "page", "browsers", boards.page(env), PAGE))
+
     virt, fthr = "VIRT_CORTEX_M7", "MAX78000FTHR"
+    attempt("page", page)
     attempt(virt, lambda: image(virt, ".elf", "virtual", boards.virtual(env), FIRMWARE))
     attempt(fthr, lambda: image(fthr, ".bin", "firmware", boards.max78000(env), FIRMWARE))
     for board in boards.STM32:

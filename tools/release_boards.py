@@ -143,6 +143,12 @@ def python(epoch: int, env: Mapping[str, str], wheel: bool = True) -> dict[str, 
     return {sdist.name: data, made.name: made.read_bytes()}
 
 
+def page(env: Mapping[str, str]) -> bytes:
+    """The page, one file."""
+    run(["make", "web"], env)
+    return (TOP / "build" / "web" / "tinyvlm.html").read_bytes()
+
+
 def about(board: str) -> dict[str, str]:
     """What the manifest says of a board: its chip, and its name at MicroPython's prompt."""
     folder = TOP / "boards" / board
