@@ -151,6 +151,13 @@ def test_a_cable_that_is_pulled_is_a_sentence(seen):
     assert seen["facts"]["unplugged"] == "The board was unplugged. Connect it again."
 
 
+def test_another_browser_gets_a_sentence_and_a_way_out(seen):
+    facts = seen["facts"]
+    assert "by tinyvlm-studio (http://localhost). Photos work everywhere." in facts["no_camera"]
+    assert "Chrome and Edge on a PC can. Download the file" in facts["no_serial"]
+    assert "Connect board" not in facts["no_serial"]  # no dead button
+
+
 # -- what the page is made of -----------------------------------------------------------------
 
 

@@ -247,5 +247,18 @@ if (pull) {
     seen.facts.board_text = await section("Board").textContent();
 }
 
+// 10. A browser that has neither serial ports nor, at this address, a camera.
+const other = await context.newPage();
+watch(other);
+await other.addInitScript(() => {
+    for (const name of ["serial", "mediaDevices"]) {
+        Object.defineProperty(navigator, name, { value: undefined });
+    }
+});
+await other.goto(`file://${given.page}`);
+await other.getByRole("button", { name: "Camera", exact: true }).click();
+seen.facts.no_camera = await other.getByRole("alert").first().textContent();
+seen.facts.no_serial = await other.locator("section[aria-labelledby=board]").textContent();
+
 writeFileSync(join(out, "journey.json"), JSON.stringify(seen, null, 1));
 await browser.close();
