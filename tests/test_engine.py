@@ -49,6 +49,24 @@ def differences(graph, engine, seed=0):
     return bad, n
 
 
+@pytest.mark.parametrize("budget", BUDGETS)
+@pytest.mark.parametrize("sums", range(1, 6))
+@pytest.mark.parametrize("after", ["pool", "conv"])
+def test_sums_that_follow_each_other(sums, after, budget):
+    """Each may lie where its operand does, but a file allows no third in the same ring."""
+    build = Builder(16, seed=sums)
+    build.conv(8, 3, 2)
+    build.conv(8)
+    other = build.last
+    build.conv(8)
+    for _ in range(sums):
+        build.add(other)
+    if after == "conv":
+        build.conv(8, 3)
+    graph = build.finish(16)
+    assert differences(graph, encoder(graph, BUDGETS[budget])) == (0, 16)
+
+
 def test_random_nets():
     bad = n = 0
     for seed in range(60):

@@ -209,7 +209,8 @@ class Schedule:
                 if whole and not self.overwrites(stage, operand, first):
                     alias[out] = operand
                     break
-            if out not in alias and stage in dying and stage in rows:
+            third = alias.get(stage - 1) == stage  # in the same bytes: a file may not say that
+            if out not in alias and stage in dying and stage in rows and not third:
                 # Over what the layer before it writes. The chain writes row y of that immediately
                 # before row y of the sum, so it can write it straight into the sum's ring.
                 rows[stage], alias[stage] = rows[out], out
