@@ -158,7 +158,7 @@ release: setup $(VENV)/natmod.stamp ## Fill dist/ with all that a release page o
 
 again: setup $(VENV)/natmod.stamp ## Make the release a second time and compare: equal, byte by byte
 	$(RELEASE) build/again
-	diff dist/SHA256SUMS build/again/SHA256SUMS
+	@diff dist/SHA256SUMS build/again/SHA256SUMS && echo "equal: every file of dist, by its checksum"
 
 lint: setup ## Check the Python code with ruff
 	$(VENV)/bin/ruff check .
