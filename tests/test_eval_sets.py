@@ -140,6 +140,7 @@ def test_classes_in_no_training_set_are_reported_apart(run, tmp_path, file, unse
     ("text", "message"),
     [
         ("{", "a-unseen-classes.json: not JSON ("),
+        ("[" * 100_000, "a-unseen-classes.json: not JSON ("),
         ('{"cat": 1}', "a-unseen-classes.json: must be a list of class names"),
     ],
 )

@@ -79,6 +79,13 @@ def test_several_boxes_in_a_photo(tmp_path):
     assert scene.objects == (("cup", (1.5, 2, 10, 10)), ("dog", (0, 0, 40, 30)))
 
 
+@pytest.mark.parametrize("text", [b"{", b"[" * 100_000], ids=["cut off", "too deep"])
+def test_a_json_beside_the_photos_that_is_none(tmp_path, text):
+    path = write(tmp_path / "a.tar", [("a.png", b""), ("about.json", text)])
+    with pytest.raises(ValueError, match=r"a\.tar: about\.json: not JSON"):
+        boxed.read(path, 9)
+
+
 @pytest.mark.parametrize(
     "box",
     [

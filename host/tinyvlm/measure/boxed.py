@@ -11,7 +11,6 @@ on photos of landscapes and streets.
 
 from __future__ import annotations
 
-import json
 import tarfile
 from collections import defaultdict
 from dataclasses import dataclass
@@ -112,9 +111,9 @@ def _several(path: Path) -> dict[str, tuple[tuple[str, Rect], ...]]:
             name = PurePosixPath(member.name)
             if not member.isfile() or not name.name.endswith(".json"):
                 continue
-            fields = json.loads(tar.extractfile(member).read())
+            where = f"{path}: {member.name.removesuffix('.json')}"
+            fields = labelled.parse(tar.extractfile(member).read(), f"{where}.json")
             if isinstance(fields, dict) and "boxes" in fields:
-                where = f"{path}: {member.name.removesuffix('.json')}"
                 found[where] = tuple(_object(item, where) for item in fields["boxes"])
     return found
 

@@ -10,7 +10,6 @@ alone, unless it has all or none of them.
 
 from __future__ import annotations
 
-import json
 from collections import Counter
 from dataclasses import dataclass
 from pathlib import Path
@@ -86,10 +85,7 @@ def _unseen(path: Path) -> list[str]:
     for file in sorted(path.resolve().parent.glob(f"*{SUFFIX}")):
         stem = file.name.removesuffix(SUFFIX)
         if mine == stem or mine.startswith(f"{stem}-"):
-            try:
-                names = json.loads(file.read_text())
-            except ValueError as error:
-                raise ValueError(f"{file}: not JSON ({error}); correct or remove it") from None
+            names = labelled.parse(file.read_bytes(), file)
             if not isinstance(names, list) or not all(isinstance(n, str) for n in names):
                 raise ValueError(f"{file}: must be a list of class names")
             found += names

@@ -160,11 +160,16 @@ def _of(where: str, name: str, more: dict, beside: str, content: bytes) -> Sampl
     return Sample(where, name, _box(more, beside), content, sentences, len(boxes))
 
 
-def _json(raw: bytes, where: str) -> dict:
+def parse(raw: bytes, where: str | Path) -> object:
+    """What a JSON file says. ValueError if it is none, or too deep."""
     try:
-        fields = json.loads(raw)
+        return json.loads(raw)
     except (ValueError, RecursionError) as error:
         raise ValueError(f"{where}: not JSON ({error}); correct or remove it") from None
+
+
+def _json(raw: bytes, where: str) -> dict:
+    fields = parse(raw, where)
     return fields if isinstance(fields, dict) else {}
 
 
