@@ -11,15 +11,13 @@ MicroPython, all from there on.
 from __future__ import annotations
 
 import argparse
-import ast
 import subprocess
 import sys
 import sysconfig
-import tempfile
 from pathlib import Path
 
 import numpy as np
-from power import OPTIONS, TOP, make_unix
+from power import HEAP, OPTIONS, TOP, make_unix, on
 
 from tinyvlm.net import tvlm
 from tinyvlm.net.samples import Builder
@@ -72,25 +70,12 @@ def given() -> dict[str, object]:
 def run(python: list[str | Path], device: str, both: bool = True) -> tuple[dict, dict]:
     """{call: how many of its allocations failed}, and of MicroPython how often Ctrl-C came; raises
     AssertionError if one left something half."""
-    with tempfile.TemporaryDirectory() as folder:
-        values = given() | {"DEVICE": device, "BOTH": both}
-        lines = [f"{name} = {value!r}\n" for name, value in values.items()]
-        (Path(folder) / "given.py").write_text("".join(lines))
-        script = Path(folder) / "points.py"
-        script.write_bytes((HERE / "points.py").read_bytes())
-        done = subprocess.run(
-            [*python, script],
-            cwd=folder,
-            capture_output=True,
-            text=True,
-            env={"PYTHONPATH": BUILD},
-        )
-    assert done.returncode == 0, done.stdout[-2000:] + done.stderr[-2000:]
-    return ast.literal_eval(done.stdout.splitlines()[-1])
+    values = given() | {"DEVICE": device, "BOTH": both}
+    return on(python, HERE / "points.py", values, {"PYTHONPATH": str(BUILD)})
 
 
 def on_micropython() -> tuple[dict, dict]:
-    return run([unix(), "-X", "heapsize=8M"], str(TOP / "device"))
+    return run([unix(), *HEAP], str(TOP / "device"))
 
 
 def on_cpython() -> tuple[dict, dict]:

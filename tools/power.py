@@ -12,11 +12,13 @@ from __future__ import annotations
 
 import argparse
 import ast
+import shutil
 import subprocess
 import sys
 import tempfile
 from pathlib import Path
 from types import SimpleNamespace
+from typing import Any
 
 import numpy as np
 from mpremote.transport import Transport
@@ -33,6 +35,7 @@ OPTIONS = (
     "VARIANT=standard FROZEN_MANIFEST= MICROPY_PY_FFI=0 MICROPY_PY_SSL=0 MICROPY_PY_BTREE=0 "
     "MICROPY_PY_SOCKET=0 MICROPY_PY_THREAD=0"
 ).split()
+HEAP = ("-X", "heapsize=8M")
 
 
 def make_unix(build: Path, modules: Path, options: list[str]) -> Path:
@@ -48,6 +51,21 @@ def unix() -> Path:
     """MicroPython's unix port with the engine in it, built if it is not there yet."""
     program = TOP / "build" / "unix" / "micropython"
     return program if program.exists() else make_unix(program.parent, TOP, OPTIONS)
+
+
+def on(
+    python: list[str | Path], script: Path, given: dict[str, object], env: dict | None = None
+) -> Any:
+    """The value that a script prints last, on that Python; it finds `given` as a module."""
+    with tempfile.TemporaryDirectory() as folder:
+        there = Path(shutil.copy(script, folder))
+        lines = [f"{name} = {value!r}\n" for name, value in given.items()]
+        there.with_name("given.py").write_text("".join(lines))
+        done = subprocess.run(
+            [*python, there], cwd=folder, env=env, capture_output=True, text=True
+        )
+    assert done.returncode == 0, done.stdout[-2000:] + done.stderr[-2000:]
+    return ast.literal_eval(done.stdout.splitlines()[-1])
 
 
 def vocabulary(labels: int, seed: int) -> bytes:
@@ -114,16 +132,7 @@ def run(program: Path, cuts: int, seed: int) -> dict[str, int]:
         "MOST": cuts,
         "SEED": 1 + seed,
     }
-    with tempfile.TemporaryDirectory() as folder:
-        script = Path(folder) / "cuts.py"
-        script.write_bytes((TOP / "tests" / "power" / "cuts.py").read_bytes())
-        lines = [f"{name} = {value!r}\n" for name, value in given.items()]
-        script.with_name("given.py").write_text("".join(lines))
-        done = subprocess.run(
-            [program, "-X", "heapsize=8M", script], capture_output=True, text=True
-        )
-    assert done.returncode == 0, done.stdout[-2000:] + done.stderr[-2000:]
-    return ast.literal_eval(done.stdout.splitlines()[-1])
+    return on([program, *HEAP], TOP / "tests" / "power" / "cuts.py", given)
 
 
 def main(argv: list[str] | None = None) -> int:
