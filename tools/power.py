@@ -48,9 +48,8 @@ def make_unix(build: Path, modules: Path, options: list[str]) -> Path:
 
 
 def unix() -> Path:
-    """MicroPython's unix port with the engine in it, built if it is not there yet."""
-    program = TOP / "build" / "unix" / "micropython"
-    return program if program.exists() else make_unix(program.parent, TOP, OPTIONS)
+    """MicroPython's unix port with the engine in it."""
+    return make_unix(TOP / "build" / "unix", TOP, OPTIONS)
 
 
 def on(
