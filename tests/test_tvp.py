@@ -2,6 +2,7 @@
 """Prototype files: written by the host, read by the host and by the device package."""
 
 import math
+import os
 import zlib
 from array import array
 
@@ -355,6 +356,33 @@ def test_a_full_disk_keeps_the_old_file_and_no_half_of_the_new(tmp_path, monkeyp
         vocab.save(str(tmp_path / "mine.tvp"))
     assert [path.name for path in tmp_path.iterdir()] == ["mine.tvp"]
     assert (tmp_path / "mine.tvp").read_bytes() == before
+
+
+def test_save_where_a_file_is_not_renamed_over_another(tmp_path, monkeypatch):
+    """As on FAT; and the power may go between its two steps."""
+    path, rename = tmp_path / "a.tvp", os.rename
+    vocab = device_vocab.Vocab(tvp.to_bytes(sample(2)))
+    vocab.save(str(path))
+    vocab.learn("more", bytes(range(16)))
+
+    def fat(old, new):
+        if os.path.exists(new):
+            raise OSError(17, "File exists")
+        rename(old, new)
+
+    def off(old, new):
+        raise OSError(5, "Input/output error")
+
+    monkeypatch.setattr(files.os, "rename", off)
+    with pytest.raises(OSError, match="Input/output"):
+        vocab.save(str(path))
+    assert device_vocab.Vocab(str(path)).labels == vocab.labels
+    assert [each.name for each in tmp_path.iterdir()] == ["a.tvp.new"]
+    monkeypatch.setattr(files.os, "rename", fat)
+    vocab.learn("and more", bytes(range(16)))
+    vocab.save(str(path))
+    assert device_vocab.Vocab(str(path)).labels == vocab.labels
+    assert [each.name for each in tmp_path.iterdir()] == ["a.tvp"]
 
 
 @pytest.mark.parametrize("keep", [False, True], ids=["half", "whole"])

@@ -239,22 +239,31 @@ def write(path, header, parts):
                 os.fsync(file.fileno())
         if hasattr(os, "sync"):
             os.sync()
-        try:
-            os.rename(new, path)
-            return whole
-        except OSError:
-            pass
+        replaced = _rename(new, path)
     except BaseException as error:  # the flash is full, the heap, Ctrl-C: no half file stays
         no_room = isinstance(error, MemoryError)
-        try:
-            os.remove(new)
-        except (OSError, AttributeError):  # the last in ROMFS
-            pass
+        _remove(new)
         if no_room:  # MicroPython's only object for that; what remove() raised may have taken it
             raise MemoryError(path) from None
         if isinstance(error, OSError):
             raise named(error, path) from None
         raise
-    os.remove(path)  # FAT replaces nothing; open_file() finds PATH.new if the power goes here
-    os.rename(new, path)
+    if not replaced:  # FAT replaces nothing; open_file() finds PATH.new if the power goes here
+        os.remove(path)
+        os.rename(new, path)
     return whole
+
+
+def _rename(old, new):
+    try:
+        os.rename(old, new)
+        return True
+    except OSError:
+        return False
+
+
+def _remove(path):
+    try:
+        os.remove(path)
+    except (OSError, AttributeError):  # the last in ROMFS
+        pass
