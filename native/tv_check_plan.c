@@ -78,8 +78,11 @@ static bool in_place(const tv_model_t *m, const operand_t *o, int i, const tv_la
         return producer.op == TV_OP_ADD && (whole || i == o->producer - 1);
     }
     // an operand of it, which the reader is done with
-    if (l->op != TV_OP_ADD || i <= o->index || !whole) {
-        return l->op == TV_OP_ADD && i == o->index;
+    if (l->op != TV_OP_ADD || i == o->index) {
+        return l->op == TV_OP_ADD;
+    }
+    if (i < o->index || !whole) {
+        return false;
     }
     tv_stage_t stages[TV_MAX_STAGES + 1];
     tv_segment(m, o->first, i, stages);
