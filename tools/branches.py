@@ -34,9 +34,9 @@ def objects() -> dict[str, Path]:
     """{source: object} of the engine and the accelerator's driver, compiled to count."""
     BUILD.mkdir(parents=True, exist_ok=True)
     native = TOP / "native"
-    sources = [*native.glob("tv_*.c"), *(native / "max78000").glob("*.c")]
-    made = {source.name: BUILD / f"{source.stem}.o" for source in sorted(sources)}
-    for source in sorted(sources):
+    made = {}
+    for source in sorted([*native.glob("tv_*.c"), *(native / "max78000").glob("*.c")]):
+        made[source.name] = BUILD / f"{source.stem}.o"
         command = ["gcc", "-O0", "--coverage", "-fno-inline", *INCLUDES, "-c", source]
         subprocess.run([*command, "-o", made[source.name]], check=True, cwd=BUILD)
     return made
@@ -54,14 +54,14 @@ def program(name: str, main: list[Path], made: dict[str, Path], names: list[str]
 def count() -> None:
     """Builds and runs everything; the counts lie beside the objects."""
     made = objects()
+    names = {target: [source.name for source in sources_of(target)[1:]] for target in C}
     for target in C:
-        main, *sources = sources_of(target)
-        name = f"fuzz_{target}"
-        replay = program(name, [main, FUZZ / "replay.c"], made, [s.name for s in sources])
+        main = [sources_of(target)[0], FUZZ / "replay.c"]
+        replay = program(f"fuzz_{target}", main, made, names[target])
         inputs = [*(CORPUS / target).iterdir(), *(OUT / target).glob("*")]
         for i in range(0, len(inputs), 500):
             subprocess.run([replay, *inputs[i : i + 500]], check=True, capture_output=True)
-    engine = [source.name for source in sorted((TOP / "native").glob("tv_*.c"))]
+    engine, driver = names["model"], names["plan"]
     tests = TOP / "tests" / "c"
     model = program("test_model", [tests / "test_model.c"], made, engine)
     for path in sorted((CORPUS / "model").iterdir()):
@@ -71,7 +71,6 @@ def count() -> None:
         subprocess.run([model, "damage", CORPUS / "model" / name], check=True, capture_output=True)
     frame = program("test_frame", [tests / "test_frame.c"], made, engine)
     subprocess.run([frame, "2000"], check=True, capture_output=True)
-    driver = [source.name for source in sources_of("plan")[1:]]
     plans = program("test_max78000", [tests / "test_max78000.c"], made, driver)
     files = sorted((CORPUS / "plan").iterdir())
     subprocess.run([plans, "150", *files], check=True, capture_output=True)
