@@ -56,7 +56,8 @@ def backward(net: nn.Module, batches: list[Inputs]) -> tuple[Tensor, dict[str, T
     plain: Net = net.module if isinstance(net, DistributedDataParallel) else net
     with torch.no_grad():
         z = torch.cat([plain.embed(images) for images, *_ in batches])
-    rest = [None if x[0] is None else torch.cat(x) for x in zip(*batches, strict=True)][1:]
+    columns = zip(*(rest for _, *rest in batches), strict=True)
+    rest = [None if x[0] is None else torch.cat(x) for x in columns]
     total, parts = plain.loss(z.requires_grad_(), *rest)
     at_z, *own = torch.autograd.grad(total, [z, *plain.learned()])
     own = [gradient / len(batches) for gradient in own]  # every batch brings its part
