@@ -138,7 +138,7 @@ class MatryoshkaLoss(nn.Module):
         known = label.clamp(min=0)
         shift = self.shift.index_select(0, known) * (label >= 0)[:, None]
         blind = shift.any(1)
-        return point + shift, torch.where(blind, sure.clamp(min=sure.mean().item()), sure)
+        return point + shift, torch.where(blind, sure.clamp(min=sure.mean()), sure)
 
     def distill(self, z: Tensor, point: Tensor, sure: Tensor | None = None) -> Tensor:
         """point (n, dim): the teacher's embeddings in the student's space; sure (n,): weights."""
