@@ -221,9 +221,10 @@ class Loader:
         paths = sorted(self.paths, key=shards.stem)
         rng.shuffle(paths)
         for path in paths[self.rank :: self.world_size] if self.dealt else paths:
-            rows = self._teacher(path)
+            name = shards.stem(path)
+            rows = self._teacher(name)
             for number, s in enumerate(shards.samples(path, self.skipped, self.kept)):
-                self.reads[shards.stem(path)] += not number
+                self.reads[name] += not number
                 n = self._times(s.id, s.text)
                 vectors = rows(s.id) if n and rows else (None, None)
                 for copy in range(n):
@@ -235,11 +236,11 @@ class Loader:
         weight = self.weight(text) if self.weight else 1.0
         return shards.times(weight, self.seed, self.epoch, id)
 
-    def _teacher(self, path: Shard) -> Callable[[str], tuple] | None:
+    def _teacher(self, shard: str) -> Callable[[str], tuple] | None:
         """A function from id to (image vector, text vector) of the teacher's cache."""
         if self.teacher is None:
             return None
-        cached = teacher_cache.read(self.teacher, shards.stem(path))
+        cached = teacher_cache.read(self.teacher, shard)
         index = {id: row for row, id in enumerate(cached.ids)}
 
         def rows(id: str) -> tuple:
