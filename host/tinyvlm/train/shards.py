@@ -33,6 +33,7 @@ MEMORY = 1 << 30  # bytes of encoded images held, if nothing else is said
 REASONS = ("bad shard", "bad image", "no image", "no text", "no teacher vector")  # to skip
 
 Names = list[tuple[str, str]]  # (id, text) of samples
+Known = Callable[[str], Names | None]  # those of a shard by its stem; None: not known
 
 log = logging.getLogger(__name__)
 
@@ -160,12 +161,10 @@ def warn_once(about: object, message: str) -> None:
     _said.add(about)
 
 
-def index(
-    paths: list[Shard], memory: int = 0, known: Callable[[str], Names | None] = lambda name: None
-) -> Index:
+def index(paths: list[Shard], memory: int = 0, known: Known = lambda name: None) -> Index:
     """One pass over the shards without decoding an image; they are kept if they fit (fits()).
 
-    Others are not opened if `known`, a function of a shard's stem, has its ids and texts.
+    Others are not opened if their names are known.
     """
     out, keep = Index(), fits(paths, memory)
     for path in paths:

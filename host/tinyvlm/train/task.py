@@ -7,6 +7,7 @@ in 50 by a hash of its id (`seen`).
 
 from __future__ import annotations
 
+import functools
 import json
 import logging
 from collections import Counter
@@ -25,6 +26,7 @@ from tinyvlm.train.distributed import World
 from tinyvlm.train.labels import Classes
 from tinyvlm.train.loader import Loader
 from tinyvlm.train.loss import MatryoshkaLoss, top1
+from tinyvlm.train.shards import Known
 from tinyvlm.train.streams import Shard
 from tinyvlm.train.student import to_input
 
@@ -43,26 +45,29 @@ def make_index(config: TrainConfig, paths: list[Shard], world: World) -> dict:
     texts: {text: [images, trained]}; skipped: {reason: count}.
     """
     file = config.run / "index.json"
-    names = [[streams.stem(p), streams.size(p) or -1] for p in paths]
     if world.rank == 0:
-        found = uncounted(config, paths)
+        names = [[shards.stem(p), streams.size(p) or -1] for p in paths]
+        known = names_of(config)
+        found = uncounted(config, paths, known)
         if not found and old_index(file).get("shards") != names:
-            found = counted(config, paths) | {"shards": names}
+            found = counted(config, paths, known) | {"shards": names}
         if found:
             write_atomic(file, json.dumps(found).encode() + b"\n")
     world.barrier()
     return json.loads(file.read_text())
 
 
-def counted(config: TrainConfig, paths: list[Shard]) -> dict:
-    """The counts of `make_index`. What does not fit into memory is not read for it, if the
-    teacher's cache has its ids and texts."""
+def names_of(config: TrainConfig) -> Known:
+    """Ids and texts of a shard by its stem, as far as the teacher's cache has them. Each is read
+    once."""
     cache = space.folder(config)
+    return functools.cache(lambda name: teacher_cache.known(cache, name) if cache else None)
 
-    def known(name: str) -> shards.Names | None:
-        return teacher_cache.known(cache, name) if cache else None
 
-    unknown = [p for p in paths if streams.is_stream(p) and known(streams.stem(p)) is None]
+def counted(config: TrainConfig, paths: list[Shard], known: Known) -> dict:
+    """The counts of `make_index`. What does not fit into memory is not read for it, if its names
+    are known."""
+    unknown = [p for p in paths if streams.is_stream(p) and known(shards.stem(p)) is None]
     if unknown:
         log.warning(
             f"counting reads {len(unknown)} of {len(paths)} streams once: a teacher's cache of"
@@ -73,15 +78,15 @@ def counted(config: TrainConfig, paths: list[Shard]) -> dict:
     return count(index, {shards.stem(p): data_set(p) for p in paths})
 
 
-def uncounted(config: TrainConfig, paths: list[Shard]) -> dict | None:
+def uncounted(config: TrainConfig, paths: list[Shard], known: Known) -> dict | None:
     """As many samples as --train-num-samples says, where reading streams would tell no more.
 
     So it is with a teacher that brings its own space: no text is looked at as a class name.
     """
-    n, cache = config.train_num_samples, space.folder(config)
-    if not n or not cache or config.text_vectors or not any(map(streams.is_stream, paths)):
+    n, streamed = config.train_num_samples, any(map(streams.is_stream, paths))
+    if not (n and streamed and space.folder(config)) or config.text_vectors:
         return None
-    if all(teacher_cache.known(cache, streams.stem(p)) is not None for p in paths):
+    if all(known(shards.stem(p)) is not None for p in paths):
         return None
     return {"samples": n, "trained": n, "sets": {}, "texts": {}, "skipped": {}}
 
