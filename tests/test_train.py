@@ -617,33 +617,43 @@ def test_the_text_space_is_linear_and_named_by_its_values(folder):
     assert np.allclose(cosine, np.linalg.norm(want, axis=1), rtol=1e-4)
 
 
-def test_a_teacher_is_mended_for_classes_that_it_is_blind_for(tmp_path):
-    """It takes all persons for jerseys; rockets it knows, and of the coin it saw too few."""
-    names = ["coin", "jersey", "person", "rocket"]
-    axis = np.eye(4, 256, dtype=np.float32)
-    nothing = np.zeros((4, 4), bool)
+AXES = np.eye(4, 256, dtype=np.float32)
+
+
+def names_of_persons(cache):
+    """The loss of a run whose classes are axes, and its settings and shards."""
+    names, nothing = ["coin", "jersey", "person", "rocket"], np.zeros((4, 4), bool)
     index = {name: i for i, name in enumerate(names)}
-    classes = labels.Classes(names, axis, nothing, nothing, nothing[0], index)
-    rng = np.random.default_rng(5)
-    texts = ["person"] * 40 + ["rocket"] * 40 + ["coin"] * 5
-    seen = {"person": axis[1], "rocket": axis[3], "coin": axis[3]}
-    write(
-        tmp_path / "web-000.tar",
-        [
-            file
-            for i, name in enumerate(texts)
-            for file in ((f"{i}.webp", picture(i, rng)), (f"{i}.txt", name.encode()))
-        ],
-    )
-    points = np.stack([seen[name] for name in texts]) + rng.normal(0, 0.02, (len(texts), 256))
-    cached = teacher_cache.Cached(
-        [f"web-000/{i}" for i in range(len(texts))], points.astype("f2"), None
-    )
-    teacher_cache.write(tmp_path, "web-000", cached, "fake")
-    settings = config.TrainConfig(mend=0.25, teacher=str(tmp_path))
+    classes = labels.Classes(names, AXES, nothing, nothing, nothing[0], index)
+    settings = config.TrainConfig(mend=0.25, teacher=str(cache))
     same, zero = torch.eye(256), torch.zeros(256)
     loss = MatryoshkaLoss(settings, same, zero, zero, classes)
-    loss.shift = blind.shifts(settings, loss, [tmp_path / "web-000.tar"])
+    return settings, loss, [cache / f"web-{shard:03}.tar" for shard in range(2)]
+
+
+@pytest.fixture
+def blind_teacher(tmp_path):
+    """(its cache, its points): it takes all persons for jerseys; rockets it knows, and of the coin
+    it saw too few."""
+    texts = ["person"] * 40 + ["rocket"] * 40 + ["coin"] * 5
+    seen, rng = {"person": AXES[1], "rocket": AXES[3], "coin": AXES[3]}, np.random.default_rng(5)
+    points = np.stack([seen[name] for name in texts]) + rng.normal(0, 0.02, (len(texts), 256))
+    for shard in range(2):
+        mine, files = range(shard, len(texts), 2), []
+        for i in mine:
+            files += [(f"{i}.webp", b"a picture"), (f"{i}.txt", texts[i].encode())]
+        write(tmp_path / f"web-{shard:03}.tar", files)
+        ids = [f"web-{shard:03}/{i}" for i in mine]
+        cached = teacher_cache.Cached(ids, points[mine].astype("f2"), None)
+        teacher_cache.write(tmp_path, f"web-{shard:03}", cached, "fake")
+    return tmp_path, points
+
+
+def test_a_teacher_is_mended_for_classes_that_it_is_blind_for(blind_teacher):
+    cache, points = blind_teacher
+    settings, loss, paths = names_of_persons(cache)
+    alone = World(0, 1, torch.device("cpu"))
+    loss.shift = blind.shifts(settings, loss, paths, alone)
     assert loss.shift.any(1).tolist() == [False, False, True, False]
 
     image = torch.tensor(points[[0, 1, 40, 41]], dtype=torch.float32) * torch.tensor([[2.0]])
@@ -655,10 +665,28 @@ def test_a_teacher_is_mended_for_classes_that_it_is_blind_for(tmp_path):
     assert torch.allclose(mended[0, 4:], unit[0, 4:], atol=0.05)  # what is the photo's own stays
     assert weights.tolist() == [3, 1, 4, 6]  # counts as much as others at least
 
-    off = config.TrainConfig(teacher=str(tmp_path))
-    assert blind.shifts(off, loss, [tmp_path / "web-000.tar"]) is None
+    off = config.TrainConfig(teacher=str(cache))
+    assert blind.shifts(off, loss, paths, alone) is None
     loss.shift = None
     assert torch.equal(loss.mend(image, sure, label)[0], unit)
+
+
+def shifts_of_a_process(rank, size, store, cache):
+    dist = torch.distributed
+    dist.init_process_group("gloo", init_method=f"file://{store}", rank=rank, world_size=size)
+    world = World(rank, size, torch.device("cpu"))
+    torch.save(blind.shifts(*names_of_persons(cache), world), cache / f"{rank}.pt")
+    dist.barrier()
+    dist.destroy_process_group()
+
+
+def test_processes_mend_as_one_does(blind_teacher, gloo, tmp_path):
+    cache, _ = blind_teacher
+    arguments = (2, str(tmp_path / "store"), cache)
+    torch.multiprocessing.spawn(shifts_of_a_process, arguments, nprocs=2)
+    want = blind.shifts(*names_of_persons(cache), World(0, 1, torch.device("cpu")))
+    for rank in range(2):
+        assert torch.allclose(torch.load(cache / f"{rank}.pt"), want, atol=1e-6)
 
 
 def test_what_is_evaluated_is_not_trained_on():

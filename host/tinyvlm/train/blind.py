@@ -12,25 +12,29 @@ from __future__ import annotations
 
 import logging
 from collections import Counter
-from pathlib import Path
 
 import numpy as np
 import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from tinyvlm.train import labels, shards, space, teacher_cache
+from tinyvlm.train import labels, shards, space, task, teacher_cache
 from tinyvlm.train.config import TrainConfig
+from tinyvlm.train.distributed import World
 from tinyvlm.train.loss import MatryoshkaLoss
+from tinyvlm.train.streams import Shard
 
 log = logging.getLogger("tinyvlm")
 
 FEW = 10  # images; a mean of fewer says little about a class
 
 
-def shifts(config: TrainConfig, loss: MatryoshkaLoss, paths: list[Path]) -> Tensor | None:
+def shifts(
+    config: TrainConfig, loss: MatryoshkaLoss, paths: list[Shard], world: World
+) -> Tensor | None:
     """(classes, dim): what is added to the teacher's unit points of each class, mostly zeros.
 
+    The processes deal out the shards, whose vectors and captions take minutes for millions.
     `config.mend`: the mean cosine to its name below which the teacher is blind for a class.
     """
     classes, folder = loss.classes, space.folder(config)
@@ -39,7 +43,7 @@ def shifts(config: TrainConfig, loss: MatryoshkaLoss, paths: list[Path]) -> Tens
     keep = shards.fits(paths, config.memory_bytes)
     names = F.normalize(loss.names().detach(), dim=1)
     total, count = torch.zeros_like(names), torch.zeros(len(names))
-    for path in paths:
+    for path in paths[world.rank :: world.size]:
         cached = teacher_cache.read(folder, shards.stem(path))
         if cached.image is None or not len(cached.image):
             continue
@@ -47,19 +51,13 @@ def shifts(config: TrainConfig, loss: MatryoshkaLoss, paths: list[Path]) -> Tens
         if texts is None:
             known = {s.id: s.text for s in shards.samples(path, Counter(), keep)}
             texts = [known.get(id, "") for id in cached.ids]
-        pairs = [
-            (row, classes.of(text))
-            for row, (id, text) in enumerate(zip(cached.ids, texts, strict=True))
-            if text and not labels.held_out_image(id, text)
-        ]
-        pairs = [(row, label) for row, label in pairs if label >= 0]
-        if not pairs:
-            continue
-        row, label = (torch.tensor(column) for column in zip(*pairs, strict=True))
-        vectors = torch.tensor(cached.image[row.numpy()].astype(np.float32))
-        points = F.normalize(loss.image(vectors), dim=1)
-        total.index_add_(0, label, points)
-        count.index_add_(0, label, torch.ones(len(label)))
+        trained = [not labels.held_out_image(*row) for row in zip(cached.ids, texts, strict=True)]
+        label = task.target(texts, classes)
+        vectors = torch.from_numpy(cached.image.astype(np.float32))
+        rows = torch.tensor(trained) & (label >= 0)
+        total.index_add_(0, label[rows], F.normalize(loss.image(vectors[rows]), dim=1))
+        count += torch.bincount(label[rows], minlength=len(names))
+    world.add([total, count])
     mean = total / count.clamp(min=1)[:, None]
     own = (mean * names).sum(1)
     blind = (count >= FEW) & (own < config.mend)

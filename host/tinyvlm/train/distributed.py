@@ -26,14 +26,20 @@ class World:
     size: int
     device: torch.device
 
-    def mean(self, tensors: list[Tensor]) -> None:
-        """Replace tensors by their mean over all processes, in one message."""
+    def add(self, tensors: list[Tensor]) -> None:
+        """Replace tensors by their sum over all processes, in one message."""
         if self.size > 1:
-            flat = torch.cat([t.detach().flatten() for t in tensors])
+            flat = torch.cat([t.detach().flatten() for t in tensors]).to(self.device)
             dist.all_reduce(flat)
-            parts = (flat / self.size).split([t.numel() for t in tensors])
+            parts = flat.split([t.numel() for t in tensors])
             for t, part in zip(tensors, parts, strict=True):
                 t.copy_(part.view_as(t))
+
+    def mean(self, tensors: list[Tensor]) -> None:
+        """Replace tensors by their mean over all processes, in one message."""
+        self.add(tensors)
+        for t in tensors:
+            t.div_(self.size)
 
     def sum(self, count: int) -> int:
         """A count, of all processes together."""

@@ -73,7 +73,7 @@ def begin(config: TrainConfig, world: World, index: dict, paths: list[Shard]):
     """(student, loss, classes) before the first step, on the device."""
     torch.manual_seed(config.seed)
     loss, classes = space.make_loss(config, index, paths, world)
-    loss.shift = blind.shifts(config, loss, paths)
+    loss.shift = blind.shifts(config, loss, paths, world)
     student = Student(config.student).to(memory_format=torch.channels_last)
     cost = cost_table(config.student)
     log.info(
