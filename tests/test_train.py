@@ -633,11 +633,12 @@ def names_of_persons(cache):
 
 @pytest.fixture
 def blind_teacher(tmp_path):
-    """(its cache, its points): it takes all persons for jerseys; rockets it knows, and of the coin
-    it saw too few."""
-    texts = ["person"] * 40 + ["rocket"] * 40 + ["coin"] * 5
+    """(its cache, its points): it takes all persons for jerseys; rockets it knows, as far as it
+    judges them; and of the coin it saw too few."""
+    texts = ["person"] * 40 + ["rocket"] * 40 + ["coin"] * 5 + ["rocket"] * 150
     seen, rng = {"person": AXES[1], "rocket": AXES[3], "coin": AXES[3]}, np.random.default_rng(5)
     points = np.stack([seen[name] for name in texts]) + rng.normal(0, 0.02, (len(texts), 256))
+    points[85:] = 0  # too small for it
     for shard in range(2):
         mine, files = range(shard, len(texts), 2), []
         for i in mine:

@@ -54,7 +54,7 @@ def shifts(
         trained = [not labels.held_out_image(*row) for row in zip(cached.ids, texts, strict=True)]
         label = task.target(texts, classes)
         vectors = torch.from_numpy(cached.image.astype(np.float32))
-        rows = torch.tensor(trained) & (label >= 0)
+        rows = torch.tensor(trained) & (label >= 0) & vectors.any(1)  # zeros: not judged
         total.index_add_(0, label[rows], F.normalize(loss.image(vectors[rows]), dim=1))
         count += torch.bincount(label[rows], minlength=len(names))
     world.add([total, count])
