@@ -11,14 +11,13 @@ Several folders joined by `+` are read as one, with the vectors of CLIPs side by
 from __future__ import annotations
 
 import json
-import os
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 import torch
 
-from tinyvlm import files
+from tinyvlm.files import write_atomic
 from tinyvlm.train.checkpoint import checksum
 
 
@@ -57,7 +56,7 @@ def parts(folder: Path) -> list[Path]:
 
 def some(folder: Path) -> Path | None:
     """Any of a folder's files."""
-    return next(iter(sorted(folder.glob("*.safetensors"))), None)
+    return min(folder.glob("*.safetensors"), default=None)
 
 
 def read(folder: Path, shard: str) -> Cached:
@@ -117,12 +116,7 @@ def write(folder: Path, shard: str, cached: Cached, name: str) -> None:
     if cached.texts is not None:
         about["texts"] = json.dumps(cached.texts)
     about["checksum"] = _checksum(tensors, about)
-    part = folder / f".{shard}.{os.getpid()}.part"
-    try:
-        part.write_bytes(save(tensors, about))
-        files.replace(part, file(folder, shard))
-    finally:
-        part.unlink(missing_ok=True)
+    write_atomic(file(folder, shard), save(tensors, about))
 
 
 def _checksum(tensors: dict[str, np.ndarray], about: dict[str, str]) -> str:
