@@ -8,7 +8,7 @@ map of the text space is applied. The weights are fetched once, by open_clip.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -64,18 +64,15 @@ class OpenClipText:
         loaded = []
         for model_name, tag in towers:
             try:
-                loaded.append((create_model(model_name, tag).eval(), model_name))
+                model = create_model(model_name, tag).eval()
             except (OSError, RuntimeError) as error:
                 raise ValueError(
                     f"the weights of {model_name}/{tag} could not be fetched; connect once, or"
                     " use --text-encoder lexicon"
                 ) from error
-        first, *others = (
-            cls(model, open_clip.get_tokenizer(model_name), space, name)
-            for model, model_name in loaded
-        )
-        first.more = tuple(others)
-        return first
+            loaded.append(cls(model, open_clip.get_tokenizer(model_name), space, name))
+        first, *others = loaded
+        return replace(first, more=tuple(others))
 
     @property
     def space(self) -> str:
