@@ -5,6 +5,8 @@ import io
 import tarfile
 from pathlib import Path
 
+from PIL import Image
+
 
 def write(path, files):
     """A shard of (name, bytes); compressed if its name says so. Returns its path."""
@@ -14,3 +16,15 @@ def write(path, files):
             info.size = len(content)
             tar.addfile(info, io.BytesIO(content))
     return path
+
+
+def pair(key, picture, text):
+    """The two files of a sample."""
+    return [(f"{key}.webp", picture), (f"{key}.txt", text.encode())]
+
+
+def encoded(pixels, kind="WEBP"):
+    """The bytes of a picture (height, width, 3) uint8."""
+    file = io.BytesIO()
+    Image.fromarray(pixels).save(file, kind)
+    return file.getvalue()

@@ -3,7 +3,6 @@
 
 from __future__ import annotations
 
-import io
 from dataclasses import replace
 
 import numpy as np
@@ -12,7 +11,6 @@ import pytest
 torch = pytest.importorskip("torch", reason="torch is not installed (extra `train`)")
 
 import tars  # noqa: E402
-from PIL import Image  # noqa: E402
 
 from tinyvlm.train import checkpoint, pretrained, pretrained_slim  # noqa: E402
 from tinyvlm.train.config import Bottleneck, StudentConfig  # noqa: E402
@@ -100,9 +98,8 @@ def test_the_command_makes_a_start(tmp_path, monkeypatch, capsys):
     monkeypatch.setitem(pretrained.READERS, "own", lambda path: (SHAPE, state_of(model)))
     rng, files = np.random.default_rng(0), []
     for i in range(12):
-        out = io.BytesIO()
-        Image.fromarray(rng.integers(0, 256, (40, 36, 3), np.uint8)).save(out, "PNG")
-        files += [(f"{i}.png", out.getvalue()), (f"{i}.txt", b"noise")]
+        picture = tars.encoded(rng.integers(0, 256, (40, 36, 3), np.uint8))
+        files += tars.pair(str(i), picture, "noise")
     shard = tars.write(tmp_path / "noise-000.tar", files)
     narrow = replace(SHAPE, blocks=tuple(replace(b, expand=b.expand // 2) for b in SHAPE.blocks))
     config = tmp_path / "narrow.json"

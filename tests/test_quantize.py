@@ -2,7 +2,6 @@
 """int8: torch computes what the engine computes, and fine-tunes what is then exported."""
 
 import dataclasses
-import io
 import json
 
 import nets
@@ -12,12 +11,12 @@ import pytest
 torch = pytest.importorskip("torch", reason="torch is not installed (extra `train`)")
 
 import _tinyvlm  # noqa: E402
-from PIL import Image  # noqa: E402
+import stripes  # noqa: E402
 from tars import write  # noqa: E402
 
 from tinyvlm.net import reference, samples, tvlm  # noqa: E402
 from tinyvlm.net.graph import Conv, Quant  # noqa: E402
-from tinyvlm.train import checkpoint, distributed, export, integer, labels, main, quantize  # noqa: E402
+from tinyvlm.train import checkpoint, distributed, export, integer, main, quantize  # noqa: E402
 from tinyvlm.train.config import DIMS, read  # noqa: E402
 from tinyvlm.train.student import Student, to_input  # noqa: E402
 from tinyvlm.words.space import load_space  # noqa: E402
@@ -227,32 +226,14 @@ def test_weights_that_outgrow_their_grid_are_named():
 
 # -- the command ---------------------------------------------------------------------------------
 
-CLASSES = ("cat", "rocket", "coin", "umbrella")  # the last is one that is held out of training
-
 
 @pytest.fixture(scope="module")
 def run(tmp_path_factory):
     """The folder of a run of a few steps on striped pictures, with shards and text vectors."""
     folder = tmp_path_factory.mktemp("quantize")
     rng = np.random.default_rng(0)
-    files = []
-    for i in range(240):
-        pixels = rng.integers(0, 90, (40 + i % 9, 60, 3)).astype(np.uint8)
-        pixels[:: 2 + i % 4, :, i % 3] += 150
-        image = io.BytesIO()
-        Image.fromarray(pixels).save(image, "WEBP")
-        files.append((f"{i:05}.webp", image.getvalue()))
-        files.append((f"{i:05}.txt", CLASSES[i % 4].encode()))
-    write(folder / "stripes-000.tar", files)
-    names = sorted({*CLASSES, *labels.HYPERNYMS, *labels.held_out_names()})
-    names += [f"thing {i}" for i in range(600 - len(names))]
-    vectors = rng.normal(size=(606, 512)) + 2
-    np.savez(
-        folder / "clip.npz",
-        emb=(vectors / np.linalg.norm(vectors, axis=1, keepdims=True)).astype(np.float16),
-        names=np.array(names + names[:6]),
-        source=np.array(["lvis(detic)"] * 600 + ["8vision(knots)"] * 6),
-    )
+    write(folder / "stripes-000.tar", stripes.samples(240, rng))
+    stripes.text_table(folder / "clip.npz", rng)
     main.main(
         f"--config smoke --train-data {folder}/stripes-000.tar --text-vectors {folder}/clip.npz "
         f"--logs {folder} --name run --epochs 2 --device cpu".split()

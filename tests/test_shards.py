@@ -2,7 +2,6 @@
 """Shards in, batches out: order, sharing among processes, weights, and broken files."""
 
 import gzip
-import io
 import json
 from collections import Counter
 from pathlib import Path
@@ -12,7 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from PIL import Image
-from tars import write
+from tars import encoded, pair, write
 
 torch = pytest.importorskip("torch", reason="torch is not installed (extra `train`)")
 pytest.importorskip("webdataset", reason="webdataset is not installed (extra `train`)")
@@ -29,16 +28,12 @@ def picture(number, kind="WEBP", side=20):
     """A picture whose colours tell its number."""
     rng = np.random.default_rng(number)
     ramp = np.linspace(0, 1, side + 4)[:, None] * rng.integers(40, 250, 3)
-    pixels = np.repeat(ramp[None].astype(np.uint8), side, 0)
-    file = io.BytesIO()
-    Image.fromarray(pixels).save(file, kind)
-    return file.getvalue()
+    return encoded(np.repeat(ramp[None].astype(np.uint8), side, 0), kind)
 
 
 def samples(n, first=0):
     for i in range(first, first + n):
-        yield f"{i:03}.webp", picture(i)
-        yield f"{i:03}.txt", f"thing {i % 3}\n".encode()
+        yield from pair(f"{i:03}", picture(i), f"thing {i % 3}\n")
 
 
 @pytest.fixture(scope="module")

@@ -1,7 +1,6 @@
 # SPDX-License-Identifier: MIT
 """Shards from URLs and commands: read from beginning to end, no oftener than they must be."""
 
-import io
 import json
 import threading
 from collections import Counter
@@ -10,8 +9,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from PIL import Image
-from tars import write
+from tars import encoded, pair, write
 
 torch = pytest.importorskip("torch", reason="torch is not installed (extra `train`)")
 pytest.importorskip("webdataset", reason="webdataset is not installed (extra `train`)")
@@ -24,10 +22,8 @@ WIDTH = 300  # of a teacher's vectors
 
 def samples(first):
     for i in range(first, first + EACH):
-        file = io.BytesIO()
-        Image.fromarray(np.full((20, 24, 3), i % 200, np.uint8)).save(file, "WEBP")
-        yield f"{i:04}.webp", file.getvalue()
-        yield f"{i:04}.txt", f"a street with {i} houses in the rain".encode()
+        picture = encoded(np.full((20, 24, 3), i % 200, np.uint8))
+        yield from pair(f"{i:04}", picture, f"a street with {i} houses in the rain")
 
 
 @pytest.fixture(scope="module")

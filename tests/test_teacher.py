@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 import tiny_clip
 from PIL import Image
-from tars import write
+from tars import encoded, pair, write
 
 torch = pytest.importorskip("torch", reason="torch is not installed (extra `train`)")
 pytest.importorskip("safetensors", reason="safetensors is not installed (extra `train`)")
@@ -24,9 +24,7 @@ NAMES = ["background", "tench, Tinca tinca", "koala, koala bear", "teapot", "tra
 
 def picture(number, side=40, kind="WEBP"):
     rng = np.random.default_rng(number)
-    file = io.BytesIO()
-    Image.fromarray(rng.integers(0, 256, (side, side + 9, 3), np.uint8)).save(file, kind)
-    return file.getvalue()
+    return encoded(rng.integers(0, 256, (side, side + 9, 3), np.uint8), kind)
 
 
 @pytest.fixture(scope="module")
@@ -43,7 +41,7 @@ def data(tmp_path_factory):
     for name, count in COUNTS.items():
         files = []
         for i in range(count):
-            files += [(f"{i:02}.webp", picture(i)), (f"{i:02}.txt", f"thing {i % 3}".encode())]
+            files += pair(f"{i:02}", picture(i), f"thing {i % 3}")
         if name == "a-000.tar":
             files[4] = ("02.webp", b"no picture")
         write(folder / name, files)
@@ -292,14 +290,10 @@ def test_soft_labels_are_points_in_text_space(vectors):
 
 
 def test_small_photos_get_rows_of_zeros(vectors, tmp_path, monkeypatch, capsys):
-    write(
-        tmp_path / "s.tar",
-        [
-            (f"{i}.{kind}", content)
-            for i, side in enumerate((64, 120, 99, 100))
-            for kind, content in (("webp", picture(i, side)), ("txt", b"a photo"))
-        ],
-    )
+    files = []
+    for i, side in enumerate((64, 120, 99, 100)):
+        files += pair(str(i), picture(i, side), "a photo")
+    write(tmp_path / "s.tar", files)
     soft = teacher.SoftLabels("tflite:x", Net(), teacher.class_vectors(NAMES, vectors, []))
     monkeypatch.setattr(cache, "create_teacher", lambda *a: soft)
     options = ["--train-data", f"{tmp_path}/s.tar", "--cache", f"{tmp_path}/c"]

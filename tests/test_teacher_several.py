@@ -1,14 +1,12 @@
 # SPDX-License-Identifier: MIT
 """Several CLIPs as one teacher: a cache each, read side by side, up to the packed words."""
 
-import io
 import json
 
 import numpy as np
 import pytest
 import tiny_clip
-from PIL import Image
-from tars import write
+from tars import encoded, pair, write
 
 torch = pytest.importorskip("torch", reason="torch is not installed (extra `train`)")
 pytest.importorskip("safetensors", reason="safetensors is not installed (extra `train`)")
@@ -84,9 +82,8 @@ def test_from_two_clips_to_words(open_clip, tmp_path, capsys):
     tiny_clip.register(tmp_path, WIDTH)
     rng, files, names = np.random.default_rng(0), [], []
     for i in range(N):
-        file = io.BytesIO()
-        Image.fromarray(rng.integers(0, 256, (40, 40, 3), np.uint8)).save(file, "WEBP")
-        files += [(f"{i:03}.webp", file.getvalue()), (f"{i:03}.txt", b"a photo of number %d" % i)]
+        picture = encoded(rng.integers(0, 256, (40, 40, 3), np.uint8))
+        files += pair(f"{i:03}", picture, f"a photo of number {i}")
     write(tmp_path / "web-000.tar", files)
     data = ["--train-data", f"{tmp_path}/web-000.tar"]
     for seed in range(2):

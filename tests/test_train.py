@@ -1,7 +1,6 @@
 # SPDX-License-Identifier: MIT
 """The training command on a handful of generated pictures: shards in, checkpoints out."""
 
-import io
 import json
 import logging
 import os
@@ -17,10 +16,11 @@ from types import SimpleNamespace
 
 import numpy as np
 import pytest
-from PIL import Image
-from tars import write
+from tars import pair, write
 
 torch = pytest.importorskip("torch", reason="torch is not installed (extra `train`)")
+
+import stripes  # noqa: E402
 
 from tinyvlm.train import (  # noqa: E402
     blind,
@@ -41,17 +41,7 @@ from tinyvlm.train.progress import Progress  # noqa: E402
 from tinyvlm.words.encoders import create_text_encoder  # noqa: E402
 
 HOST = Path(__file__).parents[1] / "host"
-CLASSES = ("cat", "rocket", "coin", "umbrella")  # the last is one that is held out of training
 ALONE = os.environ | {"OMP_NUM_THREADS": "1", "PYTHONPATH": str(HOST)}
-
-
-def picture(i, rng):
-    """Stripes whose colour and width say which class it is."""
-    pixels = rng.integers(0, 90, (40 + i % 9, 60, 3)).astype(np.uint8)
-    pixels[:: 2 + i % 4, :, i % 3] += 150
-    file = io.BytesIO()
-    Image.fromarray(pixels).save(file, "WEBP")
-    return file.getvalue()
 
 
 @pytest.fixture(scope="module")
@@ -60,21 +50,8 @@ def folder(tmp_path_factory):
     folder = tmp_path_factory.mktemp("data")
     rng = np.random.default_rng(0)
     for shard in range(2):
-        files = []
-        for i in range(120):
-            files.append((f"{i:05}.webp", picture(i, rng)))
-            files.append((f"{i:05}.txt", CLASSES[i % 4].encode()))
-        write(folder / f"stripes-{shard:03}.tar.gz", files)
-    names = sorted({*CLASSES, *labels.HYPERNYMS, *labels.PEOPLE, *labels.held_out_names()})
-    names += [f"thing {i}" for i in range(600 - len(names))]
-    vectors = rng.normal(size=(606, 512)) + 2
-    vectors /= np.linalg.norm(vectors, axis=1, keepdims=True)
-    np.savez(
-        folder / "names.npz",
-        emb=vectors.astype(np.float16),
-        names=np.array(names + names[:6]),
-        source=np.array(["lvis(detic)"] * 600 + ["8vision(knots)"] * 6),
-    )
+        write(folder / f"stripes-{shard:03}.tar.gz", stripes.samples(120, rng))
+    stripes.text_table(folder / "names.npz", rng)
     return folder
 
 
@@ -254,9 +231,9 @@ def test_bad_shards_and_images_are_counted(folder, tmp_path):
     rng = np.random.default_rng(1)
     files = []
     for i in range(40):
-        files.append((f"{i}.jpg", b"no picture" if i % 8 == 0 else picture(i, rng)))
-        files.append((f"{i}.txt", CLASSES[i % 4].encode()))
-    files.append(("lonely.webp", picture(1, rng)))
+        blob = b"no picture" if i % 8 == 0 else stripes.picture(i, rng)
+        files += pair(str(i), blob, stripes.CLASSES[i % 4])
+    files.append(("lonely.webp", stripes.picture(1, rng)))
     write(tmp_path / "odd-000.tar", files)
     data = f"{folder}/stripes-000.tar.gz::{tmp_path}/*-000.tar*"
     arguments = options(folder, tmp_path, "bad", "--train-data", data, "--epochs", "1")
@@ -271,7 +248,7 @@ def test_captions_and_a_teacher(folder, tmp_path):
     points = rng.normal(size=(4, 300)).astype(np.float16)  # one a class
     files = []
     for i in range(320):
-        files.append((f"{i}.jpg", picture(i, rng)))
+        files.append((f"{i}.jpg", stripes.picture(i, rng)))
         files.append((f"{i}.json", json.dumps({"caption": f"stripes, number {i}"}).encode()))
     write(tmp_path / "web-000.tar", files)
     rows = [i % 4 for i in range(320)]
@@ -308,11 +285,7 @@ def test_memory_holds_for_all_that_reads(folder, tmp_path, monkeypatch):
     """Data larger than --memory are kept nowhere: not for counting, training or validation."""
     rng = np.random.default_rng(4)
     for shard in range(2):
-        files = []
-        for i in range(300):
-            files.append((f"{i}.webp", picture(i, rng)))
-            files.append((f"{i}.txt", CLASSES[i % 4].encode()))
-        write(tmp_path / f"big-{shard:03}.tar", files)
+        write(tmp_path / f"big-{shard:03}.tar", stripes.samples(300, rng))
     data = f"{tmp_path}/big-{{000..001}}.tar"
     assert sum(path.stat().st_size for path in tmp_path.glob("big-*")) > 1 << 20
     monkeypatch.setattr(shards, "_kept", {})
@@ -325,10 +298,9 @@ def test_memory_holds_for_all_that_reads(folder, tmp_path, monkeypatch):
 
 
 def test_captions_without_a_teacher_are_told_from_names(tmp_path):
-    rng, files = np.random.default_rng(3), []
-    for i in range(40):
-        files.append((f"{i}.webp", picture(i, rng)))
-        files.append((f"{i}.txt", b"a long street with %d houses in the rain" % (i % 9)))
+    files = stripes.samples(
+        40, np.random.default_rng(3), lambda i: f"a long street with {i % 9} houses in the rain"
+    )
     write(tmp_path / "few-000.tar", files)
     arguments = ["--config", "smoke", "--train-data", str(tmp_path / "few-000.tar")]
     with pytest.raises(SystemExit, match="the 9 .* look like captions .*tinyvlm-train cache"):
@@ -640,9 +612,8 @@ def blind_teacher(tmp_path):
     points = np.stack([seen[name] for name in texts]) + rng.normal(0, 0.02, (len(texts), 256))
     points[85:] = 0  # too small for it
     for shard in range(2):
-        mine, files = range(shard, len(texts), 2), []
-        for i in mine:
-            files += [(f"{i}.webp", b"a picture"), (f"{i}.txt", texts[i].encode())]
+        mine = range(shard, len(texts), 2)
+        files = (file for i in mine for file in pair(str(i), b"a picture", texts[i]))
         write(tmp_path / f"web-{shard:03}.tar", files)
         ids = [f"web-{shard:03}/{i}" for i in mine]
         cached = teacher_cache.Cached(ids, points[mine].astype("f2"), None)
