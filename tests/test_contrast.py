@@ -7,6 +7,7 @@ import pytest
 
 torch = pytest.importorskip("torch", reason="torch is not installed (extra `train`)")
 
+import processes  # noqa: E402
 from torch import nn  # noqa: E402
 
 from tinyvlm.train import config  # noqa: E402
@@ -41,24 +42,16 @@ def gradients(rank, size):
     return [total.detach(), student.weight.grad, loss.matrix.grad]
 
 
-def process(rank, size, store, out):
-    import torch.distributed as dist
-
-    dist.init_process_group("gloo", init_method=f"file://{store}", rank=rank, world_size=size)
+def process(rank, size):
     found = gradients(rank, size)
     for value in found:  # as DistributedDataParallel does with gradients
-        dist.all_reduce(value)
+        torch.distributed.all_reduce(value)
         value /= size
-    if rank == 0:
-        torch.save(found, out)
-    dist.barrier()
-    dist.destroy_process_group()
+    return found
 
 
 @pytest.mark.parametrize("size", [2, 4])
 def test_processes_share_their_captions(size, tmp_path):
-    files = (tmp_path / "store", tmp_path / "out.pt")
-    torch.multiprocessing.spawn(process, (size, *map(str, files)), nprocs=size)
-    several, one = torch.load(files[1]), gradients(0, 1)
+    several, one = processes.run(process, size, tmp_path)[0], gradients(0, 1)
     for a, b in zip(several, one, strict=True):
         assert b.abs().max() > 0 and torch.allclose(a, b, rtol=1e-4, atol=1e-6)

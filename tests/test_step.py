@@ -10,6 +10,7 @@ import pytest
 
 torch = pytest.importorskip("torch", reason="torch is not installed (extra `train`)")
 
+import processes  # noqa: E402
 from torch import nn  # noqa: E402
 from torch.nn.parallel import DistributedDataParallel  # noqa: E402
 
@@ -111,19 +112,13 @@ def test_blocks_computed_twice_hold_less():
     assert held[1] < held[0] / 2
 
 
-def process(rank, size, store, out):
-    import torch.distributed as dist
-
-    dist.init_process_group("gloo", init_method=f"file://{store}", rank=rank, world_size=size)
+def process(rank, size):
     model = DistributedDataParallel(net(checkpointing=True), gradient_as_bucket_view=True)
     per = 4 // size
     found = gradients(model, batches(4, judged=False)[rank * per : (rank + 1) * per])
-    dist.all_reduce(found["total"])
+    torch.distributed.all_reduce(found["total"])
     found["total"] /= size
-    if rank == 0:
-        torch.save(found, out)
-    dist.barrier()
-    dist.destroy_process_group()
+    return found
 
 
 def worker(rank, size, store, out):
@@ -149,9 +144,4 @@ def test_no_thread_is_left_when_training_is_over(tmp_path, gloo):
 
 def test_batches_of_processes_and_of_one_process_are_the_same(tmp_path, gloo):
     """Batch norm has statistics of a batch, whoever computes it."""
-    found = []
-    for size in (4, 2):
-        files = (str(tmp_path / f"store{size}"), str(tmp_path / f"{size}.pt"))
-        torch.multiprocessing.spawn(process, (size, *files), nprocs=size)
-        found.append(torch.load(files[1]))
-    same(*found, atol=1e-5)
+    same(*(processes.run(process, size, tmp_path)[0] for size in (4, 2)), atol=1e-5)

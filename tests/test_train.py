@@ -20,6 +20,7 @@ from tars import pair, write
 
 torch = pytest.importorskip("torch", reason="torch is not installed (extra `train`)")
 
+import processes  # noqa: E402
 import stripes  # noqa: E402
 
 from tinyvlm.train import (  # noqa: E402
@@ -643,22 +644,15 @@ def test_a_teacher_is_mended_for_classes_that_it_is_blind_for(blind_teacher):
     assert torch.equal(loss.mend(image, sure, label)[0], unit)
 
 
-def shifts_of_a_process(rank, size, store, cache):
-    dist = torch.distributed
-    dist.init_process_group("gloo", init_method=f"file://{store}", rank=rank, world_size=size)
-    world = World(rank, size, torch.device("cpu"))
-    torch.save(blind.shifts(*names_of_persons(cache), world), cache / f"{rank}.pt")
-    dist.barrier()
-    dist.destroy_process_group()
+def shifts_of_a_process(rank, size, cache):
+    return blind.shifts(*names_of_persons(cache), World(rank, size, torch.device("cpu")))
 
 
 def test_processes_mend_as_one_does(blind_teacher, gloo, tmp_path):
     cache, _ = blind_teacher
-    arguments = (2, str(tmp_path / "store"), cache)
-    torch.multiprocessing.spawn(shifts_of_a_process, arguments, nprocs=2)
-    want = blind.shifts(*names_of_persons(cache), World(0, 1, torch.device("cpu")))
-    for rank in range(2):
-        assert torch.allclose(torch.load(cache / f"{rank}.pt"), want, atol=1e-6)
+    want = shifts_of_a_process(0, 1, cache)
+    for found in processes.run(shifts_of_a_process, 2, tmp_path, cache):
+        assert torch.allclose(found, want, atol=1e-6)
 
 
 def test_what_is_evaluated_is_not_trained_on():
