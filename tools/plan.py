@@ -49,13 +49,13 @@ class Tower:
 IMAGE, TEXT = Tower(50, 768, 12, 3 * 32 * 32), Tower(77, 512, 12)  # CLIP's ViT-B/32
 
 
-class Kept:
+class Kept(torch.autograd.graph.saved_tensors_hooks):
     """Bytes that are kept for the way back while this is open, without weights."""
 
     def __init__(self, net: torch.nn.Module):
+        super().__init__(self._keep, lambda x: x)
         self.weights = {p.data_ptr() for p in net.parameters()}
         self.sizes: dict[int, int] = {}
-        self.hooks = torch.autograd.graph.saved_tensors_hooks(self._keep, lambda x: x)
 
     def _keep(self, x: torch.Tensor) -> torch.Tensor:
         if x.data_ptr() not in self.weights:
@@ -63,12 +63,12 @@ class Kept:
         return x
 
     def __enter__(self) -> Kept:
-        self.hooks.__enter__()
+        super().__enter__()
         return self
 
-    def __exit__(self, *error: object) -> None:
-        self.hooks.__exit__(*error)
-        self.total = sum(self.sizes.values())
+    @property
+    def total(self) -> int:
+        return sum(self.sizes.values())
 
 
 def kept(config: StudentConfig, half: bool, twice: bool) -> float:
