@@ -33,7 +33,7 @@ from tinyvlm.train.distributed import place, ranks
 from tinyvlm.train.loader import as_is
 from tinyvlm.train.streams import Shard
 from tinyvlm.train.teacher import Teacher
-from tinyvlm.train.teacher_cache import Cached, file, name_in, write
+from tinyvlm.train.teacher_cache import Cached, file, has, name_in, write
 from tinyvlm.train.teachers import create_teacher
 
 LARGEST = 384  # pixels that teachers look at; JPEGs are decoded to no more than they need
@@ -54,7 +54,7 @@ def cache(
     was skipped)."""
 
     def missing(some: list[Shard]) -> list[Shard]:
-        return [p for p in some if not file(folder, shards.stem(p)).exists()]
+        return [p for p in some if not has(folder, shards.stem(p))]
 
     mine = missing(paths[rank::world])
     if there := len(paths[rank::world]) - len(mine):

@@ -213,14 +213,13 @@ def sample(config: TrainConfig, paths: list[Shard]) -> dict[str, np.ndarray]:
     return {key: np.concatenate(rows) for key, rows in found.items()}
 
 
-def warn_of_missing(config: TrainConfig, paths: list[Path]) -> None:
+def warn_of_missing(config: TrainConfig, paths: list[Shard]) -> None:
     """Images without a teacher's vector are skipped: a shard forgotten is a set not learned."""
-    stems = [shards.stem(path) for path in paths]
-    caches = teacher_cache.parts(folder(config))
-    missing = [s for s in stems if not all(teacher_cache.file(c, s).exists() for c in caches)]
+    names = [shards.stem(path) for path in paths]
+    missing = [name for name in names if not teacher_cache.has(folder(config), name)]
     if missing:
         log.warning(
-            f"--teacher {config.teacher} has no vectors of {len(missing)} of {len(stems)} shards"
+            f"--teacher {config.teacher} has no vectors of {len(missing)} of {len(names)} shards"
             f" ({', '.join(missing[:3])}{' ...' if len(missing) > 3 else ''}): their images are"
             " skipped; `tinyvlm-train cache` makes them"
         )

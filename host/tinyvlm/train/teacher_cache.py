@@ -59,6 +59,11 @@ def some(folder: Path) -> Path | None:
     return min(folder.glob("*.safetensors"), default=None)
 
 
+def has(folder: Path, shard: str) -> bool:
+    """Are a shard's vectors there, of all teachers?"""
+    return all(file(part, shard).exists() for part in parts(folder))
+
+
 def read(folder: Path, shard: str) -> Cached:
     """The vectors of a shard; none of them if it was not cached. ValueError: no cache at all."""
     found = []
