@@ -8,12 +8,6 @@ import type { Held } from "./learn";
 import { type Contents, type Level, rowSize } from "./tvp";
 import { aligned } from "./wasm";
 
-/** label: its index, -1 for unknown. */
-export interface Match {
-    label: number;
-    score: number;
-}
-
 /** x, y, width and height in the centred square. */
 export type Region = [number, number, number, number];
 
@@ -44,34 +38,8 @@ export class Comparison {
         }
     }
 
-    /** The nearest label if that is the board's answer, else -1. */
-    best(level: Level): Match {
-        const { at } = this;
-        const { memory, exports } = this.engine;
-        memory.float32(at.how, 3).set([level.scale, level.threshold, level.none]);
-        const sure = exports.engine_best(
-            at.embedding,
-            at.vectors,
-            this.labels,
-            this.labels + this.contents.rivals,
-            this.contents.dim,
-            this.contents.bits,
-            this.dim,
-            at.shown,
-            this.held.learnt.size,
-            at.gains,
-            at.how,
-            1,
-            at.index,
-            at.nearest,
-        );
-        return sure
-            ? { label: memory.uint16(at.index, 1)[0], score: memory.float32(at.nearest, 1)[0] }
-            : { label: -1, score: -1 };
-    }
-
-    /** Every label's score and cosine, good until the next call, and whether the nearest counts. */
-    all(level: Level): { sure: boolean; scores: Float32Array; cosines: Float32Array } {
+    /** The nearest label if that is the board's answer, else -1; all scores and cosines, good until the next call. */
+    all(level: Level): { best: number; scores: Float32Array; cosines: Float32Array } {
         const { at, labels } = this;
         const { memory, exports } = this.engine;
         const { dim, bits, rivals } = this.contents;
@@ -79,8 +47,9 @@ export class Comparison {
         const { scale, threshold, none } = level;
         exports.tv_score(at.embedding, at.vectors, rows, dim, bits, this.dim, at.cosines);
         exports.tv_weigh(at.cosines, at.shown, this.held.learnt.size, at.gains);
+        const sure = exports.tv_rank(at.cosines, labels, rows, scale, threshold, none, at.scores, 1, at.index);
         return {
-            sure: exports.tv_rank(at.cosines, labels, rows, scale, threshold, none, at.scores, 1, at.index) > 0,
+            best: sure ? memory.uint16(at.index, 1)[0] : -1,
             scores: memory.float32(at.scores, labels),
             cosines: memory.float32(at.cosines, labels),
         };
@@ -152,9 +121,7 @@ export class Comparison {
             heat: 4 * cells,
             mask: cells,
             box: 8,
-            how: 12,
             index: 2,
-            nearest: 4,
             order: 2 * labels,
         });
         const vocab = divided({ vectors: held.vectors.length, shown: 2 * shown, gains: 4 * shown });

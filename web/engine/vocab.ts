@@ -3,12 +3,16 @@
 // The words to tell apart, as device/tinyvlm's Vocab: scores, regions and heat come out of the C core
 // and are the boards'. One array and its objects are made for an answer, nothing in wasm.
 
-import { Comparison, type Match } from "./comparison";
+import { Comparison } from "./comparison";
 import { type Dense, type Encoder, type Engine, hex } from "./engine";
 import { type Held, forget, learn } from "./learn";
 import { type Contents, type Level, NOTHING, levelAt, read, rowSize, write } from "./tvp";
 
-export type { Match } from "./comparison";
+/** label: its index, -1 for unknown. */
+export interface Match {
+    label: number;
+    score: number;
+}
 
 /** In pixels of the frame; x1 and y1 are the first behind it. */
 export interface Box extends Match {
@@ -123,10 +127,10 @@ export class Vocab {
      * last, with what all labels' leave.
      */
     match(embedding: Int8Array): Match[] {
-        const { sure, scores, cosines } = this.compare(embedding).all(this.level());
+        const { best, scores, cosines } = this.compare(embedding).all(this.level());
         const order = Array.from(cosines.keys()).sort((a, b) => cosines[b] - cosines[a]);
         const found = order.map((label) => ({ label, score: scores[label] }));
-        if (sure) {
+        if (best >= 0) {
             const left = found.reduce((rest, { score }) => rest - score, 1);
             found.push({ label: -1, score: Math.max(0, left) });
         } else {
@@ -144,7 +148,8 @@ export class Vocab {
         const level = { ...own, threshold: threshold ?? own.threshold };
         const compared = this.compare(dense.embedding, dense);
         const candidates = compared.warmest(CANDIDATES);
-        const whole = compared.best(level);
+        const first = compared.all(level);
+        const whole = { label: first.best, score: first.scores[first.best] };
         if (whole.label >= 0 && !candidates.includes(whole.label)) {
             candidates[candidates.length - 1] = whole.label;
         }
@@ -155,13 +160,10 @@ export class Vocab {
         for (const label of candidates) {
             compared.heat(label);
             const [x, y, width, height] = compared.region(side);
-            const best = compared.best(level);
-            let score = best.label === label ? best.score : -1;
-            if (threshold === 0) {
-                score = compared.all(level).scores[label];
-            }
-            if (label === whole.label && whole.score > score) {
-                score = whole.score;
+            const { best, scores } = compared.all(level);
+            let score = label === best || threshold === 0 ? scores[label] : -1;
+            if (label === whole.label) {
+                score = Math.max(score, whole.score);
             }
             if (score >= 0) {
                 const [x0, y0] = [left + x, top + y];
@@ -259,6 +261,6 @@ export class Vocab {
 
     private score(label: string, embedding: Int8Array): number {
         const number = this.labels.indexOf(label);
-        return number < 0 ? 0 : this.match(embedding).find((match) => match.label === number)!.score;
+        return number < 0 ? 0 : this.compare(embedding).all(this.level()).scores[number];
     }
 }

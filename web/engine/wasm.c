@@ -74,14 +74,3 @@ int engine_embed(uint8_t *pixels, uint32_t width, uint32_t height, void *arena, 
 int engine_selftest(void *arena, int8_t *embedding) {
     return tv_selftest(&model, arena, embedding, NULL, NULL);
 }
-
-// tv_best() by numbers alone; how: scale, threshold, none.
-size_t engine_best(const int8_t *embedding, const uint8_t *vectors, size_t labels, size_t rows,
-    size_t stored_dim, int bits, size_t dim, const uint16_t *shown, size_t shown_count,
-    const float *gains, const float *how, size_t count, uint16_t *index, float *scores) {
-    const tv_prototypes_t p = {
-        .vectors = vectors, .labels = labels, .rows = rows, .stored_dim = stored_dim, .dim = dim,
-        .bits = bits, .shown = shown, .shown_count = shown_count, .gains = gains,
-    };
-    return tv_best(embedding, &p, how[0], how[1], how[2], count, index, scores);
-}

@@ -24,22 +24,6 @@ export interface Exports {
         map: Address,
     ): number;
     engine_selftest(arena: Address, embedding: Address): number;
-    engine_best(
-        embedding: Address,
-        vectors: Address,
-        labels: number,
-        rows: number,
-        storedDim: number,
-        bits: number,
-        dim: number,
-        shown: Address,
-        shownCount: number,
-        gains: Address,
-        how: Address,
-        count: number,
-        index: Address,
-        scores: Address,
-    ): number;
     tv_strerror(err: number): Address;
     tv_score(
         embedding: Address,
