@@ -15,7 +15,7 @@ flags=(--target=wasm32 -std=c99 -O2 -ffp-contract=off -fno-math-errno -nostdlibi
     -Wall -Wextra -Werror -I "$here/libc" -I "$native")
 exports=()
 for name in engine_{simd,open,about,bad_layer,check,embed,selftest} \
-    tv_{strerror,score,weigh,rank,largest,map_peaks,map_heat,map_mean,map_region,crc32}; do
+    tv_{strerror,score,weigh,rank,largest,map_peaks,map_heat,map_mean,map_region}; do
     exports+=("--export=$name")
 done
 

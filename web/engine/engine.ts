@@ -10,6 +10,7 @@
 // An Engine, with its encoders and vocabularies, is for one thread. One encoder's weights are in
 // its memory at a time; using another one copies them there again.
 
+import { hex } from "../serial/bytes";
 import { type Exports, Memory } from "./wasm";
 
 /** What a canvas gives: R, G, B and opacity, which is not looked at. */
@@ -65,13 +66,6 @@ export class Engine {
     /** What an error code of native/tv.h means. */
     sentence(code: number): string {
         return this.memory.text(this.exports.tv_strerror(code));
-    }
-
-    /** zlib's CRC-32. */
-    crc32(data: Uint8Array): number {
-        const { work } = this.memory.reserve({ work: data.length });
-        this.memory.bytes.set(data, work);
-        return this.exports.tv_crc32(0, work, data.length) >>> 0;
     }
 }
 
@@ -182,11 +176,6 @@ export class Encoder {
             throw new Error(where + this.engine.sentence(err));
         }
     }
-}
-
-/** The bytes as hex digits. */
-export function hex(bytes: Uint8Array): string {
-    return Array.from(bytes, (byte) => byte.toString(16).padStart(2, "0")).join("");
 }
 
 function object(text: string): Record<string, unknown> {

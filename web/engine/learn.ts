@@ -3,7 +3,7 @@
 // Learning by showing, as Vocab.learn() of device/tinyvlm/vocab.py: the arithmetic is Python's, so
 // that the files are equal.
 
-import { type Learnt, rowSize } from "./tvp";
+import { type Learnt, rowSize, stored } from "./tvp";
 
 /** What a change replaces as a whole. */
 export interface Held {
@@ -95,26 +95,22 @@ function unit(values: ArrayLike<number>): Float64Array {
 
 function row(vectors: Uint8Array, number: number, dim: number, bits: number): Int8Array {
     const size = rowSize(dim, bits);
-    const stored = vectors.subarray(number * size, (number + 1) * size);
+    const packed = vectors.subarray(number * size, (number + 1) * size);
     if (bits === 8) {
-        return Int8Array.from(stored);
+        return Int8Array.from(packed);
     }
-    return Int8Array.from({ length: dim }, (_, i) => ((stored[i >> 1] >> (4 * (i & 1))) << 28) >> 28);
+    return Int8Array.from({ length: dim }, (_, i) => ((packed[i >> 1] >> (4 * (i & 1))) << 28) >> 28);
 }
 
 // The prototypes with another one, or one more behind the labels'.
 function replaced(held: Held, number: number, known: boolean, values: Float32Array, bits: number): Uint8Array {
-    const dim = values.length;
-    const size = rowSize(dim, bits);
+    const size = rowSize(values.length, bits);
     const rows = new Uint8Array(held.vectors.length + (known ? 0 : size));
     rows.set(held.vectors.subarray(0, number * size));
     rows.set(held.vectors.subarray((known ? number + 1 : number) * size), (number + 1) * size);
     const most = bits === 8 ? 127 : 7;
     const peak = values.reduce((high, value) => Math.max(high, Math.abs(value)), 0) || 1;
-    for (let i = 0; i < dim; i++) {
-        const value = Math.trunc((values[i] / peak) * most + 1000.5) - 1000; // rounded, not cut
-        const at = number * size + (bits === 8 ? i : i >> 1);
-        rows[at] = bits === 8 ? value : rows[at] | ((value & 15) << (4 * (i & 1)));
-    }
+    const round = (value: number) => Math.trunc((value / peak) * most + 1000.5) - 1000; // not cut
+    rows.set(stored([Int8Array.from(values, round)], bits), number * size);
     return rows;
 }

@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: MIT
 //
 // Prototype files (`*.tvp`, docs/format.md), read and written as device/tinyvlm/tvp.py does, with its
-// words for what is wrong.
+// words for what is wrong. host/tinyvlm/words/tvp.py writes the same bytes.
 
-import type { Engine } from "./engine";
+import { crc32 } from "../serial/bytes";
 
 /** Scale, threshold and the cosine of "none of them", for a prefix of `dim` dimensions. */
 export interface Level {
@@ -51,11 +51,26 @@ export function rowSize(dim: number, bits: number): number {
     return bits === 8 ? dim : Math.floor((dim + 1) / 2);
 }
 
+/** Rows of int8 as they lie in a file. */
+export function stored(rows: Int8Array[], bits: number): Uint8Array {
+    const size = rows.length && rowSize(rows[0].length, bits);
+    const packed = new Uint8Array(rows.length * size);
+    rows.forEach((row, number) => {
+        const at = number * size;
+        if (bits === 8) {
+            packed.set(row, at);
+        } else {
+            row.forEach((value, i) => (packed[at + (i >> 1)] |= (value & 15) << (4 * (i & 1))));
+        }
+    });
+    return packed;
+}
+
 function bad(what: string): Error {
     return new Error(`vocabulary: ${what}`);
 }
 
-export function read(file: Uint8Array, engine: Engine): Contents {
+export function read(file: Uint8Array): Contents {
     const view = new DataView(file.buffer, file.byteOffset, file.byteLength);
     const u16 = (at: number) => view.getUint16(at, true);
     const u32 = (at: number) => view.getUint32(at, true);
@@ -70,7 +85,7 @@ export function read(file: Uint8Array, engine: Engine): Contents {
     if (size > file.length || size < HEADER_SIZE || u16(6) !== HEADER_SIZE) {
         throw bad(`truncated, ${file.length} of ${size} bytes; copy it again`);
     }
-    if (engine.crc32(file.subarray(16, size)) !== u32(12)) {
+    if (crc32(file.subarray(16, size)) !== u32(12)) {
         throw bad("damaged (CRC differs); copy it again");
     }
     const [count, background, dim, bits, flags] = [u16(24), u16(26), u16(28), file[30], file[31]];
@@ -171,7 +186,7 @@ export function read(file: Uint8Array, engine: Engine): Contents {
     };
 }
 
-export function write(contents: Contents, engine: Engine): Uint8Array {
+export function write(contents: Contents): Uint8Array {
     const { levels, learnt, labels, texts } = contents;
     const last = levels[levels.length - 1];
     const strings = [...texts, ...labels].map((text) => new TextEncoder().encode(text));
@@ -223,7 +238,7 @@ export function write(contents: Contents, engine: Engine): Uint8Array {
             [weight, gain].forEach(f32);
         }
     }
-    view.setUint32(12, engine.crc32(file.subarray(16)), true);
+    view.setUint32(12, crc32(file.subarray(16)), true);
     return file;
 }
 

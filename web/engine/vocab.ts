@@ -3,8 +3,9 @@
 // The words to tell apart, as device/tinyvlm's Vocab: scores, regions and heat come out of the C core
 // and are the boards'. One array and its objects are made for an answer, nothing in wasm.
 
+import { hex } from "../serial/bytes";
 import { Comparison } from "./comparison";
-import { type Dense, type Encoder, type Engine, hex } from "./engine";
+import type { Dense, Encoder, Engine } from "./engine";
 import { type Held, forget, learn } from "./learn";
 import { type Contents, type Level, NOTHING, levelAt, read, rowSize, write } from "./tvp";
 
@@ -67,7 +68,7 @@ export class Vocab {
 
     /** A .tvp file. Error says what is wrong with it. */
     static open(tvp: Uint8Array, engine: Engine): Vocab {
-        return new Vocab(read(tvp, engine), engine);
+        return new Vocab(read(tvp), engine);
     }
 
     get labels(): readonly string[] {
@@ -235,10 +236,8 @@ export class Vocab {
     /** The .tvp file, as a board's vocab.save() writes it. */
     bytes(): Uint8Array {
         const { labels, vectors, learnt } = this.held;
-        return write(
-            { ...this.contents, labels: [...labels], vectors, learnt: new Map(learnt), levels: this.grown() },
-            this.engine,
-        );
+        const changed = { labels: [...labels], vectors, learnt: new Map(learnt), levels: this.grown() };
+        return write({ ...this.contents, ...changed });
     }
 
     private compare(embedding: Int8Array, dense?: Dense): Comparison {

@@ -80,7 +80,6 @@ export interface Exports {
         mask: Address,
         box: Address,
     ): void;
-    tv_crc32(crc: number, data: Address, size: number): number;
 }
 
 const PAGE = 65536;

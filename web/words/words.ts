@@ -7,11 +7,12 @@
 //   const { lines, problems } = parse("cat, dog, Katze: cat", { commas: true });
 //   const packed = pack(lines, lexicon, encoder, { dim: 64, unknown: "balanced" });
 
+import { NOTHING } from "../engine/tvp";
 import { Background, interpolate, type Fitted, type Rates, type Unknown } from "./background";
 import { type Encoded, type Lexicon, UnknownPhrase } from "./lexicon";
 import { examine, type Lint } from "./lint";
 import { fixed } from "./text";
-import { quantize, toBytes } from "./tvp";
+import { toBytes } from "./tvp";
 import { cosine, mean, normalize } from "./vectors";
 import { type Line, MOST, type Problem } from "./vocabulary";
 
@@ -106,18 +107,19 @@ export function pack(
     const known = chosen ? chosen.dims : scales.map(([d]) => d).sort((a, b) => a - b);
     const dims = [...known.filter((d) => d < dim), dim];
     const trained = (d: number) => interpolate(scales.length ? scales : [[64, 20]], d);
-    const tvp = toBytes({
+    const tvp = toBytes([...vectors, ...rivals, ...rows], {
+        fingerprint: Uint8Array.from(encoder.fingerprint.match(/../g)!, (pair) => parseInt(pair, 16)),
+        texts: [encoder.name, lexicon.name, ""],
         labels,
-        rows: [...vectors, ...rivals, ...rows].map((vector) => quantize(vector, dim, bits)),
-        fingerprint: encoder.fingerprint,
-        encoder: encoder.name,
-        textEncoder: lexicon.name,
-        bits,
-        prefixes: dims.map((d) => (
-            { dim: d, scale: chosen?.scale(d) ?? trained(d), threshold: chosen?.threshold(d) ?? 0 }
-        )),
-        none: chosen ? dims.map((d) => chosen.none(d)).filter((c) => c !== null) : [],
         rivals: rivals.length,
+        dim,
+        bits,
+        levels: dims.map((d) => ({
+            dim: d,
+            scale: chosen?.scale(d) ?? trained(d),
+            threshold: chosen?.threshold(d) ?? 0,
+            none: chosen?.none(d) ?? NOTHING,
+        })),
     });
     const lint = labels.length > LINTED ? null : examine(labels, vectors, dim);
     return { ...found, tvp, lint, expected: chosen?.rates(dim) ?? null };
