@@ -228,8 +228,8 @@ export class Lexicon {
 
     private suggest(all: string[], content: string[]): string {
         const known = content.map((word) => this.lookup([word])).filter((name) => name !== undefined);
-        const last = content.slice(-1).flatMap((word) => near(word, this.names));
-        const alike = unique([...known, ...near(all.join(" "), this.names), ...last]);
+        const asked = unique([all.join(" "), ...content.slice(-1)]); // a single word is both
+        const alike = unique([...known, ...asked.flatMap((word) => near(word, this.names))]);
         if (alike.length) {
             return `; did you mean ${alike.slice(0, 4).join(", ")}?`;
         }

@@ -192,11 +192,10 @@ class Lexicon:
 
     def _suggest(self, words: list[str], content: list[str]) -> str:
         known = [name for word in content if (name := self._lookup([word])) is not None]
-        near = dict.fromkeys(known + self.near(" ".join(words)))
-        for word in content[-1:]:
-            near |= dict.fromkeys(self.near(word))
-        if near:
-            return f"; did you mean {', '.join(list(near)[:4])}?"
+        asked = dict.fromkeys([" ".join(words), *content[-1:]])  # a single word is both
+        alike = dict.fromkeys(known + [name for word in asked for name in self.near(word)])
+        if alike:
+            return f"; did you mean {', '.join(list(alike)[:4])}?"
         return "; write `label: other words for it`, or use --text-encoder sentence"
 
     def near(self, word: str, count: int = 3) -> list[str]:
