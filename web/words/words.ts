@@ -11,7 +11,7 @@ import { NOTHING } from "../engine/tvp";
 import { Background, interpolate, type Fitted, type Rates, type Unknown } from "./background";
 import { type Encoded, type Lexicon, UnknownPhrase } from "./lexicon";
 import { examine, type Lint } from "./lint";
-import { fixed } from "./text";
+import { fixed, plural } from "./text";
 import { toBytes } from "./tvp";
 import { cosine, mean, normalize } from "./vectors";
 import { type Line, MOST, type Problem } from "./vocabulary";
@@ -22,6 +22,7 @@ export { type Line, parse, type Problem, type WordList } from "./vocabulary";
 export type { Fitted, Rates, Unknown } from "./background";
 
 const LINTED = 1000; // labels that are compared with each other: half a million pairs
+const KNOWN = ["exact", "ensemble"]; // kinds of the lexicon's vectors that are CLIP's own
 const RIVAL = 0.5; // cosine with a label from which on a background word takes its frames
 
 /** What is to be known of an image encoder: of its card and of what was fitted beside it. */
@@ -142,7 +143,7 @@ function rivalsOf(labels: string[], vectors: Float32Array[], words: string[], ro
 
 /** Is nothing in a note estimated, composed or found under another name? */
 export function isKnown(note: string): boolean {
-    return note === "exact" || note === "ensemble" || /^\d+ phrases? known$/.test(note);
+    return KNOWN.includes(note) || /^\d+ phrases? known$/.test(note);
 }
 
 function encode(lines: Line[], lexicon: Lexicon, most: number) {
@@ -185,11 +186,11 @@ function origin(hows: string[]): string {
     if (hows.length === 1) {
         return hows[0];
     }
-    const known = hows.filter((how) => how === "exact" || how === "ensemble").length;
+    const known = hows.filter((how) => KNOWN.includes(how)).length;
     const estimated = hows.filter((how) => how === "estimated").length;
-    const others = hows.filter((how) => !["exact", "ensemble", "estimated"].includes(how));
+    const others = hows.filter((how) => ![...KNOWN, "estimated"].includes(how));
     return [
-        ...(known ? [`${known} phrase${known > 1 ? "s" : ""} known`] : []),
+        ...(known ? [`${plural(known, "phrase")} known`] : []),
         ...(estimated ? [`${estimated} estimated`] : []),
         ...others,
     ].join(", ");

@@ -61,7 +61,7 @@ def origin(hows: list[str]) -> str:
     if len(hows) == 1:
         return hows[0]
     known = sum(how in KNOWN for how in hows)
-    parts = [f"{known} phrase{'s' * (known > 1)} known"] if known else []
+    parts = [f"{vocabulary.plural(known, 'phrase')} known"] if known else []
     if estimated := sum(how == "estimated" for how in hows):
         parts.append(f"{estimated} estimated")
     return ", ".join([*parts, *(how for how in hows if how not in (*KNOWN, "estimated"))])
