@@ -3,7 +3,7 @@
 // Every word with its score, in the order in which they were written; heat and "Show it" for each.
 
 import { colour } from "./colours";
-import { h, say, set } from "./dom";
+import { card, h, say, set } from "./dom";
 import { hold } from "./hold";
 import type { Look, Summary, Word } from "./protocol";
 import { percent, S } from "./strings";
@@ -80,13 +80,7 @@ export function answersCard(showing: Showing, changed: () => void): AnswersCard 
     }
 
     return {
-        element: h(
-            "section",
-            { class: "card", "aria-labelledby": "answers" },
-            h("h2", { id: "answers" }, S.answers.heading),
-            empty,
-            list,
-        ),
+        element: card("answers", S.answers.heading, {}, empty, list),
         heat: () => heat,
         update({ words, labels }) {
             const now = words.map(({ label }) => label).join("\n");

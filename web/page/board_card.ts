@@ -3,7 +3,7 @@
 // A board on USB: what it is, the files onto it, its self-test, and detect.py with its answers.
 
 import { Board, type BoardError, type BoardFile, type BoardInfo, OtherEncoder, type Port } from "../serial/serial";
-import { h, say } from "./dom";
+import { card, complaints, h, say } from "./dom";
 import { S } from "./strings";
 import { FILE } from "./take_card";
 
@@ -16,12 +16,10 @@ export interface BoardFiles {
 
 export function boardCard(files: BoardFiles): { element: HTMLElement; update(labels: readonly string[]): void } {
     const { serial } = navigator as { serial?: { requestPort(): Promise<Port> } };
-    const heading = h("h2", { id: "board" }, S.board.heading);
-    const card = (...children: (Node | false)[]) =>
-        h("section", { class: "card wide", "aria-labelledby": "board" }, heading, ...children);
+    const section = (...children: Node[]) => card("board", S.board.heading, { class: "card wide" }, ...children);
     if (!serial) {
         const text = window.isSecureContext ? S.board.unsupported : S.board.insecure;
-        return { element: card(h("p", {}, text)), update: () => {} };
+        return { element: section(h("p", {}, text)), update: () => {} };
     }
 
     let board: Board | null = null;
@@ -38,14 +36,9 @@ export function boardCard(files: BoardFiles): { element: HTMLElement; update(lab
     const stop = h("button", { type: "button", onclick: () => void board?.stop() }, S.board.stop);
     const bar = h("progress", { max: 100, value: 0, hidden: true, "aria-label": S.board.deploy });
     const status = h("p", { role: "status" });
-    const trouble = h("p", { class: "trouble", role: "alert", hidden: true });
+    const { trouble, complain } = complaints();
     const facts = h("dl", { class: "facts" });
     const log = h("pre", { class: "log", tabindex: "0", role: "log", "aria-label": S.board.log, hidden: true });
-
-    function complain(text: string): void {
-        say(trouble, text);
-        trouble.hidden = !text;
-    }
 
     function draw(busy: boolean): void {
         connect.hidden = board !== null;
@@ -177,7 +170,7 @@ export function boardCard(files: BoardFiles): { element: HTMLElement; update(lab
 
     draw(false);
     return {
-        element: card(
+        element: section(
             h("p", { class: "hint" }, S.board.lead),
             h("div", { class: "row" }, connect, deploy, replace, run, stop, disconnect),
             trouble,

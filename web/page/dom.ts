@@ -29,6 +29,29 @@ export function svg(
     return element;
 }
 
+// A card of the page: a section that is called by its heading.
+export function card(
+    id: string,
+    heading: string,
+    attributes: Record<string, Value>,
+    ...children: Child[]
+): HTMLElement {
+    const named = { class: "card", "aria-labelledby": id, ...attributes };
+    return h("section", named, h("h2", { id }, heading), ...children);
+}
+
+// A place for what is wrong, which is read out at once; "" takes it away.
+export function complaints(): { trouble: HTMLElement; complain(text: string): void } {
+    const trouble = h("p", { class: "trouble", role: "alert", hidden: true });
+    return {
+        trouble,
+        complain(text) {
+            say(trouble, text);
+            trouble.hidden = !text;
+        },
+    };
+}
+
 // true: the attribute is there; false, null: it is not.
 export function set(element: Element, attributes: Record<string, Value>): void {
     for (const [name, value] of Object.entries(attributes)) {

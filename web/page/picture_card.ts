@@ -4,7 +4,7 @@
 
 import { type Camera, cameras, startCamera } from "./camera";
 import { colour } from "./colours";
-import { h, say, set } from "./dom";
+import { card, complaints, h, say, set } from "./dom";
 import { chosen, type Photo } from "./files";
 import { type Drawable, drawable, readPhoto } from "./frames";
 import { drawOverlay } from "./overlay";
@@ -35,7 +35,7 @@ export function pictureCard(samples: { name: string; file: Blob }[], changed: ()
     const overlay = h("canvas", { class: "overlay", "aria-hidden": "true" });
     const over = h("ol", { class: "over", "aria-hidden": "true" });
     const verdict = h("p", { class: "hearing", role: "status" });
-    const trouble = h("p", { class: "trouble", role: "alert", hidden: true });
+    const { trouble, complain } = complaints();
     const speed = h("p", { class: "speed" });
     const strip = h("ul", { class: "strip", "aria-label": S.picture.strip });
 
@@ -43,11 +43,6 @@ export function pictureCard(samples: { name: string; file: Blob }[], changed: ()
     let told = 0; // when the verdict was last said
     let still: { bitmap: ImageBitmap; name: string } | null = null;
     let last: [Look, readonly string[], { width: number; height: number }] | null = null;
-
-    const complain = (text: string) => {
-        say(trouble, text);
-        trouble.hidden = !text;
-    };
 
     const start = h("button", { type: "button", class: "primary", onclick: () => void toggle() }, S.picture.camera);
     const which = h("select", { "aria-label": S.picture.whichCamera, hidden: true, onchange: () => void go(which.value) });
@@ -149,7 +144,7 @@ export function pictureCard(samples: { name: string; file: Blob }[], changed: ()
             type: "file",
             hidden: true,
             ...more,
-            onchange: () => card.offer(chosen(element)),
+            onchange: () => made.offer(chosen(element)),
         });
         return element;
     };
@@ -159,11 +154,11 @@ export function pictureCard(samples: { name: string; file: Blob }[], changed: ()
     strip.append(...samples.map(({ name, file }) => thumb(file, name, S.picture.sample(name))));
 
     const stage = h("div", { class: "stage" }, video, photo, overlay, over);
-    const card: PictureCard = {
-        element: h(
-            "section",
-            { class: "card picture", "aria-labelledby": "picture" },
-            h("h2", { id: "picture", class: "hearing" }, S.picture.heading),
+    const made: PictureCard = {
+        element: card(
+            "picture",
+            S.picture.heading,
+            { class: "card picture" },
             stage,
             verdict,
             trouble,
@@ -229,7 +224,7 @@ export function pictureCard(samples: { name: string; file: Blob }[], changed: ()
     };
 
     function redraw(): void {
-        const now = card.current();
+        const now = made.current();
         if (now && last) {
             const [look, labels, frame] = last;
             drawOverlay(overlay, now, frame, look, labels);
@@ -237,5 +232,5 @@ export function pictureCard(samples: { name: string; file: Blob }[], changed: ()
     }
     new ResizeObserver(redraw).observe(stage);
     void useFirst();
-    return card;
+    return made;
 }

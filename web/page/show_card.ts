@@ -4,7 +4,7 @@
 
 import { type Showing } from "./answers_card";
 import { colour } from "./colours";
-import { h, say, svg } from "./dom";
+import { card, complaints, h, say, svg } from "./dom";
 import { hold } from "./hold";
 import type { Shot, Summary } from "./protocol";
 import { S } from "./strings";
@@ -23,12 +23,8 @@ export function showCard(showing: Showing, undo: () => void, forget: () => void)
     const back = h("button", { type: "button", onclick: undo, disabled: true }, S.show.undo);
     const all = h("button", { type: "button", onclick: forget, disabled: true }, S.show.forget);
     const count = h("p", { role: "status" });
-    const trouble = h("p", { class: "trouble", role: "alert", hidden: true });
+    const { trouble, complain } = complaints();
     const chart = h("div", { class: "chart" });
-    const complain = (text: string) => {
-        say(trouble, text);
-        trouble.hidden = !text;
-    };
     hold(
         add,
         () => {
@@ -43,10 +39,10 @@ export function showCard(showing: Showing, undo: () => void, forget: () => void)
         () => showing.stop(),
     );
     return {
-        element: h(
-            "section",
-            { class: "card", "aria-labelledby": "show" },
-            h("h2", { id: "show" }, S.show.heading),
+        element: card(
+            "show",
+            S.show.heading,
+            {},
             h("p", { class: "hint" }, S.show.lead),
             h("label", { for: "new-label" }, S.show.newLabel),
             h("div", { class: "row" }, name, add),

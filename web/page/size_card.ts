@@ -2,7 +2,7 @@
 //
 // What the dimensions cost and bring, and which words will be confused.
 
-import { h, say, set, svg } from "./dom";
+import { card, h, say, set, svg } from "./dom";
 import type { Size, Summary } from "./protocol";
 import { S } from "./strings";
 
@@ -21,10 +21,10 @@ export function sizeCard(changed: () => void): SizeCard {
     const confused = h("div", {});
     let drawn = "";
     return {
-        element: h(
-            "section",
-            { class: "card", "aria-labelledby": "size" },
-            h("h2", { id: "size" }, S.size.heading),
+        element: card(
+            "size",
+            S.size.heading,
+            {},
             h("div", { class: "row slider" }, h("label", { for: "dims" }, S.size.dims), value),
             slider,
             h("p", { class: "hint" }, S.size.lead),

@@ -2,7 +2,7 @@
 //
 // The file for the board.
 
-import { h, say } from "./dom";
+import { card, h, say } from "./dom";
 import type { Summary } from "./protocol";
 import { S } from "./strings";
 
@@ -23,10 +23,10 @@ export function takeCard(file: () => Promise<Uint8Array>): TakeCard {
         setTimeout(() => URL.revokeObjectURL(url), 60_000);
     }
     return {
-        element: h(
-            "section",
-            { class: "card", "aria-labelledby": "take" },
-            h("h2", { id: "take" }, S.take.heading),
+        element: card(
+            "take",
+            S.take.heading,
+            {},
             button,
             missing,
             h("p", { class: "hint" }, S.take.downloadLead),

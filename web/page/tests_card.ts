@@ -3,7 +3,7 @@
 // A folder of photos a word: how many are named right, which are taken for which, the mistakes.
 
 import { type Answered, count, matrix, mistakes, truthOf } from "./confusion";
-import { h, say } from "./dom";
+import { card, complaints, h, say } from "./dom";
 import { chosen, dropped, type Photo } from "./files";
 import { drawable, grab, readPhoto } from "./frames";
 import type { Frame, Look, Summary } from "./protocol";
@@ -14,7 +14,6 @@ const MOST = 24; // mistakes
 export interface TestsCard {
     element: HTMLElement;
     update(summary: Summary): void;
-    take(photos: Photo[]): void;
 }
 
 export function testsCard(ask: (frame: Frame) => Promise<Look>): TestsCard {
@@ -31,19 +30,15 @@ export function testsCard(ask: (frame: Frame) => Promise<Look>): TestsCard {
         multiple: true,
         hidden: true,
         "data-test": "tests",
-        onchange: () => card.take(chosen(input)),
+        onchange: () => take(chosen(input)),
     });
     const choose = h("button", { type: "button", onclick: () => input.click() }, S.tests.choose);
     const again = h("button", { type: "button", hidden: true, onclick: () => void run() }, S.tests.again);
     const stop = h("button", { type: "button", hidden: true, onclick: () => (stopped = true) }, S.tests.stop);
     const bar = h("progress", { max: 1, value: 0, hidden: true, "aria-label": S.tests.heading });
     const status = h("p", { role: "status" });
-    const trouble = h("p", { class: "trouble", role: "alert", hidden: true });
+    const { trouble, complain } = complaints();
     const results = h("div", { class: "results" });
-    const complain = (text: string) => {
-        say(trouble, text);
-        trouble.hidden = !text;
-    };
 
     async function run(): Promise<void> {
         stopped = false;
@@ -158,27 +153,37 @@ export function testsCard(ask: (frame: Frame) => Promise<Look>): TestsCard {
         ];
     }
 
-    const element = h(
-        "section",
-        {
-            class: "card wide",
-            "aria-labelledby": "tests",
-            ondrop: (event: DragEvent) => {
-                event.preventDefault();
-                event.stopPropagation();
-                void dropped(event.dataTransfer!).then((found) => card.take(found));
-            },
-        },
-        h("h2", { id: "tests" }, S.tests.heading),
-        h("p", { class: "hint" }, S.tests.lead),
-        h("div", { class: "row" }, choose, h("span", { class: "hint" }, S.tests.drop), again, stop, input),
-        trouble,
-        bar,
-        status,
-        results,
-    );
-    const card: TestsCard = {
-        element,
+    function take(given: Photo[]): void {
+        const folders = new Set(given.map(({ folder }) => folder).filter(Boolean));
+        if (!given.length) {
+            complain(S.picture.noPhotos);
+        } else if (!folders.size) {
+            complain(S.tests.noFolders);
+        } else if (!labels.length) {
+            complain(S.answers.none);
+        } else {
+            photos = given;
+            void run();
+        }
+    }
+
+    const ondrop = (event: DragEvent) => {
+        event.preventDefault();
+        event.stopPropagation();
+        void dropped(event.dataTransfer!).then(take);
+    };
+    return {
+        element: card(
+            "tests",
+            S.tests.heading,
+            { class: "card wide", ondrop },
+            h("p", { class: "hint" }, S.tests.lead),
+            h("div", { class: "row" }, choose, h("span", { class: "hint" }, S.tests.drop), again, stop, input),
+            trouble,
+            bar,
+            status,
+            results,
+        ),
         update(summary) {
             labels = summary.labels;
             now = JSON.stringify([summary.labels, summary.threshold, summary.bytes, summary.shown.length]);
@@ -187,19 +192,5 @@ export function testsCard(ask: (frame: Frame) => Promise<Look>): TestsCard {
                 complain(S.tests.stale);
             }
         },
-        take(given) {
-            const folders = new Set(given.map(({ folder }) => folder).filter(Boolean));
-            if (!given.length) {
-                complain(S.picture.noPhotos);
-            } else if (!folders.size) {
-                complain(S.tests.noFolders);
-            } else if (!labels.length) {
-                complain(S.answers.none);
-            } else {
-                photos = given;
-                void run();
-            }
-        },
     };
-    return card;
 }

@@ -2,7 +2,7 @@
 //
 // How careful: the four settings of tinyvlm-pack, and the threshold itself.
 
-import { h, say } from "./dom";
+import { card, h, say } from "./dom";
 import type { Summary, Unknown } from "./protocol";
 import { S } from "./strings";
 
@@ -61,10 +61,10 @@ export function unknownCard(changed: () => void): UnknownCard {
             h("span", {}, S.unknown.names[name]),
         );
     return {
-        element: h(
-            "section",
-            { class: "card", "aria-labelledby": "unknown" },
-            h("h2", { id: "unknown" }, S.unknown.heading),
+        element: card(
+            "unknown",
+            S.unknown.heading,
+            {},
             h("fieldset", { class: "choice" }, h("legend", {}, S.unknown.lead), ...SETTINGS.map(choice)),
             h("div", { class: "row slider" }, h("label", { for: "threshold" }, S.unknown.threshold), value, reset),
             slider,

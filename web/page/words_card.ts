@@ -2,7 +2,7 @@
 //
 // The box in which words are typed, and what is to be said of each line.
 
-import { h } from "./dom";
+import { card, h } from "./dom";
 import type { Problem, Summary } from "./protocol";
 import { S } from "./strings";
 
@@ -51,10 +51,10 @@ export function wordsCard(changed: () => void): WordsCard {
     };
 
     return {
-        element: h(
-            "section",
-            { class: "card words", "aria-labelledby": "words-heading" },
-            h("h2", { id: "words-heading" }, S.words.heading),
+        element: card(
+            "words-heading",
+            S.words.heading,
+            { class: "card words" },
             h("label", { for: "words" }, S.words.label),
             box,
             problems,
