@@ -103,8 +103,7 @@ export function answersCard(showing: Showing, changed: () => void): AnswersCard 
             list.hidden = !words.length;
         },
         found(look) {
-            const left = look.scores.find(({ label }) => !label);
-            const all = [...look.scores.filter(({ label }) => label), { label: "", score: left?.score ?? 0 }];
+            const all = look.scores.length ? look.scores : [{ label: "", score: 0 }];
             for (const { label, score } of all) {
                 const one = label ? rows.get(label) : nobody;
                 if (one) {

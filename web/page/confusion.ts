@@ -11,7 +11,7 @@ export interface Answered {
     score: number;
 }
 
-export interface Counts {
+interface Counts {
     shown: number;
     right: number;
     unknown: number;

@@ -28,7 +28,7 @@ export async function textOf(found: Block): Promise<string> {
     return new TextDecoder().decode(await bytesOf(found));
 }
 
-// The names of all data that begin so: "photo-", "package/".
+// The names of all data that begin so: "photo-".
 export function names(begin: string): string[] {
     return Array.from(document.querySelectorAll(`script[id^="data-${begin}"]`), (element) =>
         element.id.slice("data-".length),

@@ -10,7 +10,7 @@ export interface Photo {
 const PICTURE = /\.(jpe?g|png|webp|gif|bmp|avif)$/i;
 const MARK = ".tinyvlm.png"; // what tinyvlm-try wrote
 
-export function isPhoto({ name, type }: File): boolean {
+function isPhoto({ name, type }: File): boolean {
     return (type.startsWith("image/") || PICTURE.test(name)) && !name.endsWith(MARK) && !name.startsWith(".");
 }
 

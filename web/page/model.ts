@@ -16,7 +16,6 @@ export class Model {
     private options: Options = { text: "", dim: 64, unknown: "balanced", threshold: null };
     private packed: Packed | null = null;
     private vocab: Vocab | null = null;
-    private fitted = 0;
     private shots: { label: string; embedding: Int8Array }[] = [];
     private sizes: Size[] = [];
 
@@ -58,7 +57,7 @@ export class Model {
             }
             if (dense && label >= 0) {
                 const { rows, cols } = dense;
-                found.heat = { label: wanted.heat!, rows, cols, values: vocab.heat(dense, label) };
+                found.heat = { rows, cols, values: vocab.heat(dense, label) };
             }
         }
         found.ms = performance.now() - start;
@@ -96,7 +95,6 @@ export class Model {
     private make(): Summary {
         const { tvp } = this.packed!;
         this.vocab = tvp && Vocab.open(tvp, this.engine);
-        this.fitted = this.vocab?.threshold ?? 0;
         if (this.vocab) {
             if (this.options.threshold !== null) {
                 this.vocab.threshold = this.options.threshold;
@@ -128,7 +126,6 @@ export class Model {
             bytes: vocab ? vocab.bytes().length : 0,
             sizes: this.sizes,
             threshold: vocab?.threshold ?? 0,
-            fitted: this.fitted,
             shown: vocab ? vocab.curve().map(({ label, before }): Shot => ({ label, before })) : [],
         };
     }
@@ -151,14 +148,13 @@ export class Model {
     }
 
     private measure(): Size[] {
-        const { labels, lint } = this.packed!;
+        const { labels } = this.packed!;
         // Without those that are not known: looking for what they may mean takes its time.
         const lines = parse(this.options.text, { commas: true }).lines.filter(({ label }) => labels.includes(label));
         const dims = labels.length > MANY ? [this.options.dim] : DIMS;
         return dims.flatMap((dim) => {
             const { tvp, expected } = pack(lines, this.lexicon, this.facts, { ...this.options, dim });
-            const right = expected?.right ?? null;
-            return tvp ? [{ dim, bytes: tvp.length, confused: lint?.confused.get(dim) ?? 0, right }] : [];
+            return tvp ? [{ dim, bytes: tvp.length, right: expected?.right ?? null }] : [];
         });
     }
 }

@@ -3,13 +3,10 @@
 // What the page asks its worker, and what the worker answers. Every question has a number and
 // gets one answer: a value, or a sentence that says what is wrong.
 
-export type Unknown = "cautious" | "balanced" | "eager" | "off";
+import type { Frame } from "../engine/engine";
+import type { Problem, Rates, Unknown } from "../words/words";
 
-export interface Frame {
-    width: number;
-    height: number;
-    data: Uint8ClampedArray; // RGBA
-}
+export type { Frame, Problem, Rates, Unknown };
 
 export interface Options {
     text: string; // the word list as typed
@@ -20,10 +17,6 @@ export interface Options {
 
 export interface Ready {
     encoder: string;
-    fingerprint: string;
-    size: number; // pixels of a side that the encoder sees
-    macs: number;
-    arena: number;
     simd: boolean;
     cycles: number; // of a Cortex-M7 a frame, estimated
 }
@@ -41,25 +34,11 @@ export interface Pair {
     cosine: number;
 }
 
-export interface Problem {
-    line: number; // 0: of no line
-    text: string;
-    instead?: string; // another line in its place
-}
-
 // What another number of dimensions would give.
 export interface Size {
     dim: number;
     bytes: number;
-    confused: number; // pairs
     right: number | null; // of 100 frames
-}
-
-export interface Rates {
-    right: number; // of 100 frames that show one of the labels
-    unknown: number;
-    wrong: number;
-    named: number; // of 100 that show none
 }
 
 export interface Summary {
@@ -72,7 +51,6 @@ export interface Summary {
     bytes: number; // of the .tvp
     sizes: Size[];
     threshold: number;
-    fitted: number; // the threshold if nobody moves it
     shown: Shot[];
 }
 
@@ -94,14 +72,13 @@ export interface Box extends Score {
 }
 
 export interface Heat {
-    label: string;
     rows: number;
     cols: number;
     values: Float32Array;
 }
 
 export interface Look {
-    scores: Score[]; // of all labels, best first
+    scores: Score[]; // of all labels, and of "" for unknown; the first is the answer
     said: string; // the best label, or "" where the board would say unknown
     boxes: Box[];
     heat: Heat | null;

@@ -2,7 +2,7 @@
 //
 // All that the page says, in English. What engine, words and board say of a file comes from there.
 
-const percent = (share: number) => `${Math.round(100 * share)} %`;
+export const percent = (share: number) => `${Math.round(100 * share)} %`;
 const plural = (count: number, one: string, many = `${one}s`) => `${count} ${count === 1 ? one : many}`;
 const kb = (bytes: number) => (bytes < 10000 ? `${bytes} bytes` : `${(bytes / 1000).toFixed(0)} KB`);
 
@@ -217,5 +217,3 @@ export const S = {
         version: (version: string) => `tinyvlm ${version}, MIT licence. Encoder: for research and hobby use.`,
     },
 };
-
-export { kb, percent, plural };

@@ -21,8 +21,7 @@ async function load(blocks: Loaded): Promise<Ready> {
     progress("lexicon");
     const lexicon = await Lexicon.load(await bytesOf(blocks.lexicon));
     model = new Model(engine, encoder, lexicon, factsOf(card, background, encoder.dim));
-    const { name, fingerprint, size, macs, arena } = encoder;
-    return { encoder: name, fingerprint, size, macs, arena, simd: engine.simd, cycles: card.cycles };
+    return { encoder: encoder.name, simd: engine.simd, cycles: card.cycles };
 }
 
 const operations: { [O in Operation]: (args: Operations[O][0]) => Operations[O][1] | Promise<Operations[O][1]> } = {

@@ -15,7 +15,6 @@ export interface Facts {
     version: string;
     machine: string;
     ram: number;
-    cwd: string;
     lib: string | null;
     block: number | null;
     flash: number | null;

@@ -22,7 +22,7 @@ import { sentences } from "./sentences";
 import { Target } from "./target";
 
 export { BoardError, LinkLost, OnBoard, OtherEncoder } from "./errors";
-export { makePort, type Port, type Wire } from "./port";
+export type { Port } from "./port";
 export type { BoardFile, Found } from "./plan";
 
 export interface BoardInfo {

@@ -45,7 +45,7 @@ export class Target {
     async look(): Promise<Facts> {
         const said = (await this.value(call("facts.facts", ENGINE))) as Record<string, never>;
         const facts: Facts = {
-            name: said.name, version: said.version, machine: said.machine, ram: said.ram, cwd: said.cwd,
+            name: said.name, version: said.version, machine: said.machine, ram: said.ram,
             lib: said.lib ?? null, block: said.block ?? null, flash: said.flash ?? null,
             free: said.free ?? null, fs: said.fs ?? "", romfs: said.romfs ?? null,
             engine: said.engine ?? null, frozen: said.frozen ?? null,
