@@ -1,19 +1,20 @@
 // SPDX-License-Identifier: MIT
 //
 // What the worker knows: the words as typed, the frames that were shown, and the vocabulary that
-// these make. It is made anew whenever one of them changes, so that undo is to leave a frame out.
+// these make. It is made anew whenever the words change, and learns the frames again then.
 
 import type { Encoder, Engine } from "../engine/engine";
 import { Vocab } from "../engine/vocab";
-import { isKnown, pack, parse, type EncoderFacts, type Lexicon, type Packed } from "../words/words";
-import type { Frame, Look, Options, Shot, Size, Summary, Wanted, Word } from "./protocol";
+import { isKnown, pack, parse, type EncoderFacts, type Lexicon, type Packed, type WordList } from "../words/words";
+import type { Frame, Look, Options, Size, Summary, Wanted, Word } from "./protocol";
 
 const DIMS = [16, 32, 64, 128, 256];
 const MOST_PAIRS = 20;
-const MANY = 60; // labels; of more the sizes are those in use alone, as comparing takes its time
+const MANY = 60; // labels; of more the sizes are not compared, as it takes its time
 
 export class Model {
     private options: Options = { text: "", dim: 64, unknown: "balanced", threshold: null };
+    private list: WordList = { lines: [], problems: [] };
     private packed: Packed | null = null;
     private vocab: Vocab | null = null;
     private shots: { label: string; embedding: Int8Array }[] = [];
@@ -29,13 +30,13 @@ export class Model {
     words(options: Options): Summary {
         const before = this.options;
         this.options = options;
-        const changed = before.text !== options.text || before.unknown !== options.unknown;
-        if (changed || before.dim !== options.dim || !this.packed) {
-            const { lines } = parse(options.text, { commas: true });
-            this.packed = pack(lines, this.lexicon, this.facts, options);
-            if (changed || !this.sizes.length) {
-                this.sizes = this.measure();
-            }
+        const changed = !this.packed || before.text !== options.text || before.unknown !== options.unknown;
+        if (changed || before.dim !== options.dim) {
+            this.list = parse(options.text, { commas: true });
+            this.packed = pack(this.list.lines, this.lexicon, this.facts, options);
+        }
+        if (changed) {
+            this.sizes = this.measure();
         }
         return this.make();
     }
@@ -65,19 +66,16 @@ export class Model {
     }
 
     show(label: string, frame: Frame): Summary {
-        this.shots.push({ label, embedding: this.encoder.embed(frame) });
-        try {
-            return this.make();
-        } catch (error) {
-            this.shots.pop();
-            this.make();
-            throw error;
-        }
+        const embedding = this.encoder.embed(frame);
+        this.vocab?.add(label, [embedding]); // throws what is wrong with the label
+        this.shots.push({ label, embedding });
+        return this.summary();
     }
 
     undo(): Summary {
         this.shots.pop();
-        return this.make();
+        this.vocab?.undo();
+        return this.summary();
     }
 
     forget(): Summary {
@@ -109,7 +107,7 @@ export class Model {
     private summary(): Summary {
         const { vocab, options } = this;
         const { lint, expected, problems } = this.packed!;
-        const wrong = parse(options.text, { commas: true }).problems;
+        const wrong = this.list.problems;
         const all = wrong.length === 1 && !wrong[0].line && !options.text.trim() ? problems : [...wrong, ...problems];
         const at = (pair: { a: string; b: string; cosines: number[] }) => ({
             a: pair.a,
@@ -126,7 +124,7 @@ export class Model {
             bytes: vocab ? vocab.bytes().length : 0,
             sizes: this.sizes,
             threshold: vocab?.threshold ?? 0,
-            shown: vocab ? vocab.curve().map(({ label, before }): Shot => ({ label, before })) : [],
+            shown: vocab ? [...vocab.curve()] : [],
         };
     }
 
@@ -138,7 +136,7 @@ export class Model {
             const number = vocab ? vocab.labels.indexOf(label) : -1;
             return number < 0 ? 0 : vocab!.shots(number);
         };
-        const listed = parse(this.options.text, { commas: true }).lines.map(({ label }): Word => {
+        const listed = this.list.lines.map(({ label }): Word => {
             const number = labels.indexOf(label);
             const note = number < 0 || isKnown(notes[number]) ? "" : notes[number];
             return { label, known: number >= 0, shots: shots(label), note };
@@ -150,8 +148,8 @@ export class Model {
     private measure(): Size[] {
         const { labels } = this.packed!;
         // Without those that are not known: looking for what they may mean takes its time.
-        const lines = parse(this.options.text, { commas: true }).lines.filter(({ label }) => labels.includes(label));
-        const dims = labels.length > MANY ? [this.options.dim] : DIMS;
+        const lines = this.list.lines.filter(({ label }) => labels.includes(label));
+        const dims = labels.length > MANY ? [] : DIMS;
         return dims.flatMap((dim) => {
             const { tvp, expected } = pack(lines, this.lexicon, this.facts, { ...this.options, dim });
             return tvp ? [{ dim, bytes: tvp.length, right: expected?.right ?? null }] : [];
