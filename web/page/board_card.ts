@@ -4,6 +4,7 @@
 
 import { Board, type BoardError, type BoardFile, type BoardInfo, OtherEncoder, type Port } from "../serial/serial";
 import { card, complaints, h, say } from "./dom";
+import type { Summary } from "./protocol";
 import { S } from "./strings";
 import { FILE } from "./take_card";
 
@@ -14,7 +15,7 @@ export interface BoardFiles {
     program(): Promise<string>; // detect.py
 }
 
-export function boardCard(files: BoardFiles): { element: HTMLElement; update(labels: readonly string[]): void } {
+export function boardCard(files: BoardFiles): { element: HTMLElement; update(summary: Summary): void } {
     const { serial } = navigator as { serial?: { requestPort(): Promise<Port> } };
     const section = (...children: Node[]) => card("board", S.board.heading, { class: "card wide" }, ...children);
     if (!serial) {
@@ -25,6 +26,8 @@ export function boardCard(files: BoardFiles): { element: HTMLElement; update(lab
     let board: Board | null = null;
     let labels: readonly string[] = [];
     let running = false;
+    let busy = false;
+    let offered = false; // to replace the board's encoder
 
     const button = (text: string, work: () => Promise<void>, kind = "") =>
         h("button", { type: "button", class: kind, onclick: () => void attempt(work) }, text);
@@ -40,7 +43,7 @@ export function boardCard(files: BoardFiles): { element: HTMLElement; update(lab
     const facts = h("dl", { class: "facts" });
     const log = h("pre", { class: "log", tabindex: "0", role: "log", "aria-label": S.board.log, hidden: true });
 
-    function draw(busy: boolean): void {
+    function draw(): void {
         connect.hidden = board !== null;
         for (const element of [disconnect, deploy, run]) {
             element.hidden = board === null;
@@ -55,14 +58,11 @@ export function boardCard(files: BoardFiles): { element: HTMLElement; update(lab
         replace.disabled ||= !labels.length;
     }
 
-    let offered = false; // to replace the board's encoder
-    let busy = false;
-
     // One thing at a time; whatever goes wrong is a sentence.
     async function attempt(work: () => Promise<void>): Promise<void> {
         busy = true;
         complain("");
-        draw(true);
+        draw();
         try {
             await work();
         } catch (error) {
@@ -71,7 +71,7 @@ export function boardCard(files: BoardFiles): { element: HTMLElement; update(lab
         }
         bar.hidden = true;
         running = busy = false;
-        draw(false);
+        draw();
     }
 
     async function start(): Promise<void> {
@@ -90,7 +90,7 @@ export function boardCard(files: BoardFiles): { element: HTMLElement; update(lab
             if (!busy) { // else whatever was being done says more
                 complain(S.board.lost(why.message));
             }
-            draw(busy);
+            draw();
         };
         describe(await board.info());
         say(status, "");
@@ -133,7 +133,7 @@ export function boardCard(files: BoardFiles): { element: HTMLElement; update(lab
         const program = await files.program();
         log.replaceChildren();
         running = true;
-        draw(true);
+        draw();
         say(status, S.board.running);
         await board!.run(program, note);
         say(status, S.board.ended);
@@ -168,7 +168,7 @@ export function boardCard(files: BoardFiles): { element: HTMLElement; update(lab
         }
     }
 
-    draw(false);
+    draw();
     return {
         element: section(
             h("p", { class: "hint" }, S.board.lead),
@@ -179,9 +179,9 @@ export function boardCard(files: BoardFiles): { element: HTMLElement; update(lab
             facts,
             log,
         ),
-        update(now) {
-            labels = now;
-            draw(busy);
+        update(summary) {
+            labels = summary.labels;
+            draw();
         },
     };
 }

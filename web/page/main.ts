@@ -25,13 +25,14 @@ import PageWorker from "./worker?worker&inline";
 const { dataset } = document.documentElement; // for tests: looked, boxes, showing
 const CLOCK = 480e6; // of the STM32H7 that the estimate is for
 const PAUSE = 200; // ms between two shots of a button that is held
+const PICTURE = 100; // ms until there may be a picture
 
 async function start(app: HTMLElement): Promise<void> {
     const boot = app.querySelector(".boot")!;
     if (typeof WebAssembly === "undefined" || typeof DecompressionStream === "undefined") {
         throw new Error(S.loading.old);
     }
-    const remote = new Remote(new PageWorker() as never, (part) => say(boot, S.loading[part]));
+    const remote = new Remote(new PageWorker(), (part) => say(boot, S.loading[part]));
     const loading = remote.ask("load", {
         engine: block(hasSimd() ? "tinyvlm-simd.wasm" : "tinyvlm.wasm"),
         encoder: block("base.tvlm"),
@@ -145,10 +146,9 @@ class Page {
 
     private update(summary: Summary): void {
         this.summary = summary;
-        for (const card of [this.typed, this.answers, this.unknown, this.size, this.show, this.tests, this.take]) {
+        for (const card of [this.typed, this.answers, this.unknown, this.size, this.show, this.tests, this.take, this.board]) {
             card.update(summary);
         }
-        this.board.update(summary.labels);
     }
 
     // One frame through the worker; then the next, where there is a camera.
@@ -159,7 +159,7 @@ class Page {
         }
         const picture = this.picture.current();
         if (!picture) {
-            requestAnimationFrame(() => void this.later());
+            setTimeout(() => void this.look(), PICTURE); // the camera has none yet, or nobody chose one
             return;
         }
         this.looking = true;
@@ -183,15 +183,6 @@ class Page {
             void this.look();
         } else if (picture.live) {
             requestAnimationFrame(() => void this.look());
-        }
-    }
-
-    // The camera has no picture yet, or nobody chose one.
-    private later(): void {
-        if (this.picture.current()) {
-            void this.look();
-        } else {
-            setTimeout(() => void this.look(), 100);
         }
     }
 

@@ -41,7 +41,7 @@ export function pictureCard(samples: { name: string; file: Blob }[], changed: ()
 
     let camera: Camera | null = null;
     let told = 0; // when the verdict was last said
-    let still: { bitmap: ImageBitmap; name: string } | null = null;
+    let still: ImageBitmap | null = null;
     let last: [Look, readonly string[], { width: number; height: number }] | null = null;
 
     const start = h("button", { type: "button", class: "primary", onclick: () => void toggle() }, S.picture.camera);
@@ -51,7 +51,7 @@ export function pictureCard(samples: { name: string; file: Blob }[], changed: ()
     async function toggle(): Promise<void> {
         if (camera) {
             stop();
-            await useFirst();
+            useFirst();
         } else {
             await go(null);
         }
@@ -66,7 +66,7 @@ export function pictureCard(samples: { name: string; file: Blob }[], changed: ()
             camera = await startCamera(video, id, () => {
                 stop();
                 complain(S.camera.ended);
-                void useFirst();
+                useFirst();
             });
             still = null;
             video.hidden = false;
@@ -80,7 +80,7 @@ export function pictureCard(samples: { name: string; file: Blob }[], changed: ()
             complain((error as Error).message);
             stop();
             if (!still) {
-                await useFirst();
+                useFirst();
             }
         }
         start.disabled = false;
@@ -108,8 +108,8 @@ export function pictureCard(samples: { name: string; file: Blob }[], changed: ()
         }
         complain("");
         stop();
-        still?.bitmap.close();
-        still = { bitmap, name };
+        still?.close();
+        still = bitmap;
         const scale = Math.min(1, LARGEST / Math.max(bitmap.width, bitmap.height));
         [photo.width, photo.height] = [Math.ceil(bitmap.width * scale), Math.ceil(bitmap.height * scale)];
         photo.getContext("2d")!.drawImage(bitmap, 0, 0, photo.width, photo.height);
@@ -134,9 +134,8 @@ export function pictureCard(samples: { name: string; file: Blob }[], changed: ()
         return h("li", {}, button);
     }
 
-    async function useFirst(): Promise<void> {
-        const button = strip.querySelector("button");
-        button?.click();
+    function useFirst(): void {
+        strip.querySelector("button")?.click();
     }
 
     const input = (more: Record<string, string | boolean>) => {
@@ -182,7 +181,7 @@ export function pictureCard(samples: { name: string; file: Blob }[], changed: ()
                 const { videoWidth: width, videoHeight: height, readyState } = video;
                 return width && readyState >= 2 ? { source: video, width, height, live: true } : null;
             }
-            return still && drawable(still.bitmap);
+            return still && drawable(still);
         },
         where: () => where.checked,
         found(look, labels, frame) {
@@ -217,7 +216,7 @@ export function pictureCard(samples: { name: string; file: Blob }[], changed: ()
             const some = photos.slice(0, MOST);
             strip.prepend(...some.map(({ file }) => thumb(file, file.name, S.picture.own(file.name))));
             strip.scrollLeft = 0;
-            void useFirst();
+            useFirst();
         },
         speed: (lines) => speed.replaceChildren(...lines.map((line) => h("span", {}, line))),
         wait: (text) => say(verdict, text),
@@ -231,6 +230,6 @@ export function pictureCard(samples: { name: string; file: Blob }[], changed: ()
         }
     }
     new ResizeObserver(redraw).observe(stage);
-    void useFirst();
+    useFirst();
     return made;
 }

@@ -115,4 +115,5 @@ export type Question = { id: number; op: Operation; args: unknown };
 export type Answer =
     | { id: number; value: unknown }
     | { id: number; error: string }
-    | { progress: "engine" | "encoder" | "lexicon" };
+    | { progress: Part };
+export type Part = "engine" | "encoder" | "lexicon"; // that is being loaded

@@ -2,13 +2,7 @@
 //
 // The page's end of the worker: ask() a question, await the answer.
 
-import type { Answer, Operation, Operations } from "./protocol";
-
-export interface Port {
-    postMessage(message: unknown, transfer: Transferable[]): void;
-    addEventListener(type: "message", listener: (event: MessageEvent<Answer>) => void): void;
-    addEventListener(type: "error", listener: (event: ErrorEvent) => void): void;
-}
+import type { Answer, Operation, Operations, Part } from "./protocol";
 
 interface Waiting {
     resolve: (value: never) => void;
@@ -20,10 +14,10 @@ export class Remote {
     private last = 0;
 
     constructor(
-        private port: Port,
-        progress: (part: "engine" | "encoder" | "lexicon") => void = () => {},
+        private worker: Worker,
+        progress: (part: Part) => void,
     ) {
-        port.addEventListener("message", ({ data }) => {
+        worker.addEventListener("message", ({ data }: MessageEvent<Answer>) => {
             if ("progress" in data) {
                 progress(data.progress);
                 return;
@@ -36,7 +30,7 @@ export class Remote {
                 asked?.resolve(data.value as never);
             }
         });
-        port.addEventListener("error", (event) => {
+        worker.addEventListener("error", (event) => {
             for (const asked of this.waiting.values()) {
                 asked.reject(new Error(event.message));
             }
@@ -52,7 +46,7 @@ export class Remote {
         const id = ++this.last;
         return new Promise((resolve, reject) => {
             this.waiting.set(id, { resolve, reject });
-            this.port.postMessage({ id, op, args }, transfer);
+            this.worker.postMessage({ id, op, args }, transfer);
         });
     }
 }

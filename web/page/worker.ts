@@ -6,12 +6,12 @@ import { Engine } from "../engine/engine";
 import { factsOf, Lexicon } from "../words/words";
 import { bytesOf, textOf } from "./data";
 import { Model } from "./model";
-import type { Answer, Loaded, Operation, Operations, Question, Ready } from "./protocol";
+import type { Answer, Loaded, Operation, Operations, Part, Question, Ready } from "./protocol";
 
 let model: Model | null = null;
 
 async function load(blocks: Loaded): Promise<Ready> {
-    const progress = (part: "engine" | "encoder" | "lexicon") => post({ progress: part });
+    const progress = (part: Part) => post({ progress: part });
     progress("engine");
     const engine = await Engine.load(await bytesOf(blocks.engine));
     progress("encoder");
