@@ -151,6 +151,11 @@ def test_a_cable_that_is_pulled_is_a_sentence(seen):
     assert seen["facts"]["unplugged"] == "The board was unplugged. Connect it again."
 
 
+def test_a_camera_that_is_unplugged_is_a_sentence(seen):
+    said = "The camera was unplugged or switched off. Press Camera to start it again."
+    assert seen["facts"]["ended"] == said
+
+
 def test_another_browser_gets_a_sentence_and_a_way_out(seen):
     facts = seen["facts"]
     assert "by tinyvlm-studio (http://localhost). Photos work everywhere." in facts["no_camera"]

@@ -65,8 +65,8 @@ export function pictureCard(samples: { name: string; file: Blob }[], changed: ()
             camera = null;
             camera = await startCamera(video, id, () => {
                 stop();
-                complain(S.camera.ended);
                 useFirst();
+                complain(S.camera.ended);
             });
             still = null;
             video.hidden = false;
@@ -77,11 +77,11 @@ export function pictureCard(samples: { name: string; file: Blob }[], changed: ()
             which.value = camera?.id ?? "";
             which.hidden = all.length < 2;
         } catch (error) {
-            complain((error as Error).message);
             stop();
             if (!still) {
                 useFirst();
             }
+            complain((error as Error).message);
         }
         start.disabled = false;
         say(start, camera ? S.picture.stopCamera : S.picture.camera);
@@ -98,6 +98,7 @@ export function pictureCard(samples: { name: string; file: Blob }[], changed: ()
     }
 
     async function show(file: Blob, name: string, button: HTMLButtonElement): Promise<void> {
+        complain(""); // at once, so that what is said meanwhile stays
         let bitmap: ImageBitmap;
         try {
             bitmap = await readPhoto(file);
@@ -106,7 +107,6 @@ export function pictureCard(samples: { name: string; file: Blob }[], changed: ()
             button.closest("li")?.remove();
             return;
         }
-        complain("");
         stop();
         still?.close();
         still = bitmap;

@@ -219,7 +219,17 @@ await page.locator("input[data-test=photos]").setInputFiles({
 await page.getByText("broken.png cannot be read").waitFor();
 await step("broken");
 
-// 9. The board.
+// 9. The camera is unplugged.
+await button("Camera").click();
+await page.waitForFunction(() => document.querySelector("video")!.videoWidth > 0);
+await page.evaluate(() => {
+    const [track] = (document.querySelector("video")!.srcObject as MediaStream).getVideoTracks();
+    track.dispatchEvent(new Event("ended"));
+});
+await page.locator(".strip button[aria-pressed=true]").waitFor(); // the photo in its place
+seen.facts.ended = await page.locator(".picture .trouble").textContent();
+
+// 10. The board.
 if (pull) {
     await button("Connect board").click();
     await section("Board").locator("dd").first().waitFor();
@@ -247,7 +257,7 @@ if (pull) {
     seen.facts.board_text = await section("Board").textContent();
 }
 
-// 10. A browser that has neither serial ports nor, at this address, a camera.
+// 11. A browser that has neither serial ports nor, at this address, a camera.
 const other = await context.newPage();
 watch(other);
 await other.addInitScript(() => {
