@@ -2,7 +2,7 @@
 //
 // A board on USB: what it is, the files onto it, its self-test, and detect.py with its answers.
 
-import { Board, type BoardError, type BoardFile, type BoardInfo, OtherEncoder, type Port } from "../serial/serial";
+import { Board, type BoardError, type BoardFile, type BoardInfo, type Deployed, OtherEncoder, type Port } from "../serial/serial";
 import { card, complaints, h, say } from "./dom";
 import type { Summary } from "./protocol";
 import { S } from "./strings";
@@ -112,17 +112,18 @@ export function boardCard(files: BoardFiles): { element: HTMLElement; update(sum
             bar.value = total ? (100 * done) / total : 100;
             say(status, S.board.copying(Math.round(bar.value), path));
         };
+        let done: Deployed;
         try {
-            const done = await board!.deploy(await files.all(), progress, { replaceEncoder });
-            bar.hidden = true;
-            note(done.copied.length ? S.board.copied(done.copied.join(", ")) : S.board.unchanged(FILE));
-            done.notes.forEach(note);
+            done = await board!.deploy(await files.all(), progress, { replaceEncoder });
         } catch (error) {
             offered = error instanceof OtherEncoder;
             throw error;
         }
+        bar.hidden = true;
+        note(done.copied.length ? S.board.copied(done.copied.join(", ")) : S.board.unchanged(FILE));
+        done.notes.forEach(note);
         say(status, S.board.testing);
-        const { passed, text, vocabs } = await board!.selfTest();
+        const { passed, text, vocabs } = await board!.selfTest(done.fingerprint);
         note(passed ? S.board.passed(text) : text);
         vocabs.forEach(({ path, labels, error }) => note(error ?? `${path}: ${labels.join(", ")}`));
         describe(await board!.info());

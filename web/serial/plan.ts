@@ -52,6 +52,7 @@ export interface Plan {
     rom: Item | null; // the encoder, if it goes to ROMFS
     kept: { path: string; size: number }[]; // other files in ROMFS
     encoder: string; // its path on the board
+    fingerprint: string | null; // of that encoder
     notes: string[];
 }
 
@@ -62,7 +63,7 @@ const PACKAGE = "lib/tinyvlm/";
 // known yet: set `was` of each of the files.
 export function makePlan(facts: Facts, given: BoardFile[], replaceEncoder = false): Plan {
     given.forEach(check);
-    const plan: Plan = { files: [], rom: null, kept: [], encoder: "", notes: [] };
+    const plan: Plan = { files: [], rom: null, kept: [], encoder: "", fingerprint: null, notes: [] };
     for (const path of facts.damaged) {
         plan.notes.push(`${path} is incomplete, a copy was cut off`);
     }
@@ -79,7 +80,7 @@ export function makePlan(facts: Facts, given: BoardFile[], replaceEncoder = fals
             plan.files.push({ path: place, data, was: "new" });
         }
     }
-    const mark = planEncoder(plan, facts, encoders[0] ?? null, given, replaceEncoder);
+    const mark = (plan.fingerprint = planEncoder(plan, facts, encoders[0] ?? null, given, replaceEncoder));
     const paths = plan.files.map((file) => file.path);
     const twice = paths.find((path, at) => paths.indexOf(path) !== at);
     if (twice) {

@@ -46,6 +46,7 @@ export interface Deployed {
     unchanged: string[]; // paths that the board had already
     saved: string[]; // an interrupted copy was complete, it is in place now
     encoder: string; // the path of the board's
+    fingerprint: string | null; // of that encoder, for selfTest()
     notes: string[]; // sentences worth showing
 }
 
@@ -132,13 +133,15 @@ export class Board {
                 unchanged: plan.files.filter(({ was }) => was === "unchanged").map(({ path }) => path),
                 saved,
                 encoder: plan.encoder,
+                fingerprint: plan.fingerprint,
                 notes: plan.notes,
             };
         });
     }
 
-    // The encoder's known answer, computed on the board, and the vocabularies opened there.
-    selfTest(): Promise<SelfTest> {
+    // The encoder's known answer, computed on the board, and the vocabularies opened there. It fails
+    // if the board finds another encoder than `expected`, of that fingerprint.
+    selfTest(expected: string | null = null): Promise<SelfTest> {
         return this.alone("test", async () => {
             await this.repl.softReset();
             const facts = await this.target.look();
@@ -150,6 +153,9 @@ export class Board {
                 found.text = text;
                 found.encoder = path;
                 found.fingerprint = hex(mark);
+                if (expected !== null && expected !== found.fingerprint) {
+                    return { ...found, passed: false, text: sentences.otherFirst(path) };
+                }
             } catch (error) {
                 if (!(error instanceof OnBoard)) {
                     throw error;

@@ -248,6 +248,16 @@ describe("what a board is", () => {
     });
 });
 
+test("an encoder that the board finds before the one it got is named", async () => {
+    files.there = new Map([["a.tvlm", ENCODER]]);
+    const board = await connect();
+    const given = [{ path: "pets.tvp", data: made(".tvp", 8, 900) }, { path: "base.tvlm", data: OTHER }];
+    const { fingerprint } = await board.deploy(given, undefined, { replaceEncoder: true });
+    expect(fingerprint).toBe("0808080808080808");
+    expect(await board.selfTest(fingerprint)).toMatchObject({ passed: false, text: sentences.otherFirst("a.tvlm") });
+    expect(await board.selfTest()).toMatchObject({ passed: true });
+});
+
 describe("a program", () => {
     test("prints lines as they come, and ends", async () => {
         played.kind.run = (code) => (code === "mine" ? { out: "one\r\ntwo\nthree" } : files.run(code));
