@@ -89,12 +89,15 @@ function draw(shown: Shot[], labels: readonly string[]): Element[] {
         svg("line", { class: "grid", x1: LEFT, x2: WIDTH - RIGHT, y1: y(v), y2: y(v) }),
         svg("text", { x: LEFT - 6, y: y(v) + 4, "text-anchor": "end" }, `${100 * v}`),
     ]);
-    const said = Array.from(groups, ([label, values]) => S.show.curveOf(label, values.length, values[0], values.at(-1)!));
+    const said = Array.from(groups, ([label, values]) => ({
+        label,
+        text: S.show.curveOf(label, values.length, values[0], values.at(-1)!),
+    }));
     return [
         h("h3", {}, S.show.curve),
         svg(
             "svg",
-            { viewBox: `0 0 ${WIDTH} ${HEIGHT}`, role: "img", "aria-label": said.join("; ") },
+            { viewBox: `0 0 ${WIDTH} ${HEIGHT}`, role: "img", "aria-label": said.map(({ text }) => text).join("; ") },
             ...grid,
             svg("text", { x: LEFT, y: HEIGHT - 5 }, "1"),
             svg("text", { x: WIDTH - RIGHT, y: HEIGHT - 5, "text-anchor": "end" }, `${most} ${S.show.axis}`),
@@ -103,10 +106,9 @@ function draw(shown: Shot[], labels: readonly string[]): Element[] {
         h(
             "ul",
             { class: "legend" },
-            ...said.slice(-MOST).map((text, i) => {
-                const label = [...groups.keys()].slice(-MOST)[i];
-                return h("li", {}, h("i", { style: `background:${colour(label, labels)}` }), text);
-            }),
+            ...said
+                .slice(-MOST)
+                .map(({ label, text }) => h("li", {}, h("i", { style: `background:${colour(label, labels)}` }), text)),
         ),
     ];
 }

@@ -71,7 +71,8 @@ export class Board {
     onlost: ((why: BoardError) => void) | null = null; // unplugged, whatever was being done
 
     private busy = false;
-    private running: Promise<void> | null = null;
+    private running: Promise<void> | null = null; // a program
+    private stopping: (() => void) | null = null; // the program is told that it is stopped
     private readonly target: Target;
 
     private constructor(private readonly repl: Repl) {
@@ -101,12 +102,12 @@ export class Board {
             const said = await this.target.value(call("about.package"), 300_000);
             const [tinyvlm, about, why] = said as [string | null, string | null, string | null];
             const blind = tinyvlm !== null && !facts.encoders.length; // that is known already
-            const engines = { null: tinyvlm === null ? "none" : "python", "": "built in" } as const;
+            const without = tinyvlm === null ? "none" : "python";
             return {
                 name: facts.name, version: facts.version, machine: facts.machine, ram: facts.ram,
                 flash: facts.flash, free: facts.free, romfs: facts.romfs, tinyvlm, about,
                 why: blind ? null : why,
-                engine: engines[String(facts.engine) as "null"] ?? "native",
+                engine: facts.engine === null ? without : facts.engine ? "native" : "built in",
                 encoder: facts.encoders[0] ?? null,
                 vocabs: facts.vocabs,
             };
@@ -127,9 +128,9 @@ export class Board {
             await this.target.compare(plan.files);
             checkSpace(plan, facts);
             const saved = await this.target.tidy(facts.leftovers);
-            await this.carryOut(plan, facts, progress, doing);
+            const copied = await this.carryOut(plan, facts, progress, doing);
             return {
-                copied: [...changed(plan), ...(plan.rom ? [plan.rom.path] : [])],
+                copied,
                 unchanged: plan.files.filter(({ was }) => was === "unchanged").map(({ path }) => path),
                 saved,
                 encoder: plan.encoder,
@@ -228,8 +229,6 @@ export class Board {
         await this.repl.close();
     }
 
-    private stopping: (() => void) | null = null;
-
     private async refuseOthers(): Promise<void> {
         const [name, version] = await this.target.python();
         if (name === "circuitpython") {
@@ -244,14 +243,15 @@ export class Board {
         }
     }
 
+    // Returns the paths of what was copied.
     private async carryOut(
         plan: Plan,
         facts: Facts,
         progress: (done: number, total: number, path: string) => void,
         doing: (what: Doing) => void,
-    ): Promise<void> {
+    ): Promise<string[]> {
         const files = plan.files.filter(({ was }) => was !== "unchanged");
-        const paths = changed(plan);
+        const paths = files.map(({ path }) => path);
         doing("copy");
         const image = plan.rom && (await this.image(plan));
         const total = files.reduce((sum, { data }) => sum + data.length, image ? image.length : 0);
@@ -284,6 +284,7 @@ export class Board {
         if (paths.length && !facts.fs.includes("Lfs")) {
             plan.notes.push("not LittleFS: keep the power on while copying, a rename is two steps there");
         }
+        return plan.rom ? [...paths, plan.rom.path] : paths;
     }
 
     private async image(plan: Plan): Promise<Uint8Array> {
@@ -326,18 +327,15 @@ export class Board {
         try {
             return await work((next) => void (what = next));
         } catch (error) {
-            if (error instanceof LinkLost) {
-                await this.repl.close(); // who connects again finds the port free
+            if (!(error instanceof LinkLost)) {
+                throw error;
             }
-            if (error instanceof LinkLost && error.message !== sentences.closed) {
+            await this.repl.close(); // who connects again finds the port free
+            if (error.message !== sentences.closed) {
                 const text = `${error.message}; ${sentences.lost[what]}. ${sentences.again}`;
                 throw new LinkLost(text, { cause: error });
             }
             throw error;
         }
     }
-}
-
-function changed(plan: Plan): string[] {
-    return plan.files.filter(({ was }) => was !== "unchanged").map(({ path }) => path);
 }
