@@ -106,40 +106,40 @@ class BoardUnderTest(Board):
         super().close()
 
 
-def make(target: str) -> subprocess.CompletedProcess:
-    """`make TARGET`, although pytest may itself run under make."""
+def need(what: str, *part: str) -> None:
+    """Skips the test where boards/packages.sh misses something of this part, and cannot get it."""
+    command = [TOP / "boards" / "packages.sh", sys.executable, *part]
+    packages = subprocess.run(command, capture_output=True, text=True)
+    if packages.returncode:
+        pytest.skip(f"no {what} here: {packages.stderr.strip()}")
+
+
+def make(*arguments: str) -> str:
+    """What make printed, although pytest may itself run under make. Skips where npm is offline."""
     environment = {name: value for name, value in os.environ.items() if "MAKE" not in name}
-    return subprocess.run(
-        ["make", target], cwd=TOP, env=environment, capture_output=True, text=True, timeout=900
+    made = subprocess.run(
+        ["make", *arguments], cwd=TOP, env=environment, capture_output=True, text=True, timeout=900
     )
+    offline = re.search(r"code (ENOTFOUND|ECONN\w+|EAI_AGAIN|ETIMEDOUT)", made.stderr)
+    if made.returncode and offline:
+        pytest.skip(f"Node's packages cannot be fetched: {made.stderr[-300:]}")
+    assert made.returncode == 0, (made.stdout + made.stderr)[-4000:]
+    return made.stdout
 
 
 @pytest.fixture(scope="session")
 def firmware() -> Path:
     """The firmware, built when something in it changed."""
-    packages = subprocess.run(
-        [TOP / "boards" / "packages.sh", sys.executable], capture_output=True, text=True
-    )
-    if packages.returncode:
-        pytest.skip(f"no compiler or emulator here: {packages.stderr.strip()}")
-    made = make("board")
-    assert made.returncode == 0, (made.stdout + made.stderr)[-4000:]
+    need("compiler or emulator")
+    make("board")
     return TOP / "build" / "board" / "firmware.elf"
 
 
 @pytest.fixture(scope="session")
 def web() -> Path:
     """The folder web/ with Node's packages, and the engine as WebAssembly in build/web/engine."""
-    packages = subprocess.run(
-        [TOP / "boards" / "packages.sh", sys.executable, "web"], capture_output=True, text=True
-    )
-    if packages.returncode:
-        pytest.skip(f"no Node or clang here: {packages.stderr.strip()}")
-    made = make("build/web/engine/tinyvlm.wasm")
-    offline = re.search(r"code (ENOTFOUND|ECONN\w+|EAI_AGAIN|ETIMEDOUT)", made.stderr)
-    if made.returncode and offline:
-        pytest.skip(f"Node's packages cannot be fetched: {made.stderr[-300:]}")
-    assert made.returncode == 0, (made.stdout + made.stderr)[-4000:]
+    need("Node or clang", "web")
+    make("build/web/engine/tinyvlm.wasm")
     return TOP / "web"
 
 

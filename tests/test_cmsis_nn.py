@@ -10,6 +10,7 @@ import subprocess
 from pathlib import Path
 
 import pytest
+from conftest import make
 from nets import Builder, base_like, random_graph
 from test_board_engine import FRAMES, romfs
 
@@ -72,13 +73,8 @@ def firmware():
     prefix = os.environ.get("CMSIS_NN")
     if not prefix:
         pytest.skip("needs CMSIS-NN as a library: CMSIS_NN=/prefix")
-    environment = {name: value for name, value in os.environ.items() if "MAKE" not in name}
     build = "build/board-cmsis-nn"
-    command = ["make", "board", f"BOARD_BUILD={build}", f"CMSIS_NN={prefix}"]
-    made = subprocess.run(
-        command, cwd=TOP, env=environment, capture_output=True, text=True, timeout=900
-    )
-    assert made.returncode == 0, (made.stdout + made.stderr)[-4000:]
+    make("board", f"BOARD_BUILD={build}", f"CMSIS_NN={prefix}")
     return TOP / build / "firmware.elf"
 
 

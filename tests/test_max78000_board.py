@@ -6,7 +6,6 @@ Twice the same tests: on QEMU's MAX78000FTHR with that board's firmware, where Q
 and in the firmware of the virtual Cortex-M7 board, which then has the simulator inside.
 """
 
-import os
 import re
 import subprocess
 import sys
@@ -15,7 +14,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from conftest import LIMIT, BoardUnderTest
+from conftest import LIMIT, BoardUnderTest, make
 from nets import Builder
 from test_board_engine import pixels, romfs
 
@@ -32,15 +31,6 @@ from tinyvlm.words import tvp
 TOP = Path(__file__).resolve().parents[1]
 JAM_DONE, JAM_POWER, JAM_STUCK, JAM_FORGET = 1, 2, 8, 16
 SIZE = (40, 30, 3)  # RGB888
-
-
-def make(*arguments):
-    environment = {name: value for name, value in os.environ.items() if "MAKE" not in name}
-    made = subprocess.run(
-        ["make", *arguments], cwd=TOP, env=environment, capture_output=True, text=True, timeout=900
-    )
-    assert made.returncode == 0, (made.stdout + made.stderr)[-4000:]
-    return made.stdout
 
 
 class Fthr(VirtualMax78000, BoardUnderTest):

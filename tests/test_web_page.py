@@ -3,14 +3,12 @@
 
 import json
 import re
-import subprocess
-import sys
 from pathlib import Path
 
 import page_data
 import page_shots
 import pytest
-from conftest import make
+from conftest import make, need
 
 import tinyvlm
 from tinyvlm.boards.romfs import make_image
@@ -28,13 +26,8 @@ MOST = 3_000_000  # bytes of the page
 @pytest.fixture(scope="module")
 def page(web):
     """The page, built if something in it changed, and a browser to open it in."""
-    packages = subprocess.run(
-        [TOP / "boards" / "packages.sh", sys.executable, "browser"], capture_output=True, text=True
-    )
-    if packages.returncode:
-        pytest.skip(f"no browser here: {packages.stderr.strip()}")
-    made = make("web")
-    assert made.returncode == 0, (made.stdout + made.stderr)[-4000:]
+    need("browser", "browser")
+    make("web")
     return TOP / "build" / "web" / "tinyvlm.html"
 
 
