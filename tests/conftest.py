@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: MIT
 """What tests that run on the virtual board share. They talk to it through mpremote only."""
 
+import json
 import os
 import re
 import select
@@ -125,6 +126,30 @@ def make(*arguments: str) -> str:
         pytest.skip(f"Node's packages cannot be fetched: {made.stderr[-300:]}")
     assert made.returncode == 0, (made.stdout + made.stderr)[-4000:]
     return made.stdout
+
+
+def vitest(tests: str, folder: Path, **environment) -> dict:
+    """What vitest reports of some of the page's tests, which all pass. folder: for its file."""
+    report = folder / "vitest.json"
+    command = ["node", "node_modules/vitest/vitest.mjs", "run", tests]
+    done = subprocess.run(
+        [*command, "--reporter=json", f"--outputFile={report}"],
+        cwd=TOP / "web",
+        env={**os.environ, **{name: str(value) for name, value in environment.items()}},
+        capture_output=True,
+        text=True,
+        timeout=2 * LIMIT,
+    )
+    assert report.exists(), done.stdout + done.stderr
+    said = json.loads(report.read_text())
+    failed = [
+        (one["title"], one["failureMessages"])
+        for file in said["testResults"]
+        for one in file["assertionResults"]
+        if one["status"] != "passed"
+    ]
+    assert done.returncode == 0 and not failed, (failed, done.stdout + done.stderr)
+    return said
 
 
 @pytest.fixture(scope="session")

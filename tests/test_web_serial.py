@@ -1,21 +1,16 @@
 # SPDX-License-Identifier: MIT
 """The page's way to a board (web/serial) against the virtual board: its own tests, in node."""
 
-import json
-import os
-import subprocess
 import sys
 
 import numpy as np
 import pytest
-from conftest import TOP
+from conftest import TOP, vitest
 from deploying import make_vocab, small_encoder
 from nets import random_graph
 
 from tinyvlm.boards.romfs import make_image
 from tinyvlm.net import tvlm
-
-SECONDS = 300  # for all of them: ends a hang, however slow the machine
 
 
 @pytest.fixture(scope="module")
@@ -64,26 +59,11 @@ def test_firmware_that_wants_a_drive(tmp_path, monkeypatch, mark, module, engine
 
 
 def test_page_and_virtual_board(firmware, web, folder):
-    command = ["node", "node_modules/vitest/vitest.mjs", "run", "serial/tests/virtual"]
-    done = subprocess.run(
-        [*command, "--reporter=json", f"--outputFile={folder}/said.json"],
-        cwd=web,
-        env={
-            **os.environ,
-            "TINYVLM_PYTHON": sys.executable,
-            "TINYVLM_FIRMWARE": str(firmware),
-            "TINYVLM_FILES": str(folder),
-        },
-        capture_output=True,
-        text=True,
-        timeout=SECONDS,
+    said = vitest(
+        "serial/tests/virtual",
+        folder,
+        TINYVLM_PYTHON=sys.executable,
+        TINYVLM_FIRMWARE=firmware,
+        TINYVLM_FILES=folder,
     )
-    said = json.loads((folder / "said.json").read_text())
-    failed = [
-        (one["title"], one["failureMessages"])
-        for file in said["testResults"]
-        for one in file["assertionResults"]
-        if one["status"] != "passed"
-    ]
-    assert done.returncode == 0 and not failed, (failed, done.stdout + done.stderr)
     assert said["numPassedTests"] > 6

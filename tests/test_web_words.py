@@ -1,14 +1,11 @@
 # SPDX-License-Identifier: MIT
 """The page packs word lists as tinyvlm-pack does (web/words, docs/page.md)."""
 
-import json
-import os
-import subprocess
-
 import numpy as np
 import pytest
 import web_lexicon
 import word_lists
+from conftest import vitest
 
 from tinyvlm.shipped import DATA
 from tinyvlm.words.lexicon import Lexicon
@@ -17,22 +14,7 @@ from tinyvlm.words.lexicon import Lexicon
 def test_the_page_packs_what_tinyvlm_pack_does(web, tmp_path):
     """Equal files of 200 lists, equal refusals, and what the page cannot pack it says."""
     word_lists.main(tmp_path)
-    environment = {**os.environ, "TINYVLM_WORD_LISTS": str(tmp_path)}
-    done = subprocess.run(
-        [
-            web / "node_modules" / ".bin" / "vitest",
-            "run",
-            "words",
-            "--reporter=json",
-            f"--outputFile={tmp_path / 'report.json'}",
-        ],
-        cwd=web,
-        env=environment,
-        capture_output=True,
-        text=True,
-    )
-    assert done.returncode == 0, done.stdout + done.stderr
-    report = json.loads((tmp_path / "report.json").read_text())
+    report = vitest("words", tmp_path, TINYVLM_WORD_LISTS=tmp_path)
     assert report["numPassedTests"] > 500 and not report["numPendingTests"]
 
 
