@@ -175,6 +175,7 @@ export class Board {
 
     // Runs a program; resolves when it ends, by itself or by stop(). OnBoard if it fails.
     run(script: string, online: (line: string) => void): Promise<void> {
+        const { busy } = this;
         const work = this.alone("run", async () => {
             await this.repl.softReset();
             let stopped = false;
@@ -203,24 +204,26 @@ export class Board {
                 throw failure;
             }
         });
-        this.running = work;
+        if (!busy) {
+            this.running = work;
+        }
         return work;
     }
 
     // Ctrl-C to the program that runs; resolves when it has ended.
     async stop(): Promise<void> {
-        let ended = false;
-        const work = this.running?.catch(() => {}).finally(() => (ended = true));
-        for (let times = 0; work && this.running && !ended; times++) {
+        const { running } = this;
+        const ended = running?.catch(() => {});
+        for (let times = 0; running && this.running === running; times++) {
             if (times === GIVE_UP) {
                 this.repl.giveUp();
                 break;
             }
             this.stopping?.();
             await this.repl.interrupt().catch(() => {}); // unplugged: run() says so
-            await Promise.race([work, new Promise((resolve) => setTimeout(resolve, STUBBORN))]);
+            await Promise.race([ended, new Promise((resolve) => setTimeout(resolve, STUBBORN))]);
         }
-        await work;
+        await ended;
     }
 
     // Leaves the board to others; what runs is stopped. Never fails.

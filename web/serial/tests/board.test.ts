@@ -279,6 +279,15 @@ describe("a program", () => {
         played.kind.run = files.run;
         expect((await board.deploy([PETS])).copied).toEqual(["pets.tvp"]);
     });
+    test("a second one is refused, and stop() waits for the first all the same", async () => {
+        const board = await connect();
+        played.kind.run = () => ({ forever: true, out: "x\r\n", stubborn: 1 });
+        let ended = false;
+        await new Promise<void>((resolve) => void board.run("mine", () => resolve()).then(() => (ended = true)));
+        expect((await failure(board.run("mine", () => {}))).message).toBe(sentences.occupied);
+        await board.stop();
+        expect(ended).toBe(true);
+    });
     test("its KeyboardInterrupt is no failure if it was stopped; another exception is", async () => {
         const board = await connect();
         played.kind.run = () => ({ forever: true, out: "x\r\n" });
