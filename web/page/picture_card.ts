@@ -68,6 +68,7 @@ export function pictureCard(samples: { name: string; file: Blob }[], changed: ()
                 useFirst();
                 complain(S.camera.ended);
             });
+            still?.close();
             still = null;
             video.hidden = false;
             photo.hidden = true;
