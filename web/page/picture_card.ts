@@ -149,7 +149,7 @@ export function pictureCard(samples: { name: string; file: Blob }[], changed: ()
         return element;
     };
     const files = input({ multiple: true, accept: "image/*", "data-test": "photos" });
-    const folder = input({ webkitdirectory: true, multiple: true, "data-test": "folder" });
+    const folder = input({ webkitdirectory: true, multiple: true });
 
     strip.append(...samples.map(({ name, file }) => thumb(file, name, S.picture.sample(name))));
 

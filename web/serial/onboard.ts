@@ -20,7 +20,7 @@ export const ENGINE = "_tinyvlm"; // the engine's module, as the device package 
 // The places where the device package looks for an encoder, in its order.
 export const PLACES = ["/rom", "/rom/lib", "", "/lib", "/flash", "/sd"];
 
-export type Argument = string | number | Argument[];
+type Argument = string | number | Argument[];
 
 const SOURCES: Record<string, string> = {
     about, check, facts, files, listing, put, read, romfs, sums, switch: switching, whole,

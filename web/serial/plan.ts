@@ -56,6 +56,7 @@ export interface Plan {
     notes: string[];
 }
 
+export const NEW = ".new"; // behind a file's name while it is copied
 const LIB = "lib/";
 const PACKAGE = "lib/tinyvlm/";
 
@@ -166,7 +167,7 @@ export function checkSpace(plan: Plan, facts: Facts): void {
 function check(file: BoardFile): void {
     const parts = file.path.split("/");
     // no empty name, none that a shell or FAT would stumble over, and none of our own
-    if (parts.some((part) => /^\.*$|[\x00-\x1f\\:*?"<>|]|^.{64}/.test(part)) || file.path.endsWith(".new")) {
+    if (parts.some((part) => /^\.*$|[\x00-\x1f\\:*?"<>|]|^.{64}/.test(part)) || file.path.endsWith(NEW)) {
         throw new BoardError(sentences.badName(file.path));
     }
     if (/\.tv(lm|p)$/.test(file.path) && !isWhole(file.data)) {

@@ -11,16 +11,15 @@ import { base64, hex, sum, unbase64 } from "./bytes";
 import { BoardError, LinkLost } from "./errors";
 import { literal, type Value } from "./literal";
 import { again, call, ENGINE, PLACES } from "./onboard";
-import type { BoardFile, Facts, Found, Item } from "./plan";
+import { type BoardFile, type Facts, type Found, type Item, NEW } from "./plan";
 import type { Repl } from "./repl";
 import { sentences } from "./sentences";
 
-export const NEW = ".new";
 const CHUNK = 1024; // bytes of a file that travel in one piece: code of them must fit into RAM
 const ROMFS_CHUNK = 4096;
 const MINUTE = 60_000;
 
-export type Progress = (bytes: number) => void; // more of them are on the board
+type Progress = (bytes: number) => void; // more of them are on the board
 
 export class Target {
     constructor(readonly repl: Repl) {}

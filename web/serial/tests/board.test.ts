@@ -5,6 +5,7 @@
 import { beforeEach, describe, expect, test } from "vitest";
 import { Board, BoardError, LinkLost, OnBoard, OtherEncoder, type BoardFile } from "../serial";
 import { sentences } from "../sentences";
+import { failure } from "./failure";
 import { Files, made } from "./files";
 import { Played } from "./played";
 
@@ -24,13 +25,6 @@ beforeEach(() => {
 });
 
 const connect = () => Board.connect(played.plug().port);
-
-async function failure(work: Promise<unknown>): Promise<Error> {
-    return work.then(
-        () => expect.fail("it must fail"),
-        (error) => error,
-    );
-}
 
 async function refused(given: BoardFile[], options = {}): Promise<string> {
     const before = new Map(files.there);

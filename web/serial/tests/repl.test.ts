@@ -7,6 +7,7 @@ import { BoardError, LinkLost, OnBoard } from "../errors";
 import { Repl } from "../repl";
 import type { Port } from "../port";
 import { sentences } from "../sentences";
+import { failure } from "./failure";
 import { Played, type Kind } from "./played";
 
 const SOON = 30; // ms: against boards that say nothing, however long one waits
@@ -15,13 +16,6 @@ const text = (bytes: number) => "#".repeat(bytes - 1) + "\n";
 async function open(kind: Kind = {}): Promise<[Repl, Played]> {
     const board = new Played(kind);
     return [await Repl.open(board.plug().port), board];
-}
-
-async function failure(work: Promise<unknown>): Promise<Error> {
-    return work.then(
-        () => expect.fail("it must fail"),
-        (error) => error,
-    );
 }
 
 describe("code arrives whole", () => {
