@@ -47,11 +47,10 @@ def make_index(config: TrainConfig, paths: list[Shard], world: World) -> dict:
     file = config.run / "index.json"
     if world.rank == 0:
         names = [[shards.stem(p), streams.size(p) or -1] for p in paths]
-        known = names_of(config)
-        found = uncounted(config, paths, known)
-        if not found and old_index(file).get("shards") != names:
-            found = counted(config, paths, known) | {"shards": names}
-        if found:
+        if old_index(file).get("shards") != names:
+            known = names_of(config)
+            found = uncounted(config, paths, known)
+            found = found or counted(config, paths, known) | {"shards": names}
             write_atomic(file, json.dumps(found).encode() + b"\n")
     world.barrier()
     return json.loads(file.read_text())
