@@ -29,6 +29,7 @@ from torch import Tensor
 from tinyvlm.train import labels, shards, teacher_cache, text
 from tinyvlm.train.config import DIMS
 from tinyvlm.train.loss import prefix
+from tinyvlm.train.streams import Shard
 from tinyvlm.words.space import save_space
 
 SCALE = 20.0  # logits per cosine in 512 dimensions: what "the distribution over words" means
@@ -50,17 +51,16 @@ class Photos:
 
 
 def read_photos(
-    paths: list[Path], cache: Path, classes: labels.Classes
+    paths: list[Shard], names: dict[str, str], cache: Path, classes: labels.Classes
 ) -> tuple[Photos, Photos, Photos]:
-    """(to train on, held-out images of trained classes, held-out classes)."""
+    """(to train on, held-out images of trained classes, held-out classes); names: id -> text."""
     parts: tuple[list, list, list] = ([], [], [])
-    found = dict(shards.index(paths).samples)
     for path in paths:
         cached = teacher_cache.read(cache, shards.stem(path))
         if not cached.ids or cached.image is None:
             continue
         for id, vector in zip(cached.ids, cached.image, strict=True):
-            name = found.get(id, labels.UNLABELLED)
+            name = names.get(id, labels.UNLABELLED)
             if not vector.any():
                 continue
             kind = 2 if labels.held_out(name) else 1 if labels.held_out_image(id, name) else 0
@@ -154,11 +154,12 @@ def main(argv: list[str] | None = None) -> int:
     try:
         paths = shards.expand(args.train_data)
         table = text.load_table(args.text_vectors)
-        texts = shards.index(paths).texts
+        index = shards.index(paths)
+        texts = index.texts
         if len(texts) > labels.MOST:  # captions among them name no class
             texts = [t for t in texts if table.find(labels.text_name(t)) is not None]
         classes = labels.find_classes(texts, table)
-        trained, seen, unseen = read_photos(paths, args.teacher, classes)
+        trained, seen, unseen = read_photos(paths, dict(index.samples), args.teacher, classes)
     except (ValueError, OSError) as error:
         print(f"tinyvlm-train map: {error}", file=sys.stderr)
         return 2
