@@ -36,7 +36,7 @@ $(VENV)/engine.stamp: $(VENV)/packages.stamp $(wildcard native/*.[ch] native/*/*
 	PYTHONWARNINGS=ignore $(VENV)/bin/python -m pip install --quiet --no-build-isolation --no-deps --editable .
 	@touch $@
 
-board: $(FIRMWARE) ## Build the virtual board's firmware (MPY_DIR=... for a MicroPython of yours; CMSIS_NN=... to compare)
+board: $(FIRMWARE) ## Build the virtual board's firmware (MPY_DIR=... for a MicroPython of yours; CMSIS_NN=... for its backend)
 
 build/micropython.path: FORCE | packages
 	@MPY_DIR=$(MPY_DIR) boards/micropython.sh $@
@@ -77,8 +77,8 @@ $(MAX78000_BUILD)/qemu.bin: $(MAX78000_BUILD)/micropython.path $(shell find boar
 
 ENCODER ?= host/tinyvlm/data/base.tvlm
 
-firmware: setup ## Build the firmware of an STM32H7 board: BOARD=... MPY_DIR=... (ENCODER=... for another one)
-	@MPY_DIR="$(MPY_DIR)" PYTHON=$(abspath $(VENV))/bin/python JOBS=$(JOBS) \
+firmware: setup ## Build the firmware of an STM32H7 board: BOARD=... MPY_DIR=... (ENCODER=... for another one; CMSIS_NN=...)
+	@MPY_DIR="$(MPY_DIR)" CMSIS_NN="$(CMSIS_NN)" PYTHON=$(abspath $(VENV))/bin/python JOBS=$(JOBS) \
 		boards/firmware.sh "$(BOARD)" "build/$(BOARD)" "$(ENCODER)"
 
 # mpy-cross compiles the few lines of Python in it; what links it comes from two small packages.

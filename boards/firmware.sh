@@ -4,6 +4,8 @@
 # the encoder, and, where ROMFS is in the chip's flash, one file with both. All checks come first.
 #
 #   MPY_DIR=micropython boards/firmware.sh BOARD BUILD ENCODER
+#
+# CMSIS_NN=/prefix links Arm's library, installed there, and exports the encoder for it.
 set -eu
 board=${1:-} build=${2:-} encoder=${3:-}
 here=$(cd "$(dirname "$0")" && pwd)
@@ -36,19 +38,32 @@ if [ ${#missing[@]} -gt 0 ]; then
 fi
 [ -f "$encoder" ] || stop "no encoder at ENCODER=$encoder"
 
-# Another MicroPython than last time starts from scratch.
-if [ -f "$build/micropython.path" ] && [ "$(cat "$build/micropython.path")" != "$mpy" ]; then
+nn=${CMSIS_NN:-} library=
+if [ -n "$nn" ]; then
+    [ -f "$nn/include/arm_nnfunctions.h" ] && [ -f "$nn/lib/libcmsis-nn.a" ] ||
+        stop "CMSIS_NN=$nn has no include/arm_nnfunctions.h or no lib/libcmsis-nn.a"
+    nn=$(cd "$nn" && pwd)
+    library=" $nn $(cksum < "$nn/lib/libcmsis-nn.a")"
+fi
+
+# Another MicroPython or library than last time starts from scratch.
+if [ -f "$build/micropython.path" ] && [ "$(cat "$build/micropython.path")" != "$mpy$library" ]; then
     rm -rf "$build"
 fi
 mkdir -p "$build"
 build=$(cd "$build" && pwd)
-echo "$mpy" > "$build/micropython.path"
+echo "$mpy$library" > "$build/micropython.path"
+if [ -n "$nn" ]; then
+    exported=$build/$(basename "${encoder%.tvlm}")-cmsis.tvlm
+    "$python" -m tinyvlm.export "$encoder" --cmsis-nn "$exported" || stop "CMSIS-NN cannot run $encoder"
+    encoder=$exported
+fi
 "$python" -m tinyvlm.boards.romfs "$encoder" "$build/rom.romfs" || stop "there is no ROMFS image"
 
 # What was given to the make that started this is not meant for MicroPython's.
 unset MAKEFLAGS MFLAGS MAKELEVEL
 [ -n "${MICROPY_MPYCROSS:-}" ] || make -j"${JOBS:-1}" -C "$mpy/mpy-cross" PYTHON="$python"
-make -j"${JOBS:-1}" -C "$mpy/ports/stm32" BOARD_DIR="$here/$board" BUILD="$build" PYTHON="$python"
+make -j"${JOBS:-1}" -C "$mpy/ports/stm32" BOARD_DIR="$here/$board" BUILD="$build" PYTHON="$python" CMSIS_NN="$nn"
 
 # One file for both, where both are in one flash.
 "$python" "$here/stm32/join.py" "$build" "$mpy/tools/dfu.py"

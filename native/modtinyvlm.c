@@ -6,8 +6,7 @@
 // Where a frame's working memory comes from: a board whose linker script defines the symbols
 // _tinyvlm_arena_start and _tinyvlm_arena_end (say, all of a tightly coupled RAM) sets
 // TINYVLM_ARENA_REGION to 1 in its mpconfigboard.h; elsewhere it is taken from the heap, once,
-// when an Encoder is made. The backend "cmsis-nn" wants megabytes more: TINYVLM_MEMORY_REGION and
-// _tinyvlm_memory_start, _tinyvlm_memory_end say where, if not on the heap.
+// when an Encoder is made.
 //
 // As a native .mpy, for firmware that is not ours, this file is compiled by natmod/natmod.c. What
 // such a file cannot use of MicroPython is under #if MICROPY_ENABLE_DYNRUNTIME.
@@ -32,10 +31,6 @@
 
 #ifndef TINYVLM_ARENA_REGION
 #define TINYVLM_ARENA_REGION (0)
-#endif
-
-#ifndef TINYVLM_MEMORY_REGION
-#define TINYVLM_MEMORY_REGION (0)
 #endif
 
 #ifndef MP_NORETURN // MicroPython 1.25
@@ -64,17 +59,12 @@ typedef struct {
     #endif
 } hook_t;
 
-#if TINYVLM_ARENA_REGION || TINYVLM_MEMORY_REGION
+#if TINYVLM_ARENA_REGION
 // One region, so only one encoder at a time may be running in it.
 static bool tinyvlm_region_busy;
 #define BUSY(self) tinyvlm_region_busy
 #else
 #define BUSY(self) (self)->busy
-#endif
-
-#if TINYVLM_MEMORY_REGION
-// Whose network is unpacked in it.
-static encoder_t *tinyvlm_memory_owner;
 #endif
 
 static void check_busy(const encoder_t *self) {
@@ -144,53 +134,30 @@ static MP_NORETURN void raise_file_error(const tv_model_t *m, int err) {
 }
 
 // Both sizes are known, so refuse before anything is allocated.
-static MP_NORETURN void raise_no_room(const char *what, uint64_t need, size_t have, size_t largest,
-    const char *advice) {
+static MP_NORETURN void raise_no_room(uint32_t need, size_t have, size_t largest, const char *advice) {
     mp_raise_msg_varg(&mp_type_MemoryError,
-        MP_ERROR_TEXT("%s: need %u bytes, have %u, largest free block %u; %s"), what,
-        need > UINT32_MAX ? (unsigned)UINT32_MAX : (unsigned)need, (unsigned)have, (unsigned)largest, advice);
+        MP_ERROR_TEXT("arena: need %u bytes, have %u, largest free block %u; %s"),
+        (unsigned)need, (unsigned)have, (unsigned)largest, advice);
 }
-
-#if TINYVLM_ARENA_REGION || TINYVLM_MEMORY_REGION
-static void *from_region(const char *what, uint64_t need, uint8_t *start, uint8_t *end) {
-    size_t have = (size_t)(end - start);
-    if (need > have) {
-        raise_no_room(what, need, have, have, "use a smaller encoder");
-    }
-    return start;
-}
-#endif
-
-#if !TINYVLM_ARENA_REGION || !TINYVLM_MEMORY_REGION
-static void *from_heap(const char *what, uint64_t need) {
-    gc_collect();
-    void *memory = need <= SIZE_MAX / 2 ? m_malloc_maybe((size_t)need) : NULL;
-    if (memory == NULL) {
-        gc_info_t info;
-        gc_info(&info);
-        raise_no_room(what, need, info.free, info.max_free * MICROPY_BYTES_PER_GC_BLOCK,
-            "load the encoder first, or use a smaller one");
-    }
-    return memory;
-}
-#endif
 
 static void *get_arena(uint32_t need) {
     #if TINYVLM_ARENA_REGION
     extern uint8_t _tinyvlm_arena_start, _tinyvlm_arena_end;
-    return from_region("arena", need, &_tinyvlm_arena_start, &_tinyvlm_arena_end);
+    size_t have = (size_t)(&_tinyvlm_arena_end - &_tinyvlm_arena_start);
+    if (need > have) {
+        raise_no_room(need, have, have, "use a smaller encoder");
+    }
+    return &_tinyvlm_arena_start;
     #else
-    return from_heap("arena", need);
-    #endif
-}
-
-// For a backend that wants memory of its own.
-static void *get_memory(uint64_t need) {
-    #if TINYVLM_MEMORY_REGION
-    extern uint8_t _tinyvlm_memory_start, _tinyvlm_memory_end;
-    return from_region("backend", need, &_tinyvlm_memory_start, &_tinyvlm_memory_end);
-    #else
-    return from_heap("backend", need);
+    gc_collect();
+    void *arena = m_malloc_maybe(need);
+    if (arena == NULL) {
+        gc_info_t info;
+        gc_info(&info);
+        raise_no_room(need, info.free, info.max_free * MICROPY_BYTES_PER_GC_BLOCK,
+            "load the encoder first, or use a smaller one");
+    }
+    return arena;
     #endif
 }
 
@@ -231,12 +198,6 @@ static int run_engine(hook_t *h, tv_frame_t *frame, int8_t *out, int8_t *map) {
 static int run(size_t n_args, const mp_obj_t *args, tv_frame_t *frame, int8_t *out, int8_t *map, uint32_t *times) {
     encoder_t *self = MP_OBJ_TO_PTR(args[0]);
     check_busy(self);
-    #if TINYVLM_MEMORY_REGION
-    if (self->model.memory != NULL && tinyvlm_memory_owner != self) {
-        tv_backend_use(&self->model, self->model.backend, self->model.memory);
-        tinyvlm_memory_owner = self;
-    }
-    #endif
     hook_t h = { .self = self, .times = times, .held_count = 1 };
     h.held[0] = file_of(self);
     for (size_t i = 1; i < n_args; i += i == 1 ? 5 : 1) {
@@ -376,13 +337,10 @@ static void set_backend(encoder_t *self, mp_obj_t name) {
     const tv_backend_t *b;
     for (unsigned i = 0; (b = tv_backend(i)) != NULL; i++) {
         if (strcmp(tv_backend_name(b), wanted) == 0) {
-            uint64_t need = tv_backend_memory(b, &self->model);
-            tv_backend_use(&self->model, b, need ? get_memory(need) : NULL);
-            #if TINYVLM_MEMORY_REGION
-            if (need) {
-                tinyvlm_memory_owner = self;
+            int err = tv_backend_use(&self->model, b);
+            if (err) {
+                raise_file_error(&self->model, err);
             }
-            #endif
             return;
         }
     }

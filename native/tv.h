@@ -16,7 +16,7 @@
 //
 // Reentrancy and lifetimes: functions keep no state and only tv_model_open() and tv_backend_use()
 // write to a model. So any number of threads may run one model at once, each with an arena, a frame
-// and outputs of its own (on "cmsis-nn", which has a memory beside, one at a time). The file stays in
+// and outputs of its own. The file stays in
 // place, and as it is, for as long as its model is used; so do the arena, the frame and the
 // outputs until tv_run() is back, a hook included: it may stop the run, not move what the run works in.
 
@@ -67,6 +67,11 @@ enum {
     TV_ERR_NO_TEST = -32,
     TV_ERR_TEST = -33,
     TV_ERR_LIBRARY = -34,
+    // a file for CMSIS-NN
+    TV_ERR_NO_LIBRARY = -35,
+    TV_ERR_UNALIGNED = -36,
+    TV_ERR_WHOLE = -37,
+    TV_ERR_ORDER = -38,
 };
 
 // One sentence part in lower case without a full stop, e.g. "the checksum does not match".
@@ -80,7 +85,8 @@ typedef struct {
     uint16_t pitch;     // 0: a row is W x C int8; else planar, pitch int16 a channel
 } tv_tensor_t;
 
-// The kernels an encoder runs on. All give the same bytes; tv_model_open() takes the first.
+// The kernels an encoder runs on. All give the same bytes; tv_model_open() takes the first, or
+// "cmsis-nn" for a file that was made for it.
 typedef struct tv_backend tv_backend_t;
 
 // The backend at `index` in this build, the fastest of ours first; NULL past the last.
@@ -93,7 +99,6 @@ const char *tv_backend_name(const tv_backend_t *backend);
 // To be read by anyone, written only by tv_model_open() and tv_backend_use().
 typedef struct {
     const tv_backend_t *backend;
-    void *memory;               // of the backend, or NULL
     const uint8_t *data;        // the file, at any alignment
     uint32_t size;              // its length in bytes, without what may follow it
     const uint8_t *fingerprint; // 8 bytes: the identity of the network
@@ -111,7 +116,7 @@ typedef struct {
     tv_tensor_t input;          // the image, as int8 pixel - 128
     int8_t input_zero_point;    // the int8 value that means 0
     const uint8_t *records;     // LAYR
-    const uint8_t *weights;     // WGHT
+    const uint8_t *weights;     // WGHT, or CMNN
     uint32_t weights_size;
     const uint8_t *names;       // NAME, or NULL
     const uint8_t *info;        // INFO (JSON, not terminated), or NULL
@@ -124,13 +129,9 @@ typedef struct {
 // file once (CRC): about 7 instructions a byte.
 int tv_model_open(tv_model_t *model, const void *data, size_t size);
 
-// Bytes of memory that a backend wants for this model besides the arena: 0, except for
-// "cmsis-nn", which keeps every tensor and a second copy of the weights there.
-uint64_t tv_backend_memory(const tv_backend_t *backend, const tv_model_t *model);
-
-// Run on `backend` from now on. memory: tv_backend_memory() bytes, aligned to TV_ARENA_ALIGN,
-// which nobody else may write to; NULL where that is 0.
-void tv_backend_use(tv_model_t *model, const tv_backend_t *backend, void *memory);
+// Run on `backend` from now on. TV_ERR_ORDER: the file is made for CMSIS-NN and this is one of ours,
+// or the other way round.
+int tv_backend_use(tv_model_t *model, const tv_backend_t *backend);
 
 // One layer, as the file has it. The pointers are the caller's file.
 typedef struct {

@@ -12,28 +12,26 @@ static const tv_backend_t backends[] = {
     #endif
     #endif
     { "portable", tv_conv, tv_depthwise, tv_add, tv_avgpool, tv_space_to_depth, NULL },
-    #if defined(TINYVLM_CMSIS_NN)
-    // last, so that it is never the default: it needs memory of its own
-    { "cmsis-nn", NULL, NULL, NULL, NULL, NULL, &tv_cmsis_nn },
-    #endif
 };
+#define COUNT (sizeof(backends) / sizeof(backends[0]))
 
 const tv_backend_t *tv_backend(unsigned index) {
-    return index < sizeof(backends) / sizeof(backends[0]) ? &backends[index] : NULL;
+    #if defined(TINYVLM_CMSIS_NN)
+    if (index == COUNT) {
+        return &tv_cmsis_nn;
+    }
+    #endif
+    return index < COUNT ? &backends[index] : NULL;
 }
 
 const char *tv_backend_name(const tv_backend_t *backend) {
     return backend->name;
 }
 
-uint64_t tv_backend_memory(const tv_backend_t *backend, const tv_model_t *model) {
-    return backend->library ? backend->library->memory(model) : 0;
-}
-
-void tv_backend_use(tv_model_t *model, const tv_backend_t *backend, void *memory) {
-    model->backend = backend;
-    model->memory = memory;
-    if (backend->library) {
-        backend->library->prepare(model);
+int tv_backend_use(tv_model_t *model, const tv_backend_t *backend) {
+    if ((backend->library == NULL) != (model->backend->library == NULL)) {
+        return TV_ERR_ORDER;
     }
+    model->backend = backend;
+    return TV_OK;
 }

@@ -124,7 +124,7 @@ static bool has_rows(const tv_model_t *m, const operand_t *o) {
 
 // Who wrote this operand? Looks backwards from record `index`: returns the record that writes
 // exactly this tensor, -1 for the image, or an error, which is less than -1.
-int tv_find_producer(const tv_model_t *m, int index, const tv_layer_t *reader, bool second) {
+static int find_producer(const tv_model_t *m, int index, const tv_layer_t *reader, bool second) {
     const tv_tensor_t *t = second ? &reader->in2 : &reader->in;
     const uint8_t *same = m->records + (size_t)index * TV_LAYER_SIZE + (second ? 44 : 20);
     for (int i = index - 1; i >= -1; i--) {
@@ -152,7 +152,7 @@ int tv_check_operands(const tv_model_t *m, int index) {
     for (int second = 0; second <= (l.op == TV_OP_ADD); second++) {
         o.t = second ? &l.in2 : &l.in;
         o.end = tv_tensor_end(o.t, l.in_w, l.in_c);
-        o.producer = tv_find_producer(m, index, &l, second);
+        o.producer = find_producer(m, index, &l, second);
         if (o.producer < -1) {
             return o.producer;
         }

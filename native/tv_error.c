@@ -39,7 +39,14 @@ static const char words[] =
     "this encoder has no dense map\0"
     "the file has no known-answer test\0"
     "the embedding of the test image differs from the file's\0"
-    "the library behind the backend refuses a layer\0";
+    "the library behind the backend refuses a layer\0"
+    "it is made for CMSIS-NN, which is not built in here; use the encoder that it was made of\0" // -35
+    #if defined(TINYVLM_CMSIS_NN)
+    "a file for CMSIS-NN must lie at a multiple of 4, as tinyvlm-deploy writes it\0"
+    "in a file for CMSIS-NN every tensor is whole\0"
+    "its weights lie in another order than this backend wants: tinyvlm-export --cmsis-nn\0"
+    #endif
+    ;
 
 const char *tv_strerror(int err) {
     const char *p = words, *end = words + sizeof(words) - 1; // the string's own end

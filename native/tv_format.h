@@ -17,6 +17,7 @@
 //      LAYR  72 bytes a layer        WGHT  weights and tables
 //      NAME  u8 length, UTF-8        INFO  JSON
 //      TEST  u32 seed, i8 embedding[dim]
+//      CMNN  instead of WGHT: the same as CMSIS-NN wants it (tv_cmsis_nn.c)
 //   tensor reference, 12 bytes
 //      0  u32  offset in the arena    4  u32  row_bytes
 //      8  u16  rows kept (a ring if fewer than the height)

@@ -27,11 +27,11 @@
 typedef void tv_kernel_t(const tv_layer_t *layer, int8_t *arena,
     void *scratch, uint32_t scratch_size, uint32_t y, uint32_t rows);
 
-// A backend that is somebody else's library: it works on whole maps, in memory and formats of its
-// own (model->memory), and has these functions instead of kernels.
+// A backend that is somebody else's library: it works on whole maps, with weights in an order of its
+// own (a file made for it), and has these functions instead of kernels.
 typedef struct {
-    uint64_t (*memory)(const tv_model_t *m);  // bytes that it wants
-    void (*prepare)(const tv_model_t *m);     // unpack the network into the memory
+    // is the layer as the library wants it? TV_OK or an error; for tv_check.c
+    int (*check)(const tv_model_t *m, const uint8_t *record, const tv_layer_t *l);
     int (*run)(const tv_model_t *m, tv_frame_t *frame, void *arena,
         int8_t *embedding, int8_t *map, tv_hook_t hook, void *hook_ctx); // as tv_run()
 } tv_library_t;
@@ -42,7 +42,7 @@ struct tv_backend {
     const tv_library_t *library; // or NULL
 };
 
-extern const tv_library_t tv_cmsis_nn; // only with TINYVLM_CMSIS_NN
+extern const tv_backend_t tv_cmsis_nn; // only with TINYVLM_CMSIS_NN
 
 // plain C: complete, and the reference for all others
 tv_kernel_t tv_conv, tv_depthwise, tv_add, tv_avgpool, tv_space_to_depth;
@@ -72,9 +72,6 @@ int tv_check_layers(tv_model_t *m);
 
 // tv_check_plan.c: are the operands of record `index` what earlier records wrote, when it reads them?
 int tv_check_operands(const tv_model_t *m, int index);
-// The record that writes the operand (or the second one) of record `index`, -1 for the image, an
-// error below.
-int tv_find_producer(const tv_model_t *m, int index, const tv_layer_t *reader, bool second);
 
 // A record, with the rows that it has to write and those that it has written.
 typedef struct {

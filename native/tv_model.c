@@ -57,7 +57,18 @@ static int check_sections(tv_model_t *m) {
     }
     m->weights = find_section(m, "WGHT", &m->weights_size);
     if (m->weights == NULL) {
-        return TV_ERR_SECTION;
+        m->weights = find_section(m, "CMNN", &m->weights_size);
+        if (m->weights == NULL) {
+            return TV_ERR_SECTION;
+        }
+        #if defined(TINYVLM_CMSIS_NN)
+        m->backend = &tv_cmsis_nn;
+        if ((uintptr_t)m->weights % 4) {
+            return TV_ERR_UNALIGNED;
+        }
+        #else
+        return TV_ERR_NO_LIBRARY;
+        #endif
     }
     m->info = find_section(m, "INFO", &m->info_size);
     if (m->info != NULL && !is_utf8(m->info, m->info_size)) {

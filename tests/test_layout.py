@@ -24,6 +24,7 @@ MAY_IMPORT = {
     "release": {"files"},
     "net": {"files", "shipped"},
     "net.tvlm": {"device", "files", "shipped", "max78000"},  # device: which files are legal
+    "net.cmsis_nn": {"device"},  # likewise
     "words": {"files", "shipped", "net.tvlm"},
     "measure": {"api", "device", "files", "picture", "shipped", "net", "words", "train.labels"},
     "measure.eval_encoders": {"net", "max78000"},  # what the accelerator takes

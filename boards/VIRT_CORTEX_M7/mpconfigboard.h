@@ -8,7 +8,6 @@
 #define MICROPY_FLOAT_IMPL                  (MICROPY_FLOAT_IMPL_FLOAT)
 
 #define TINYVLM_ARENA_REGION                (1) // the linker script's _tinyvlm_arena_start and _end
-#define TINYVLM_MEMORY_REGION               (1) // and its _tinyvlm_memory_start and _end
 #define MICROPY_KBD_EXCEPTION               (1)
 #define MICROPY_ENABLE_SCHEDULER            (1)
 #define MICROPY_REPL_STDIN_BUFFER_MAX       (4096) // the window of mpremote's raw paste

@@ -21,10 +21,10 @@ _MAX_WORK = 1 << 23
 _MAX_STAGES = 16
 
 _OP = "operation, kernel or stride is not supported"
-_SHAPE = "shapes do not fit the operation"
+SHAPE = "shapes do not fit the operation"
 _TENSOR = "a tensor does not fit into the arena"
-_WEIGHTS = "weights or table lie outside the file, or their padding is not zero"
-_QUANT = "bias, multiplier or shift is out of range"
+WEIGHTS = "weights or table lie outside the file, or their padding is not zero"
+QUANT = "bias, multiplier or shift is out of range"
 SCRATCH = "scratch_size is too small for a kernel"
 _SEGMENT = "a streamed segment is too long, not closed or has a dense layer"
 _OUTPUT = "the layer cannot be the embedding or the dense map"
@@ -77,7 +77,7 @@ def tensor(file, reference, h, w, c):
     """Does a tensor of h x w x c lie in the arena, beside the scratch?"""
     offset, row_bytes, rows, pitch = parts(reference)
     if not (0 < h <= MAX_IMAGE and 0 < w <= MAX_IMAGE and c):
-        raise ValueError(_SHAPE)
+        raise ValueError(SHAPE)
     if pitch and (pitch < w or pitch % 2 or offset % 4 or row_bytes % 4):
         raise ValueError(plan.PLANAR)
     if not 0 < rows <= h or rows > 1 and row_bytes < (2 * c * pitch or w * c):
@@ -106,11 +106,17 @@ def _layer(file, layer):
     _shape(layer)
     if _work(layer) > _MAX_WORK:
         raise ValueError(_WORK)
-    _layout(layer)
-    if not moves:
+    if file.check is None:
+        _layout(layer)
+    else:
+        file.check(file, layer)
+    if moves:
+        if layer.in_zero_point != layer.out_zero_point:
+            raise ValueError(QUANT)
+    elif file.check is None or layer.op == ADD:
         _table(file, layer)
-    elif layer.in_zero_point != layer.out_zero_point:
-        raise ValueError(_QUANT)
+    if file.check is not None:
+        return
     pitch = parts(layer.source)[3]
     need = 10 * layer.taps if layer.op == CONV else 2 * pitch if layer.op == DEPTHWISE else 0
     if need > file.scratch[1]:
@@ -138,7 +144,7 @@ def _shape(layer):
         fits = fits and last_y < layer.in_h + layer.pad_top
         fits = fits and last_x < layer.in_w + layer.pad_left
     if not fits:
-        raise ValueError(_SHAPE)
+        raise ValueError(SHAPE)
 
 
 def _work(layer):
@@ -168,24 +174,24 @@ def _table(file, layer):
     end, data = file.weights_end, file.data
     if layer.op == ADD:
         if layer.table + 15 > end:
-            raise ValueError(_WEIGHTS)
+            raise ValueError(WEIGHTS)
         table = struct.unpack_from("<iiiBBB", data, layer.table)
         if min(table[:3]) < 1 << 30 or max(table[3:]) > 30 or table[5] < 1:
-            raise ValueError(_QUANT)
+            raise ValueError(QUANT)
         return
     count, taps = layer.out_c, layer.taps
     stored = (count + 1) // 2 * 2 if layer.op == CONV else count
     if layer.weights + stored * taps > end or layer.table + 9 * count > end:
-        raise ValueError(_WEIGHTS)
+        raise ValueError(WEIGHTS)
     if any(data[i] for i in _padding(layer, stored)):
-        raise ValueError(_WEIGHTS)
+        raise ValueError(WEIGHTS)
     room = (1 << 30) - (taps << 14)
     for c in range(count):
         bias = struct.unpack_from("<i", data, layer.table + 4 * c)[0]
         mult = struct.unpack_from("<i", data, layer.table + 4 * (count + c))[0]
         shift = data[layer.table + 8 * count + c]
         if abs(bias) >= room or mult < 1 << 30 or not 1 <= shift <= 22:
-            raise ValueError(_QUANT)
+            raise ValueError(QUANT)
 
 
 def _padding(layer, stored):

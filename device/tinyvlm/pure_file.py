@@ -14,6 +14,9 @@ from .slow import crc32
 _NAMES = ("", "conv", "depthwise", "add", "avgpool", "spacetodepth")
 _HEADER = 72
 _RECORD = 72
+_OTHER_ORDER = (
+    "it is made for CMSIS-NN, which is not built in here; use the encoder that it was made of"
+)
 _SECTION = "a section is missing, has a wrong size or is not UTF-8"
 
 
@@ -56,9 +59,13 @@ class Layer:
 
 
 class File:
-    """A `.tvlm` in a buffer. ValueError says what is wrong with it, and with which layer."""
+    """A `.tvlm` in a buffer. ValueError says what is wrong with it, and with which layer.
 
-    def __init__(self, data):
+    check(file, layer): of one for CMSIS-NN, is a layer as it wants it? None: these are refused.
+    """
+
+    def __init__(self, data, check=None):
+        self.check = None
         data = self.data = memoryview(data)
         if len(data) and bytes(data[:4]) != b"TVLM"[: len(data)]:
             raise ValueError("this is not an encoder file (.tvlm)")
@@ -94,7 +101,7 @@ class File:
             raise ValueError("the header is inconsistent") from None
         if 12 * h > length:
             raise ValueError(pure_check.SCRATCH)
-        self._read_sections(sections, size)
+        self._read_sections(sections, size, check)
         # per layer: the layers whose outputs it reads, -1 for the image
         self.reads = pure_check.layers(self)
         pure_check.outputs(self, self.embed_layer, dense)
@@ -109,7 +116,7 @@ class File:
 
     def layer(self, index):
         """The record `index`, read anew: only what runs takes memory."""
-        return Layer(self.data, self._records + _RECORD * index, self._weights)
+        return Layer(self.data, self._records + _RECORD * index, self.weights)
 
     def flags(self, index):
         """The flags of the record `index`, without reading the rest."""
@@ -123,7 +130,7 @@ class File:
             at += 1 + self.data[at]
         return str(bytes(self.data[at + 1 : at + 1 + self.data[at]]), "utf-8")
 
-    def _read_sections(self, sections, size):
+    def _read_sections(self, sections, size, check):
         found = {}
         for i in range(sections):
             at = _HEADER + 12 * i
@@ -134,10 +141,15 @@ class File:
                 raise ValueError(_SECTION)
             found.setdefault(bytes(self.data[at : at + 4]), (offset, length))
         self._records, length = found.get(b"LAYR", (0, -1))
-        if length != _RECORD * self.count or b"WGHT" not in found:
+        if length != _RECORD * self.count or not (b"WGHT" in found or b"CMNN" in found):
             raise ValueError(_SECTION)
-        self._weights, length = found[b"WGHT"]
-        self.weights_end = self._weights + length
+        order = b"WGHT" if b"WGHT" in found else b"CMNN"
+        if order == b"CMNN":
+            if check is None:
+                raise ValueError(_OTHER_ORDER)
+            self.check = check
+        self.weights, length = found[order]
+        self.weights_end = self.weights + length
         at, length = found.get(b"INFO", (0, 0))
         self.info = _text(self.data, at, length) or "{}"
         at, length = found.get(b"TEST", (0, -1))

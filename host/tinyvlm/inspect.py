@@ -43,9 +43,10 @@ def facts(encoder: tvlm.Encoder) -> list[tuple[str, str]]:
         h, w, c = shapes[graph.dense]
         macs = graph.macs(dense=True)[graph.dense]
         dense = f"{h} x {w} x {c}, {macs / 1e6:.2f} M MAC more, only when wanted"
-    numbers = encoder.sections["WGHT"]
+    ours = encoder.sections.get("WGHT")
+    numbers = f"{ours} weights" if ours else f"{encoder.sections['CMNN']} CMSIS-NN's weights"
     rows = [
-        ("file", f"{encoder.size} bytes, of these {numbers} weights and tables"),
+        ("file", f"{encoder.size} bytes, of these {numbers} and tables"),
         ("fingerprint", encoder.fingerprint.hex()),
         ("image", f"{width} x {height} RGB, scale {graph.input.scale:.7g}"),
         ("embedding", f"{shapes[graph.embedding][2]} dimensions"),
@@ -165,6 +166,8 @@ def encoder_report(path: Path) -> str:
     lines += layer_table(encoder)
     lines += ["", "Arena over segments (letters: layers above, *: image, #: scratch, .: free)"]
     lines += memory_map(encoder)
+    if "WGHT" not in encoder.sections:
+        return "\n".join(lines)
     lines += ["", "Predicted on a Cortex-M7 (cycles, estimated by tinyvlm.net.cost)"]
     lines += profile(encoder)
     return "\n".join(lines)

@@ -81,6 +81,20 @@ def unpack_depthwise(blob: bytes, at: int, shape: tuple[int, int, int]) -> np.nd
     return raw.reshape(channels, kernel, row)[:, :, :kernel].copy()
 
 
+def weight_scales(
+    mult: np.ndarray, shift: np.ndarray, source: Quant, out_scale: float
+) -> np.ndarray:
+    """The float32 weight scales that multipliers and right shifts were made of."""
+    good = (mult > 0).all() and (shift >= 0).all() and (shift < 256).all()
+    real = np.ldexp(mult.astype(np.float64), -31 - shift * good)
+    scale = (real * out_scale / source.scale).astype(np.float32)
+    good = good and np.isfinite(scale).all() and (scale > 0).all()
+    again = conv_multipliers(source.scale, scale, out_scale) if good else (0, 0)
+    if not (np.all(again[0] == mult) and np.all(again[1] == shift)):
+        raise ValueError("a multiplier does not come from float32 scales")
+    return scale
+
+
 def unpack_table(
     blob: bytes, at: int, weights: np.ndarray, source: Quant, out_scale: float
 ) -> tuple[np.ndarray, np.ndarray]:
@@ -89,12 +103,7 @@ def unpack_table(
     raw = cut(blob, at, 9 * count)
     bias, mult = np.frombuffer(raw, "<i4", 2 * count).astype(np.int64).reshape(2, -1)
     shift = np.frombuffer(raw, np.uint8, count, 8 * count).astype(np.int64)
-    real = np.ldexp(mult.astype(np.float64), -31 - shift)
-    scale = (real * out_scale / source.scale).astype(np.float32)
-    good = (mult > 0).all() and np.isfinite(scale).all() and (scale > 0).all()
-    again = conv_multipliers(source.scale, scale, out_scale) if good else (0, 0)
-    if not (np.all(again[0] == mult) and np.all(again[1] == shift)):
-        raise ValueError("a multiplier does not come from float32 scales")
+    scale = weight_scales(mult, shift, source, out_scale)
     bias = bias - fold_bias(weights, np.zeros(count, np.int64), source.zero_point)
     if np.abs(bias).max(initial=0) >= 1 << 31:
         raise ValueError("a bias is out of range")

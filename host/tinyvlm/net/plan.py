@@ -183,6 +183,16 @@ def plan(graph: Graph, budget: int = BUDGET, slack: float = SLACK) -> Plan:
     return best
 
 
+def plan_whole(graph: Graph) -> Plan:
+    """The plan for CMSIS-NN: layer by layer, every tensor whole; offsets by lifetime."""
+    schedule = Schedule(graph, library=True)
+    path = [(i, i) for i in range(len(graph.layers))]
+    options = {pair: schedule.segment(*pair) for pair in path}
+    if None in options.values():
+        raise ValueError("a later layer reads rows of the image that the first one skips")
+    return _lay_out(schedule, path, options)
+
+
 def restore(
     graph: Graph,
     segments: list[tuple[int, int]],
@@ -190,9 +200,10 @@ def restore(
     scratch_offset: int,
     scratch_size: int,
     arena_size: int,
+    library: bool = False,
 ) -> Plan:
     """The plan that a file holds. ValueError where the engine could not run it."""
-    schedule, options = Schedule(graph), {}
+    schedule, options = Schedule(graph, library), {}
     for pair in segments:
         options[pair] = schedule.segment(*pair)
         if options[pair] is None:
@@ -202,6 +213,8 @@ def restore(
             ref = refs[name]
             if not rows <= ref.rows <= shape.rows or ref.row_bytes < shape.row_bytes:
                 raise ValueError(f"{name!r} keeps {ref.rows} rows of {rows} needed")
+            if library and ref.row_bytes != shape.row_bytes:
+                raise ValueError(f"{name!r} does not lie pixel after pixel")
             if ref.pitch < shape.pitch or bool(ref.pitch) != bool(shape.pitch):
                 raise ValueError(f"{name!r} has the wrong pitch {ref.pitch}")
             if ref.margin != shape.margin:

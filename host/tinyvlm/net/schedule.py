@@ -17,6 +17,7 @@ from functools import cached_property
 
 import numpy as np
 
+from . import cmsis_nn
 from .graph import INPUT, Add, Conv, Depthwise, Graph, window
 from .packing import stored_taps, weight_bytes
 
@@ -85,10 +86,14 @@ def scratch_bytes(graph: Graph, refs: list[Ref], wish: int = 0) -> int:
 
 
 class Schedule:
-    """What `graph` needs to run, segment by segment."""
+    """What `graph` needs to run, segment by segment.
 
-    def __init__(self, graph: Graph) -> None:
+    library: CMSIS-NN runs it, which reads and writes whole maps, pixel by pixel.
+    """
+
+    def __init__(self, graph: Graph, library: bool = False) -> None:
         shapes = graph.shapes()
+        self.library = library
         self.graph, self.layers = graph, graph.layers
         self.names = [INPUT] + [layer.name for layer in graph.layers]
         self.heights = [shapes[name][0] for name in self.names]
@@ -105,7 +110,7 @@ class Schedule:
         """The tensor kept whole at offset 0: row layout, planar for a depthwise reader."""
         height, width, channels = shape
         for reader in self.readers[tensor]:
-            if isinstance(self.layers[reader], Depthwise):
+            if isinstance(self.layers[reader], Depthwise) and not self.library:
                 seen, margin = self.windows[reader], self.windows[reader].pads[1]
                 read = (self.widths[reader + 1] - 1) * seen.stride + seen.kernel
                 pitch = align(max(margin + width, read), 2)
@@ -114,10 +119,14 @@ class Schedule:
 
     @cached_property
     def least_scratch(self) -> int:
+        if self.library:
+            return cmsis_nn.scratch_bytes(self.graph)
         return scratch_bytes(self.graph, self.shape_refs)
 
     @cached_property
     def scratch(self) -> int:
+        if self.library:
+            return self.least_scratch
         return scratch_bytes(self.graph, self.shape_refs, SCRATCH)
 
     # -- the schedule -------------------------------------------------------------------------
@@ -170,7 +179,7 @@ class Schedule:
 
     def segment(self, first: int, last: int) -> Segment | None:
         """Layers first ... last run interleaved; None where the format does not allow it."""
-        if last - first >= MAX_RECORDS:
+        if last - first >= MAX_RECORDS or (self.library and last > first):
             return None
         for stage in range(first, last + 1):
             if stage > first and self.reads[stage][0] != stage:
@@ -183,7 +192,7 @@ class Schedule:
         rows = {}
         for tensor in written:
             whole = tensor == last + 1 or self.last_reader[tensor] > last
-            rows[tensor] = self.heights[tensor] if whole else self.ring(tensor)
+            rows[tensor] = self.heights[tensor] if whole or self.library else self.ring(tensor)
             if whole and tensor <= last:
                 # rows that nobody in this segment pulls would be missing later
                 if self.written(last, tensor)[-1] < self.heights[tensor]:

@@ -16,11 +16,12 @@ import struct
 import zlib
 from dataclasses import dataclass
 from pathlib import Path
+from types import ModuleType
 
 import numpy as np
 
 from ..files import write_atomic
-from . import limits, packing
+from . import cmsis_nn, limits, packing
 from .graph import (
     INPUT,
     Add,
@@ -35,6 +36,7 @@ from .graph import (
 )
 from .plan import Plan, restore
 from .plan import plan as make_plan
+from .plan import plan_whole
 from .reference import TEST_SEED, add_multipliers, embed, known_image
 from .schedule import Ref, operands
 
@@ -126,16 +128,21 @@ class _Blobs:
         return self.known[blob]
 
 
-def to_bytes(graph: Graph, plan: Plan | None = None, cpu: bool = True) -> bytes:
+def to_bytes(
+    graph: Graph, plan: Plan | None = None, cpu: bool = True, library: bool = False
+) -> bytes:
     """Serialize. ValueError names the layer that the engine cannot run and says why.
 
     A net of scheme max78000 gets its plans for that accelerator, too. cpu=False: for a board that
-    runs them, without what only the engine needs.
+    runs them, without what only the engine needs. library=True: for CMSIS-NN, by a plan of its own.
     """
     limits.check(graph)
+    if library:
+        cmsis_nn.check(graph)
+        plan = plan_whole(graph)
     plan = plan or make_plan(graph)
-    blobs = _Blobs()
-    records = b"".join(_record(graph, plan, i, blobs) for i in range(len(graph.layers)))
+    blobs, order = _Blobs(), cmsis_nn if library else packing
+    records = b"".join(_record(graph, plan, i, blobs, order) for i in range(len(graph.layers)))
     names = b"".join(
         bytes([len(raw)]) + raw for raw in (layer.name.encode() for layer in graph.layers)
     )
@@ -145,9 +152,9 @@ def to_bytes(graph: Graph, plan: Plan | None = None, cpu: bool = True) -> bytes:
         b"NAME": names,
         b"INFO": json.dumps(graph.info, ensure_ascii=False, sort_keys=True).encode(),
         b"TEST": struct.pack("<I", TEST_SEED) + answer.tobytes(),
-        b"WGHT": bytes(blobs.data),
+        b"CMNN" if library else b"WGHT": bytes(blobs.data),
     }
-    if not cpu or graph.info.get("scheme") == "max78000":
+    if not cpu or not library and graph.info.get("scheme") == "max78000":
         from ..max78000.mapper import plans
 
         sections |= zip((b"PLNE", b"PLND"), plans(graph, fingerprint(graph)), strict=True)
@@ -177,14 +184,15 @@ def _check(data: bytes) -> None:
     """ValueError if the boards' own reader refuses a file."""
     from ..device.pure_file import File  # with the engine, which words need not
 
-    File(data)
+    File(data, cmsis_nn.check_layer)
 
 
 def _tensor(ref: Ref) -> bytes:
     return TENSOR.pack(ref.offset, ref.row_bytes, ref.rows, ref.pitch)
 
 
-def _record(graph: Graph, plan: Plan, index: int, blobs: _Blobs) -> bytes:
+def _record(graph: Graph, plan: Plan, index: int, blobs: _Blobs, order: ModuleType) -> bytes:
+    """order: who says how weights and tables lie, packing or cmsis_nn."""
     layer, shapes = graph.layers[index], graph.shapes()
     names = [INPUT] + [other.name for other in graph.layers]
     reads = [names[tensor] for tensor in operands(graph)[index]]
@@ -193,10 +201,10 @@ def _record(graph: Graph, plan: Plan, index: int, blobs: _Blobs) -> bytes:
     pads, weights, table = window(layer, *shapes[layer.src][:2]).pads, 0, 0
     if isinstance(layer, Conv | Depthwise):
         conv = isinstance(layer, Conv)
-        pack = packing.pack_conv if conv else packing.pack_depthwise
+        pack = order.pack_conv if conv else order.pack_depthwise
         weights = blobs.put(pack(layer.weights))
         numbers = layer.weights, layer.bias, layer.weight_scale
-        table = blobs.put(packing.pack_table(*numbers, source, out))
+        table = blobs.put(order.pack_table(*numbers, source, out))
     elif isinstance(layer, Add):
         mults, shifts = add_multipliers(source.scale, source2.scale, out.scale)
         table = blobs.put(ADD_TABLE.pack(*mults, *shifts))
@@ -272,7 +280,9 @@ def _parse(data: bytes) -> Encoder:
     records = sections.get("LAYR", b"")
     if "PLNE" in sections and "LAYR" not in sections:
         raise ValueError("only a MAX78000 can run this; use the encoder that it was made of")
-    if len(records) != layers * LAYER.size or not layers or "WGHT" not in sections:
+    library = "WGHT" not in sections
+    weights = sections.get("CMNN" if library else "WGHT")
+    if len(records) != layers * LAYER.size or not layers or weights is None:
         raise ValueError("the section LAYR or WGHT is missing or has a wrong size")
     if embedding >= layers or (dense >= layers and dense != NO_LAYER):
         raise ValueError("the layer of the embedding or of the dense map does not exist")
@@ -291,7 +301,8 @@ def _parse(data: bytes) -> Encoder:
     for i in range(layers):
         fields = LAYER.unpack_from(records, i * LAYER.size)
         try:
-            graph.layers.append(_layer(fields, names[i], graph, refs, sections["WGHT"]))
+            order = cmsis_nn if library else packing
+            graph.layers.append(_layer(fields, names[i], graph, refs, weights, order))
         except (ValueError, KeyError) as error:
             raise ValueError(f"layer {i} ({names[i]}): {error.args[0]}") from None
         refs[names[i]] = Ref(*TENSOR.unpack(fields[15]), margin=fields[18])
@@ -301,9 +312,11 @@ def _parse(data: bytes) -> Encoder:
     if first != layers:
         raise ValueError("the last segment is not closed")
     limits.check(graph)
+    if library:
+        cmsis_nn.check(graph)
     if fingerprint(graph) != print_ or sum(graph.macs().values()) != macs:
         raise ValueError("fingerprint or MACs are not those of the layers")
-    plan = restore(graph, segments, refs, scratch_offset, scratch_size, arena)
+    plan = restore(graph, segments, refs, scratch_offset, scratch_size, arena, library)
     test, dim = sections.get("TEST"), graph.shapes()[graph.embedding][2]
     if test is not None and len(test) != 4 + dim:
         raise ValueError("the section TEST has a wrong size")
@@ -337,7 +350,9 @@ def _names(section: bytes | None, count: int) -> list[str]:
     return names
 
 
-def _layer(fields: tuple, name: str, graph: Graph, refs: dict[str, Ref], weights: bytes) -> Layer:
+def _layer(
+    fields: tuple, name: str, graph: Graph, refs: dict[str, Ref], weights: bytes, order: ModuleType
+) -> Layer:
     """One record as a layer of `graph`, whose earlier layers are complete."""
     op, flags, kernel, stride, *pads, in_zero, out_zero = fields[:8]
     in_shape, out_shape = fields[8:11], fields[11:14]
@@ -367,9 +382,9 @@ def _layer(fields: tuple, name: str, graph: Graph, refs: dict[str, Ref], weights
         if kernel not in limits.KERNELS or stride not in (1, 2):
             raise ValueError(f"kernel {kernel} with stride {stride} is not supported")
         shape = (out_shape[2], kernel, kernel, in_shape[2])[: 4 if conv else 3]
-        unpack = packing.unpack_conv if conv else packing.unpack_depthwise
+        unpack = order.unpack_conv if conv else order.unpack_depthwise
         array = unpack(weights, at, shape)
-        numbers = packing.unpack_table(weights, table, array, graph.quant(src), scale)
+        numbers = order.unpack_table(weights, table, array, graph.quant(src), scale)
         more = {"dense": bool(flags & DENSE)} if conv else {}
         cls = Conv if conv else Depthwise
         layer = cls(name, src, array, *numbers, Quant(scale, out_zero), stride, relu, **more)

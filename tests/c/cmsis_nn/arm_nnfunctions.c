@@ -32,7 +32,7 @@ int32_t arm_convolve_wrapper_s8_get_buffer_size(const cmsis_nn_conv_params *para
     const cmsis_nn_dims *in_dims, const cmsis_nn_dims *filter_dims, const cmsis_nn_dims *out_dims) {
     (void)params;
     (void)out_dims;
-    return 4 * filter_dims->w * filter_dims->h * in_dims->c + 2;
+    return 4 * ((filter_dims->w * filter_dims->h * in_dims->c + 3) / 4 * 4);
 }
 
 STATUS arm_convolve_wrapper_s8(const cmsis_nn_context *ctx, const cmsis_nn_conv_params *params,
