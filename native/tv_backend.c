@@ -5,6 +5,9 @@
 #include "tv_kernels.h"
 
 static const tv_backend_t backends[] = {
+    #if TV_HAVE_MVE
+    { "mve", tv_conv_mve, tv_depthwise_mve, tv_add_dsp, tv_avgpool_dsp, tv_space_to_depth, NULL },
+    #endif
     #if TV_HAVE_DSP
     { "dsp", tv_conv_dsp, tv_depthwise_dsp, tv_add_dsp, tv_avgpool_dsp, tv_space_to_depth, NULL },
     #if defined(TV_BOTH_DSP)

@@ -24,6 +24,13 @@
 #define TV_HAVE_DSP (0)
 #endif
 
+// Helium's vectors of integers: Cortex-M55, M85.
+#if defined(__ARM_FEATURE_MVE) && (__ARM_FEATURE_MVE & 1)
+#define TV_HAVE_MVE (1)
+#else
+#define TV_HAVE_MVE (0)
+#endif
+
 typedef void tv_kernel_t(const tv_layer_t *layer, int8_t *arena,
     void *scratch, uint32_t scratch_size, uint32_t y, uint32_t rows);
 
@@ -50,6 +57,7 @@ tv_kernel_t tv_conv_dsp, tv_depthwise_dsp, tv_add_dsp, tv_avgpool_dsp; // Cortex
 #if defined(TV_BOTH_DSP) // the virtual board: those of the other cores, too
 tv_kernel_t tv_conv_m4, tv_depthwise_m4;
 #endif
+tv_kernel_t tv_conv_mve, tv_depthwise_mve; // Cortex-M55, M85; the rest as on an M33
 tv_kernel_t tv_depthwise_wide_dsp; // what tv_depthwise_dsp() calls for 5x5 and 7x7
 
 // Row iy of the input of a TV_OP_SPACE_TO_DEPTH goes into the output row that it belongs to.
