@@ -10,7 +10,7 @@ import pytest
 from nets import Builder
 
 from tinyvlm import bench
-from tinyvlm.net import cost, samples, tvlm
+from tinyvlm.net import cost, mlperf, samples, tvlm
 from tinyvlm.virtual import count, cycles
 
 BENCH = [sys.executable, "-m", "tinyvlm.bench"]
@@ -63,17 +63,37 @@ def test_table(firmware, small):
     if shutil.which("llvm-mca") and shutil.which("llvm-objdump"):
         assert "M MAC" in text and ", cycles" in text and "cycles by llvm-mca" in text
         assert "more where weights lie unaligned, estimated" in text
+        assert "more for line fills of flash, estimated" in text
     else:
         assert "no estimate of cycles: llvm-" in text
 
 
 def test_published_times_stand_beside_ours(firmware):
     text = run("--nets", "mlperf")
-    assert "vww: 7.49 M MAC" in text and "resnet8: 12.50 M MAC" in text
-    for line in ("6.67 M  measured: STMicro", "11.44 M  measured: STMicro"):
+    for net in ("vww: 7.49", "resnet8: 12.50", "mcunet-in0: 6.36", "mcunet-in1: 12.79"):
+        assert f"{net} M MAC" in text
+    for line in ("6.67 M  measured: STMicro", "24.48 M  measured: MIT HAN Lab TinyEngine"):
         assert line in text
-    ours = 2 if shutil.which("llvm-objdump") else 0
+    ours = len(mlperf.NETS) if shutil.which("llvm-objdump") else 0
     assert text.count("estimated: this engine") == ours
+
+
+@pytest.mark.parametrize(
+    "name, macs, weights",  # as published: github.com/mit-han-lab/mcunet, Model List
+    [("mcunet-in0", 6.4, 0.75), ("mcunet-in1", 12.8, 0.64), ("mcunet-vww1", 11.6, 0.43)],
+)
+def test_mcunet_is_what_was_published(name, macs, weights):
+    graph = mlperf.NETS[name]()
+    stored = sum(layer.weights.size for layer in graph.layers if hasattr(layer, "weights"))
+    assert round(sum(graph.macs().values()) / 1e6, 1) == macs
+    assert stored / 1e6 == pytest.approx(weights, abs=0.02)
+
+
+def test_every_net_has_published_times():
+    table = json.loads(bench.PUBLISHED.read_text())
+    assert table.keys() - {"about"} == mlperf.NETS.keys()
+    for rows in (table[name] for name in mlperf.NETS):
+        assert all(row.keys() == {"who", "software", "version", "core", "cycles"} for row in rows)
 
 
 def test_nets_and_a_model_are_not_both_run(capsys):

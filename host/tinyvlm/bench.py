@@ -3,14 +3,14 @@
 
     $ tinyvlm-bench                       # the shipped encoder and a MobileNetV2-like net
     $ tinyvlm-bench --model mine.tvlm     # an encoder of yours
-    $ tinyvlm-bench --nets mlperf         # two networks of MLPerf Tiny, beside published times
+    $ tinyvlm-bench --nets mlperf         # nets of MLPerf Tiny and MCUNet, beside published times
     $ tinyvlm-bench --json                # everything that was measured
     $ tinyvlm-bench --fit                 # measure many nets, fit the cost model (net/cost.py)
 
 The columns are cycles of a Cortex-M7 for every set of kernels in the firmware, estimated from all
 instructions that ran (virtual/cycles.py); without llvm-objdump (Debian: llvm), instructions, which
-QEMU counts exactly. The kernels' answers are compared. Bytes of RAM are seen by painting the arena
-before a frame.
+QEMU counts exactly. `lines` are those that the caches fill from flash, simulated. The kernels'
+answers are compared. Bytes of RAM are seen by painting the arena before a frame.
 """
 
 from __future__ import annotations
@@ -53,13 +53,17 @@ def show(report: dict) -> str:
         ]
         head = f"{'layer':17}{'op':10}{'output':>10}{'MAC':>10}"
         head += "".join(f"{b:>11}{'/MAC':>6}" for b in backends)
+        head += f"{'lines':>7}" if kind == "cycles" else ""
         lines += [head, "-" * len(head)]
         for row in result["layers"]:
             height, width, channels = row["out"]
             name = row["name"][:16] + "*" * row["dense"]
             line = f"{name:17}{row['op'][:9]:10}{f'{height}x{width}x{channels}':>10}"
             counts = [row[kind].get(b) for b in backends]
-            lines.append(f"{line}{_number(row['macs']):>10}{_columns(counts, row['macs'])}")
+            line += f"{_number(row['macs']):>10}{_columns(counts, row['macs'])}"
+            if kind == "cycles":
+                line += f"{_number(row['lines'].get(backends[0])):>7}"
+            lines.append(line)
         lines.append("-" * len(head))
         if any(row["dense"] for row in result["layers"]):
             lines.append("* the dense map, which is not in the sums")
@@ -94,6 +98,11 @@ def _frame_lines(title: str, result: dict) -> list[str]:
         f"{'  more where weights lie unaligned, estimated':47}{_number(result['unaligned']):>11}"
         f"{100 * result['unaligned'] / fast:5.1f}%"
     )
+    fills = costs[0]["line_fills"]
+    lines.append(
+        f"{'  more for line fills of flash, estimated':47}{_number(fills):>11}"
+        f"{100 * fills / fast:5.1f}%"
+    )
     if all(cost["mca"] for cost in costs):
         lines.append(_sum("  cycles by llvm-mca", result, [cost["mca"] for cost in costs]))
     return lines
@@ -113,16 +122,18 @@ def published(report: dict) -> str:
             (
                 r["cycles"],
                 2,
-                f"measured: {r['who']} {r['software']} (v{r['version']}), {r['core']}",
+                f"measured: {r['who']} {r['software']} ({r['version']}), {r['core']}",
             )
             for r in table[result["name"]]
         ]
         if ours:  # to a digit that interrupts do not change
             rows.append((ours, 1, "estimated: this engine, Cortex-M7"))
         lines += ["", f"{result['name']}: {result['macs'] / 1e6:.2f} M MAC"]
+        if note := mlperf.NOTES.get(result["name"]):
+            lines.append(note)
         for count, digits, what in sorted(rows):
             lines.append(f"{f'{count / 1e6:.{digits}f}':>6} M  {what}")
-    return "\n".join([*lines, "", f"Published: {table['about']}"])
+    return "\n".join([*lines, "", "Published by", *table["about"]])
 
 
 # -- the command ------------------------------------------------------------------------------

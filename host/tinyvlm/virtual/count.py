@@ -158,7 +158,12 @@ def _count(session: Session) -> tuple[dict, list[int]]:
 
 def _layer(said: tuple) -> dict:
     keys = ("name", "op", "in", "out", "macs")
-    return dict(zip(keys, said, strict=True)) | {"dense": False, "instructions": {}, "cycles": {}}
+    return dict(zip(keys, said, strict=True)) | {
+        "dense": False,
+        "instructions": {},
+        "cycles": {},
+        "lines": {},
+    }
 
 
 def estimate(
@@ -177,8 +182,8 @@ def estimate(
     option = f"{plugin},mark={program.mark:#x},cut={cuts},out={written}"
     with Session(firmware, folder, files, option) as session:
         for result in results:
-            for i in range(len(FRAMES)):
-                session.exec(f"frame{i} = read('frame{i}')")
+            for i in range(len(FRAMES)):  # in RAM, where a camera's are
+                session.exec(f"frame{i} = bytearray(read('frame{i}'))")
             for backend in _wanted(result, portable):
                 session.exec(f"open_encoder({result['name']!r}, {backend!r})")
                 places.append(session.eval("uctypes.addressof(times)"))
@@ -192,17 +197,26 @@ def estimate(
     for result in results:
         for backend in _wanted(result, portable):
             entry = result["backends"][backend]
-            parts, place = next(found).parts, places.pop(0)
-            without, with_map = (program.layer(next(found).every) for _ in range(2))
+            profile, place = next(found), places.pop(0)
+            without, with_map = next(found), next(found)
             for i, row in enumerate(result["layers"], 1):
-                row["cycles"][backend] = round(program.layer(parts.get(place + 4 * i, {})))
+                at = place + 4 * i
+                row["cycles"][backend] = round(program.layer(profile.parts.get(at, {})))
+                row["lines"][backend] = profile.fills.get(at, cycles.Fills()).flash
                 if row["dense"]:  # is not in a profile: what a frame with it takes more
-                    row["cycles"][backend] = round(with_map - without)
+                    more = program.layer(with_map.every) - program.layer(without.every)
+                    row["cycles"][backend] = round(more)
+                    row["lines"][backend] = with_map.filled.flash - without.filled.flash
             entry["cycles"] = sum(
                 row["cycles"][backend] for row in result["layers"] if not row["dense"]
             )
             for title, _, _, _ in FRAMES:
-                entry["frames"][title] |= _frame(program.estimate(next(found).every))
+                counts = next(found)
+                entry["frames"][title] |= _frame(program.estimate(counts.every))
+                entry["frames"][title] |= {
+                    "lines": counts.filled._asdict(),
+                    "line_fills": counts.filled.flash * m7.LINE_FILL,
+                }
 
 
 def _wanted(result: dict, portable: bool) -> list[str]:

@@ -12,9 +12,10 @@ estimate was until its rules were measured. Added to that by hand: LLVM 14 count
 store of several registers as one access, but an LDM, STM, PUSH or POP of n registers takes
 ceil(n / 2) cycles.
 
-Not modelled: flash wait states and cache misses (a Cortex-M7 runs from caches or tightly coupled
-memory), unaligned loads, mispredicted branches, bank conflicts of stores, and that a block that
-follows another may find the pipeline in another state.
+That is a core that runs from its caches and tightly coupled memory. The plugin also simulates the
+caches, and what the lines that they fill from flash take more is said apart (Fills), as is what
+unaligned weights take. Not modelled: lines of RAM, mispredicted branches, bank conflicts of
+stores, and that a block that follows another may find the pipeline in another state.
 """
 
 from __future__ import annotations
@@ -26,6 +27,7 @@ import shutil
 import subprocess
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import NamedTuple
 
 from ..shipped import CHECKOUT
 from . import m7
@@ -74,26 +76,48 @@ def build_plugin(folder: Path) -> Path:
     return plugin
 
 
+class Fills(NamedTuple):
+    """How many lines a cache took in (cache.h): code and constants come from flash."""
+
+    code: int = 0
+    constants: int = 0
+    ram: int = 0
+
+    @property
+    def flash(self) -> int:
+        return self.code + self.constants
+
+
 @dataclass
 class Counts:
     """Executions by address between two marks, all of them, and those of a layer by itself.
 
     parts: by where the engine's hook added the layer's time; other places are in there, too.
+    fills: lines that the caches took in, by the same places; None: those of no layer.
     """
 
     every: dict[int, int] = field(default_factory=dict)
     parts: dict[int, dict[int, int]] = field(default_factory=dict)
+    fills: dict[int | None, Fills] = field(default_factory=dict)
+
+    @property
+    def filled(self) -> Fills:
+        """Lines of all places."""
+        return Fills(*map(sum, zip(*self.fills.values(), strict=True)))
 
 
 def read_counts(path: Path) -> list[Counts]:
     """What the plugin wrote, for every mark."""
-    result, part = [Counts()], {}
+    result, part, place = [Counts()], {}, None
     for line in path.read_text().splitlines():
         if line == "mark":
             result.append(Counts())
-            part = {}
+            part, place = {}, None
         elif line.startswith("part "):
-            part = result[-1].parts[int(line[5:], 16)] = {}
+            place = int(line[5:], 16)
+            part = result[-1].parts[place] = {}
+        elif line.startswith("fills "):
+            result[-1].fills[place] = Fills(*map(int, line.split()[1:]))
         else:
             address, number = (
                 int(word, base) for word, base in zip(line.split(), (16, 10), strict=True)

@@ -10,7 +10,8 @@ none, but LLVM's scheduling model, ARMScheduleM7.td, has some ([2]). Against pub
 MobileNetV2-like nets with TinyEngine's kernels the sum is right within 1 % (docs/performance.md).
 
 Not in here: memory. All comes from caches or tightly coupled memory, aligned; what unaligned
-loads of weights take more is said apart (UNALIGNED).
+loads of weights take more is said apart (UNALIGNED), and so is what the caches' lines take
+(LINE_FILL).
 """
 
 from __future__ import annotations
@@ -71,7 +72,13 @@ READY = {
 }
 LOAD_TO_MULTIPLY = 2  # a multiplier's inputs are wanted early: one cycle stands between [1]
 UNALIGNED = 3  # cycles more that a load takes that is not at a whole word, at least [1]
-FLOAT_CYCLES = ((r"vdiv.f64|vsqrt.f64", 30), (r"vdiv|vsqrt", 16), (r"v(ml|fm|mul).*f64", 5))
+# Cycles until a line of 32 bytes, one word of the STM32H743's flash, is in a cache: on the bus, at
+# half the core's 480 MHz, one cycle and four wait states (RM0433, "recommended number of wait
+# states") and four transfers of 8 bytes. Calculated; what the bus matrix adds is not published. It
+# is taken that the core waits for all of it.
+WAIT_STATES, TRANSFERS, CORE_PER_BUS = 4, 4, 2
+LINE_FILL = (1 + WAIT_STATES + TRANSFERS) * CORE_PER_BUS
+FLOAT_CYCLES = ((r"vdiv.f64|vsqrt.f64", 30), (r"vdiv", 16), (r"vsqrt", 14), (r"v(ml|fm|mul).*f64", 5))
 FLOAT_CYCLES += ((r"v(add|sub).*f64", 2),)
 # An ALU's result that the younger instruction of the same cycle may use.
 FORWARDED = re.compile(r"(add|sub|mov|mvn)s?|(add|sub)w|mov[wt]|(lsl|lsr|asr|ror)s?|rsb")
