@@ -11,7 +11,7 @@ from nets import Builder
 
 from tinyvlm import bench
 from tinyvlm.net import cost, mlperf, samples, tvlm
-from tinyvlm.virtual import count, cycles
+from tinyvlm.virtual import calibration, count, cycles, marks
 
 BENCH = [sys.executable, "-m", "tinyvlm.bench"]
 
@@ -96,10 +96,75 @@ def test_every_net_has_published_times():
         assert all(row.keys() == {"who", "software", "version", "core", "cycles"} for row in rows)
 
 
-def test_nets_and_a_model_are_not_both_run(capsys):
+@pytest.mark.parametrize("more", [["--model", "mine.tvlm"], ["--marks"], ["--calibrate"]])
+def test_a_run_does_one_thing(capsys, more):
     with pytest.raises(SystemExit) as stop:
-        bench.main(["--nets", "mlperf", "--model", "mine.tvlm"])
-    assert stop.value.code == 2 and "give --model or --nets" in capsys.readouterr().err
+        bench.main(["--nets", "mlperf", *more])
+    assert stop.value.code == 2 and "are for one run each" in capsys.readouterr().err
+
+
+def test_what_a_line_of_flash_takes_stands_beside_a_frame(firmware, small):
+    """As many lines as the weights fill at least, and layers say which."""
+    report = json.loads(run("--model", small, "--json"))
+    if report["no_cycles"]:
+        pytest.skip(report["no_cycles"])
+    (model,) = report["models"]
+    stored = sum(x.weights.size for x in tvlm.load(small).graph.layers if hasattr(x, "weights"))
+    for backend, entry in model["backends"].items():
+        sums = sum(row["lines"][backend] for row in model["layers"] if not row["dense"])
+        for cost_of in entry["frames"].values():
+            flash = sum(cost_of["lines"][kind] for kind in ("code", "constants", "files"))
+            assert cost_of["line_fills"] == 18 * flash
+            assert cost_of["qspi"] == (384 - 18) * cost_of["lines"]["files"]
+            assert flash > sums > stored / 2 / 32  # a dense map has half of them
+        assert entry["detect"] > entry["frames"][marks.CAMERA]["cycles"]
+        assert entry["inner"] > 0.49 or backend == "portable"
+
+
+def made_up(value):
+    """A report in which every figure of the marks is about this much."""
+    layers = [
+        {"op": "conv", "in": [96, 96, 3], "out": [48, 48, 16]},
+        {"op": "conv", "in": [48, 48, 8], "out": [48, 48, 48]},
+    ]
+    for row in layers:
+        row["cycles"] = {"dsp": value * row["out"][0] * row["out"][1] * row["out"][2]}
+    names = ("base", "large", "mobilenet_like", "vww", "resnet8", "dscnn", "autoencoder")
+    frame = {marks.CAMERA: {"cycles": value * 1e6}}
+    entry = {"cycles": value * 1e6, "inner": value, "detect": value * 1.2e6, "frames": frame}
+    one = {"macs": 1e6, "layers": layers, "backends": {"dsp": entry}}
+    return {"models": [one | {"name": name} for name in names]}
+
+
+@pytest.mark.parametrize(
+    "value, reached",
+    [
+        (0.3, {"aim", "must"}),
+        (1.0, {"aim", "no"}),
+        (6.2, {"aim", "no", "must"}),
+        (99, {"aim", "no"}),
+    ],
+)
+def test_marks_say_what_is_reached(value, reached):
+    head, *rows = marks.rows(made_up(value))
+    assert head == ["figure", "now", "must", "aim", "reached"]
+    assert {row[-1] for row in rows} == reached
+    assert rows[-1][1:] == ["20 % more", "35 % more", "20 % more", "aim"]
+    assert "no" not in {row[-1] for row in rows} or value > 0.3
+
+
+@pytest.mark.parametrize("loop", calibration.LOOPS, ids=lambda loop: loop.what)
+def test_the_model_says_what_was_timed_or_why_not(loop):
+    assert (loop.model == loop.timed) == (not loop.left_out)
+
+
+def test_calibration_has_cmsis_nn_where_the_firmware_has_it():
+    entry = {"cycles": 40_000_000}
+    row = {"lines": {"cmsis-nn": 100_000}}
+    result = {"name": "mcunet-in1", "backends": {"cmsis-nn": entry}, "layers": [row] * 2}
+    text = calibration.show([result], {"mcunet-in1": 49_440_000})
+    assert "mcunet-in1     CMSIS-NN, this run    103 ms   1.24       1.13" in text
+    assert "make board CMSIS_NN=/prefix" in calibration.show([], {})
 
 
 def test_no_firmware(tmp_path):

@@ -60,8 +60,8 @@ def test_what_fits_is_filled_once(program, order, ways):
 
 def test_fills_are_read(tmp_path):
     path = tmp_path / "counts.txt"
-    path.write_text("fills 1 2 3\n100 5\npart 20000000\nfills 10 20 30\n100 1\nmark\n")
+    path.write_text("fills 1 2 3 4\n100 5\npart 20000000\nfills 10 20 30 40\n100 1\nmark\n")
     (counts,) = read_counts(path)
     assert counts.every == {0x100: 6} and counts.parts == {0x20000000: {0x100: 1}}
-    assert counts.fills == {None: Fills(1, 2, 3), 0x20000000: Fills(10, 20, 30)}
-    assert counts.filled == Fills(11, 22, 33) and counts.filled.flash == 33
+    assert counts.fills == {None: Fills(1, 2, 3, 4), 0x20000000: Fills(10, 20, 30, 40)}
+    assert counts.filled == Fills(11, 22, 33, 44) and counts.filled.flash == 66

@@ -13,48 +13,14 @@ from __future__ import annotations
 import argparse
 
 from tinyvlm.net import cost
-from tinyvlm.net.graph import Graph
 from tinyvlm.net.plan import plan
-from tinyvlm.net.samples import Builder
-from tinyvlm.train.config import Bottleneck, StudentConfig, names, read
+from tinyvlm.train.config import StudentConfig, names, read
+from tinyvlm.train.shape import build
 
 # Cycles around the layers (a frame of 160 x 120 RGB565, scoring, MicroPython), as `make bench`
 # prints them for `base`. Estimates.
 AROUND, CLOCK = 0.87e6, 480e6
 HEADER = "| shape | M MAC | K weights | M cycles | frames/s | arena, bytes | MAX78000 cycles |"
-
-
-def build(student: StudentConfig) -> Graph:
-    """A net of this shape with random weights."""
-    net = Builder(student.size)
-    accelerator = student.scheme == "max78000"
-    if accelerator:
-        net.space_to_depth(student.stem)
-    else:
-        net.conv(student.stem, 3, 2)
-    for block in student.blocks:
-        if isinstance(block, Bottleneck):
-            bottleneck(net, block)
-            continue
-        if block.pool > 1:
-            net.pool(block.pool)
-        (net.shifted if accelerator else net.conv)(block.out, block.kernel)
-    if student.last:
-        (net.shifted if accelerator else net.conv)(student.last)
-    graph = net.finish(student.dim, dense=True, **({"head": net.shifted} if accelerator else {}))
-    graph.info["scheme"] = student.scheme
-    return graph
-
-
-def bottleneck(net: Builder, block: Bottleneck) -> None:
-    """Expand, depthwise, project; a residual sum where shapes allow it."""
-    src, channels = net.last, net.tensors[net.last].shape[-1]
-    if block.expand:
-        net.conv(block.expand)
-    net.depthwise(block.kernel, block.stride)
-    net.conv(block.out, relu=False)
-    if block.stride == 1 and block.out == channels and block.expand:
-        net.add(src)
 
 
 def row(name: str, student: StudentConfig) -> str:

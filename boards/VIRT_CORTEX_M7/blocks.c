@@ -7,7 +7,7 @@
 //
 // Whenever the instruction at address `mark` runs, what was counted since the last time is
 // written to `out`: a line "address count" for each instruction, and a line "mark" at the end. Before
-// them stands "fills", how many lines were filled: of code from flash, of data from flash, from RAM.
+// them stands "fills", how many lines were filled: of code, of constants beside it, of ROMFS, of RAM.
 // The stores at `cut` cut the counts up: what has run since the last of them belongs to the address
 // that is stored to. A line "part address" begins each; what has run since the last store has none.
 // (The engine's hook adds a layer's time to times[layer + 1], so a layer is known by that address. No
@@ -53,12 +53,12 @@ int qemu_plugin_version = 1;
 #define PARTS (512)
 #define CUTS (8)
 
-// What is cached, of virt_cortex_m7.ld. On the chip, ROMFS lies in flash, too.
+// What is cached, of virt_cortex_m7.ld.
 #define RAM (0x20020000u)
 #define RAM_END (0x20080000u)
 #define ROMFS (0x60800000u)
 #define ROMFS_END (0x60c00000u)
-enum { CODE, CONSTANTS, IN_RAM, KINDS };
+enum { CODE, CONSTANTS, FILES, IN_RAM, KINDS };
 
 static cache_t icache = { .ways = 2 }, dcache = { .ways = 4 };
 static uint64_t fills[KINDS];
@@ -80,9 +80,12 @@ static uint32_t cuts_known;
 static FILE *out;
 
 static void show(uint64_t *of, uint64_t *filled) {
-    fprintf(out, "fills %" PRIu64 " %" PRIu64 " %" PRIu64 "\n", filled[CODE], filled[CONSTANTS],
-        filled[IN_RAM]);
-    memset(filled, 0, sizeof(fills));
+    fprintf(out, "fills");
+    for (uint32_t i = 0; i < KINDS; i++) {
+        fprintf(out, " %" PRIu64, filled[i]);
+        filled[i] = 0;
+    }
+    fprintf(out, "\n");
     for (uint32_t i = 1; i < known; i++) {
         if (of[i]) {
             fprintf(out, "%" PRIx64 " %" PRIu64 "\n", address_of[i], of[i]);
@@ -139,11 +142,16 @@ static void at_access(unsigned cpu, uint32_t info, uint64_t at, void *arg) {
     (void)cpu;
     (void)arg;
     uint32_t address = (uint32_t)at, last = address + (1u << qemu_plugin_mem_size_shift(info)) - 1;
-    bool ram = address >= RAM && address < RAM_END;
-    if (!ram && address >= FLASH && (address < ROMFS || address >= ROMFS_END)) {
+    uint64_t *filled;
+    if (address < FLASH) {
+        filled = &fills[CONSTANTS];
+    } else if (address >= RAM && address < RAM_END) {
+        filled = &fills[IN_RAM];
+    } else if (address >= ROMFS && address < ROMFS_END) {
+        filled = &fills[FILES];
+    } else {
         return;
     }
-    uint64_t *filled = &fills[ram ? IN_RAM : CONSTANTS];
     *filled += (uint64_t)cache_fill(&dcache, address);
     if (address / CACHE_LINE != last / CACHE_LINE) {
         *filled += (uint64_t)cache_fill(&dcache, last);

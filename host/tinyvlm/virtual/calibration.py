@@ -4,8 +4,8 @@
     $ tinyvlm-bench --calibrate
 
 Loops of a few instructions, timed on an STM32H743 by the author of github.com/jnk0le/random
-(pipeline cycle test, doc/cortex_m7.md); and whole nets, timed on one by TinyEngine's authors, whose
-kernels and CMSIS-NN's were run in QEMU. With a firmware that has CMSIS-NN (make board
+(pipeline cycle test, doc/cortex_m7.md); and whole nets, timed on one by TinyEngine's authors,
+whose kernels and CMSIS-NN's were run in QEMU. With a firmware that has CMSIS-NN (make board
 CMSIS_NN=/prefix) its part of the nets is counted anew, in the shapes of net/mlperf.py.
 """
 
@@ -47,7 +47,7 @@ LOOPS = (
     Loop("two operands that are shifted", 2, ("add r3, r4, r5, asr #3", "add r6, r7, r8, lsl #2")),
     Loop("a float division", 16, ("vdiv.f32 s0, s1, s2",)),
     Loop("a product of doubles", 5, ("vmul.f64 d0, d1, d2",)),
-    Loop("a square root", 14, ("vsqrt.f32 s0, s1",), "taken for a division"),
+    Loop("a square root", 14, ("vsqrt.f32 s0, s1",)),
     Loop(
         "bytes stored one after the other, five",
         12,

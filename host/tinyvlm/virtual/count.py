@@ -95,7 +95,7 @@ def frame(i: int) -> str:
     return f"frame{i}, {width}, {height}, {format}, 0"
 
 
-def measure(session: Session, name: str, data: bytes) -> dict:
+def measure(session: Session, name: str, data: bytes, portable: bool) -> dict:
     """Everything about one encoder but cycles. The board's answers are compared on the PC."""
     encoder = tvlm.load(data)
     for i in range(COMPARED):
@@ -105,13 +105,14 @@ def measure(session: Session, name: str, data: bytes) -> dict:
         "file": len(data),
         "macs": encoder.macs,
         "arena": encoder.plan.arena_size,
+        "map": encoder.graph.dense is not None,
         "unaligned": encoder.plan.fetched // 4 * m7.UNALIGNED,
         "layers": [],
         "backends": {},
     }
     answers = {}
     for backend in session.eval("_tinyvlm.backends()"):
-        if backend == OTHER_CORES:
+        if backend == OTHER_CORES or (backend == "portable" and not portable):
             continue
         session.exec(f"open_encoder({name!r}, {backend!r})")
         if not result["layers"]:
@@ -127,7 +128,8 @@ def measure(session: Session, name: str, data: bytes) -> dict:
             session.exec(f"run({frame(i)})")
             answers[backend] += bytes.fromhex(session.eval("hexed(out) + hexed(dense)"))
         result["backends"][backend] = entry
-    want = np.frombuffer(answers.pop("portable"), np.int8)
+    truth = answers.pop("portable" if portable else next(iter(answers)))
+    want = np.frombuffer(truth, np.int8)
     got = [np.frombuffer(answer, np.int8) for answer in answers.values()]
     result["compared"] = want.size * len(got)
     result["differ"] = sum(int((g != want).sum()) for g in got)
@@ -171,7 +173,6 @@ def estimate(
     folder: Path,
     files: dict[str, bytes],
     results: list[dict],
-    portable: bool,
 ) -> None:
     """Add cycles to the results: of layers and of a frame of each format, for every backend."""
     folder.mkdir()
@@ -184,7 +185,7 @@ def estimate(
         for result in results:
             for i in range(len(FRAMES)):  # in RAM, where a camera's are
                 session.exec(f"frame{i} = bytearray(read('frame{i}'))")
-            for backend in _wanted(result, portable):
+            for backend in result["backends"]:
                 session.exec(f"open_encoder({result['name']!r}, {backend!r})")
                 places.append(session.eval("uctypes.addressof(times)"))
                 session.exec(f"between_marks(core.profile, {frame(0)}, times)")
@@ -193,9 +194,14 @@ def estimate(
                 for i, (_, width, height, format) in enumerate(FRAMES):
                     session.exec(f"f = tinyvlm.Frame(frame{i}, {width}, {height}, {format})")
                     session.exec("between_marks(tinyvlm.classify, f, vocab)")
+                if result["map"]:
+                    session.exec(
+                        f"f = tinyvlm.Frame(frame0, {', '.join(map(str, FRAMES[0][1:]))})"
+                    )
+                    session.exec("between_marks(tinyvlm.detect, f, vocab)")
     found = iter(cycles.read_counts(written)[1::2])
     for result in results:
-        for backend in _wanted(result, portable):
+        for backend in result["backends"]:
             entry = result["backends"][backend]
             profile, place = next(found), places.pop(0)
             without, with_map = next(found), next(found)
@@ -210,17 +216,17 @@ def estimate(
             entry["cycles"] = sum(
                 row["cycles"][backend] for row in result["layers"] if not row["dense"]
             )
+            entry["inner"] = program.inner(without.every)
             for title, _, _, _ in FRAMES:
                 counts = next(found)
                 entry["frames"][title] |= _frame(program.estimate(counts.every))
                 entry["frames"][title] |= {
                     "lines": counts.filled._asdict(),
                     "line_fills": counts.filled.flash * m7.LINE_FILL,
+                    "qspi": counts.filled.qspi,
                 }
-
-
-def _wanted(result: dict, portable: bool) -> list[str]:
-    return [name for name in result["backends"] if portable or name != "portable"]
+            if result["map"]:
+                entry["detect"] = round(program.estimate(next(found).every).cycles)
 
 
 def _frame(one: cycles.Estimate) -> dict:
@@ -254,9 +260,7 @@ def run(
     firmware: Path = FIRMWARE,
     portable: bool = True,
 ) -> dict:
-    """Measure encoders; the report that --json prints. portable=False: cycles of the fast kernels
-    alone, as fit() wants them.
-    """
+    """Measure encoders; the report that --json prints. portable=False: the fast kernels alone."""
     files = frames()
     for name, data in encoders.items():
         files[f"{name}.tvlm"] = data
@@ -264,11 +268,11 @@ def run(
     report = {"mhz": MHZ, "models": [], "no_cycles": None if with_cycles else "not asked for"}
     with tempfile.TemporaryDirectory() as folder:
         with Session(firmware, Path(folder) / "count", files) as session:
-            report["models"] = [measure(session, *item) for item in encoders.items()]
+            report["models"] = [measure(session, *item, portable) for item in encoders.items()]
         if with_cycles:
             try:
                 where = Path(folder) / "cycles"
-                estimate(firmware, where, files, report["models"], portable)
+                estimate(firmware, where, files, report["models"])
             except cycles.NoEstimate as error:
                 report["no_cycles"] = str(error)
     return report | {"engine": engine_size(firmware)}

@@ -77,15 +77,21 @@ def build_plugin(folder: Path) -> Path:
 
 
 class Fills(NamedTuple):
-    """How many lines a cache took in (cache.h): code and constants come from flash."""
+    """How many lines a cache took in (cache.h). files: of ROMFS, weights above all."""
 
     code: int = 0
     constants: int = 0
+    files: int = 0
     ram: int = 0
 
     @property
     def flash(self) -> int:
-        return self.code + self.constants
+        return self.code + self.constants + self.files
+
+    @property
+    def qspi(self) -> int:
+        """Cycles that the lines take more where ROMFS lies in QSPI flash."""
+        return self.files * (m7.QSPI_FILL - m7.LINE_FILL)
 
 
 @dataclass
@@ -195,6 +201,15 @@ class Program:
         if lines:
             close()
         return found
+
+    def inner(self, counts: dict[int, int]) -> float:
+        """Cycles of a multiply-accumulate in the straight code that does most of them (SMLAD)."""
+        most, cycles = 0, 0.0
+        for _, lines, times, _ in self.blocks(counts):
+            pairs = sum(line.startswith("smlad ") for line in lines)
+            if pairs * times > most:
+                most, cycles = pairs * times, m7.cycles(lines, loop=True) / (2 * pairs)
+        return cycles
 
     def layer(self, counts: dict[int, int]) -> float:
         """Cycles of what a layer took, see Counts.parts; without the clock that was looked at."""
