@@ -92,6 +92,7 @@ natmod: $(VENV)/natmod.stamp build/micropython.path ## Build the engine as a .mp
 
 bench: setup board ## Count what a frame costs, layer by layer (with Debian's llvm: cycles, too)
 	$(VENV)/bin/python -m tinyvlm.bench --firmware $(FIRMWARE)
+	$(VENV)/bin/python -m tinyvlm.bench --firmware $(FIRMWARE) --marks
 
 STEP := $(PYTHON) host/tinyvlm/virtual/steps.py build/demo.log
 

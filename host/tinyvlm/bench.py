@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: MIT
 """tinyvlm-bench: what a frame costs on the virtual Cortex-M7, layer by layer and in sum.
 
-    $ tinyvlm-bench                       # the shipped encoder and a MobileNetV2-like net
+    $ tinyvlm-bench                       # base, nano and a MobileNetV2-like net
     $ tinyvlm-bench --model mine.tvlm     # an encoder of yours
     $ tinyvlm-bench --nets mlperf         # nets of MLPerf Tiny and MCUNet, beside published times
     $ tinyvlm-bench --marks               # what is to be reached, and what is
@@ -142,12 +142,13 @@ def published(report: dict) -> str:
 
 
 def models(paths: list[Path]) -> dict[str, bytes]:
-    """Encoders to run: the given files, or the shipped one and the sample nets."""
+    """Encoders to run: the given files, or shipped ones and a sample net."""
     if paths:
         return {path.stem: path.read_bytes() for path in paths}
-    shipped = DEFAULT_MODEL
-    base = shipped.read_bytes() if shipped.is_file() else None
-    found = {"base": base} if base else {"base_like": tvlm.to_bytes(samples.base_like())}
+    shipped = {path.stem: path for path in (DEFAULT_MODEL, DATA / "nano.tvlm")}
+    found = {name: path.read_bytes() for name, path in shipped.items() if path.is_file()}
+    if "base" not in found:
+        found = {"base_like": tvlm.to_bytes(samples.base_like())} | found
     return found | {"mobilenet_like": tvlm.to_bytes(samples.mobilenet_like())}
 
 
