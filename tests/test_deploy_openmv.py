@@ -4,9 +4,12 @@
 import pytest
 from conftest import BoardUnderTest
 from deploying import FINGERPRINT, make_vocab, run, small_encoder
+from releasing import VERSION, make_release
+from releasing import encoder as released
 
 from tinyvlm.boards import deployment, openmv, ports, romfs
 from tinyvlm.net import tflite
+from tinyvlm.shipped import DATA
 
 pytest.importorskip("ai_edge_litert")
 
@@ -176,3 +179,22 @@ def test_an_image_has_all_that_a_camera_needs(small, tmp_path):
     for part in (pets, openmv.EXAMPLE, *deployment.package_files()):
         assert part.read_bytes() in data
     assert data.index(b"TFL3") % 32 == 4  # the flatbuffer's second word
+
+
+def test_an_image_has_the_encoder_of_the_release(small, tmp_path):
+    """That of the words, or base, as a board's ROMFS gets it."""
+    encoder, pets = small
+    other = DATA / "nano.tvlm"
+    made = [released("small", encoder.read_bytes()), released("base", other.read_bytes())]
+    folder, image = make_release(tmp_path / "dist", *made), tmp_path / "camera.romfs"
+    status, out, err = run(pets, "--openmv", image, "--from", folder)
+    assert status == 0, err
+    assert f"release     {folder}: version {VERSION}, small.tvlm\n" in out
+    assert "/rom/small.tflite, " in out
+    status, out, err = run("--openmv", image, "--from", folder)
+    assert status == 0, err
+    exported = openmv.encoder_file(deployment.read_model(other)).data
+    assert "/rom/base.tflite, " in out and exported in image.read_bytes()
+    stranger = make_vocab(tmp_path / "strange.tvp", fingerprint=bytes(8))
+    status, _, err = run(pets, stranger, "--openmv", image, "--from", folder)
+    assert status == 2 and "strange.tvp" in err

@@ -191,6 +191,8 @@ def deploy(args: argparse.Namespace) -> int:
     if args.openmv and openmv.is_image(args.openmv):
         from .boards import openmv_image
 
+        if release:
+            _, model = fitting.complete(release, openmv_image.FACTS, vocabs, None, model)
         return openmv_image.write(args, vocabs, model)
     target = plan = None
     try:

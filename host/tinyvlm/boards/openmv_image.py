@@ -13,13 +13,17 @@ from ..shipped import DEFAULT_MODEL
 from . import openmv
 from .deployment import Model, check_vocabs, package_files, read_model
 from .romfs import make_image
+from .target import Facts
+
+# What a release is asked for: an encoder for a ROMFS, with nothing there yet.
+FACTS = Facts("openmv", "", "a ROMFS image", ram=0, cwd="", romfs=1)
 
 
 def write(args, vocabs, model: Model | None) -> int:
     """Write the image to args.openmv and say what is in it. Returns the exit status."""
     if model is None:
         model = read_model(DEFAULT_MODEL)
-        check_vocabs(vocabs, model.fingerprint, f"the image gets {model.name}")
+    check_vocabs(vocabs, model.fingerprint, f"the image gets {model.name}")
     encoder = openmv.encoder_file(model)
     files = [(encoder.path, encoder.data)]
     files += [(path.name, path.read_bytes()) for path, _ in vocabs]
