@@ -9,6 +9,8 @@ from PIL import Image
 
 import tinyvlm
 from tinyvlm import packit
+from tinyvlm.annotate import COLOURS
+from tinyvlm.virtual.photos import photos
 
 WORDS = ["cat", "dog: dog, puppy", "Meerschwein <3>: guinea pig"]
 
@@ -121,8 +123,50 @@ def test_a_frame_in_a_notebook(format):
 def test_a_heat_map_in_a_notebook(pets):
     frame = tinyvlm.Frame(bytes(range(256)) * 48, 64, 64, "RGB888")
     heat = tinyvlm.heatmap(frame, "cat", pets)
-    image = np.asarray(Image.open(io.BytesIO(heat._repr_png_())))
-    assert image.shape == (16 * heat.height, 16 * heat.width) and image.max() == 255
+    image = np.asarray(Image.open(io.BytesIO(heat._repr_png_()))).astype(int)
+    assert image.shape == (480, 480, 3)
+    cells = np.array(heat.values).reshape(heat.height, heat.width)
+    tint = image[..., 0] - image[..., 2]  # orange
+    blocks = tint.reshape(heat.height, 480 // heat.height, heat.width, -1).mean((1, 3))
+    assert np.corrcoef(blocks.ravel(), cells.clip(0).ravel())[0, 1] > 0.8
+
+
+@pytest.fixture(params=["path", "image", "array", "frame", "buffer"])
+def cat(request, tmp_path):
+    """A photo, as it may be given."""
+    photo = next(photo for photo in photos() if photo.name == "chelsea").image()
+    if request.param == "path":
+        photo.save(tmp_path / "cat.png")
+        return tmp_path / "cat.png"
+    if request.param == "buffer":  # of the encoder's size
+        return photo.resize((96, 96)).tobytes()
+    made = {"image": lambda image: image, "array": np.asarray, "frame": tinyvlm.to_frame}
+    return made[request.param](photo)
+
+
+def shown(answer):
+    return np.asarray(Image.open(io.BytesIO(answer._repr_png_()))).astype(int)
+
+
+def test_answers_in_a_notebook(pets, cat):
+    """Lists as ever; a notebook shows the picture, with boxes or with scores."""
+    boxes, scores = tinyvlm.detect(cat, pets), tinyvlm.classify(cat, pets)
+    assert boxes == list(boxes) and repr(boxes).startswith("[('cat', 0.")
+    assert scores == list(scores) and scores[0][0] == "cat"
+    boxed, said = shown(boxes), shown(scores)
+    assert max(boxed.shape) >= 480 and boxed.shape == said.shape
+    colour = tuple(bytes.fromhex(COLOURS[0][1:]))  # of the first label
+    assert (boxed == colour).all(-1).any() and not (said == colour).all(-1).any()
+    assert abs(boxed - said).max() > 100
+    nothing = shown(tinyvlm.detect(cat, pets, 1))
+    assert nothing.shape == boxed.shape and not (nothing == colour).all(-1).any()
+
+
+def test_a_picture_that_is_gone_is_not_shown(pets, tmp_path):
+    photos()[0].image().save(tmp_path / "photo.png")
+    found = tinyvlm.detect(tmp_path / "photo.png", pets)
+    (tmp_path / "photo.png").unlink()
+    assert found._repr_png_() is None
 
 
 # -- Frame.open -------------------------------------------------------------------------------

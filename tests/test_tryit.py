@@ -11,7 +11,7 @@ import pytest
 from PIL import Image
 
 import tinyvlm
-from tinyvlm import packit, picture, tryit
+from tinyvlm import annotate, packit, picture, tryit
 from tinyvlm.virtual.photos import photos
 
 TOP = Path(__file__).resolve().parents[1]
@@ -53,7 +53,7 @@ def test_boxes_are_those_of_detect_and_the_heat_that_of_the_best_label(vocab, fl
         assert " at {},{} {}x{}".format(*box) in text
     [(label, _, box), *_] = found
     with Image.open(flower.with_name("dahlia.png.tinyvlm.png")) as image:
-        colour = tuple(bytes.fromhex(tryit.COLOURS[0][1:]))
+        colour = tuple(bytes.fromhex(annotate.COLOURS[0][1:]))
         x, y = 3 * (box[0] + box[2] / 2), 3 * (box[1] + box[3])  # the lower edge, times three
         assert label == "flower"
         rows = {min(int(y) + k, image.height - 1) for k in (-3, -2, -1, 0)}  # it may end there
@@ -87,9 +87,9 @@ def test_equal_names_from_two_folders_do_not_overwrite(vocab, flower, tmp_path, 
 
 def test_boxes_are_drawn_in_pixels_of_the_picture():
     image = Image.new("RGB", (240, 120), "white")
-    shown = tryit.annotate(image, [], [("cat", 0.9, (100, 40, 60, 50))], ["cat"])
+    shown = annotate.annotate(image, [], [("cat", 0.9, (100, 40, 60, 50))], ["cat"])
     assert shown.size == (480, 240)
-    colour = tuple(bytes.fromhex(tryit.COLOURS[0][1:]))
+    colour = tuple(bytes.fromhex(annotate.COLOURS[0][1:]))
     for x, y in ((200, 130), (320, 130), (260, 180)):  # left, right, lower edge, times two
         assert shown.getpixel((x, y)) == colour
     assert shown.getpixel((260, 130)) == (255, 255, 255)
@@ -101,8 +101,8 @@ def test_labels_of_boxes_and_the_list_of_scores_do_not_hide_each_other():
 
     def areas(*corners):
         boxes = [(*found, (*at, 60, 50)) for found, at in zip(scores, corners, strict=True)]
-        shown = np.asarray(tryit.annotate(image, scores, boxes, labels))
-        colours = [tuple(bytes.fromhex(c[1:])) for c in tryit.COLOURS[:2]]
+        shown = np.asarray(annotate.annotate(image, scores, boxes, labels))
+        colours = [tuple(bytes.fromhex(c[1:])) for c in annotate.COLOURS[:2]]
         return [int((shown == colour).all(axis=2).sum()) for colour in colours]
 
     for near, apart in zip(areas((2, 16), (6, 20)), areas((2, 100), (100, 100)), strict=True):
@@ -111,7 +111,7 @@ def test_labels_of_boxes_and_the_list_of_scores_do_not_hide_each_other():
 
 def test_the_heat_lies_over_the_square_that_was_seen():
     image = Image.new("RGB", (640, 480), "white")
-    shown = tryit.annotate(image, [], [], [], [[0, 0], [0, 1]])
+    shown = annotate.annotate(image, [], [], [], [[0, 0], [0, 1]])
     assert shown.getpixel((40, 470)) == (255, 255, 255)  # left of the square
     assert shown.getpixel((100, 20)) == (255, 255, 255)  # a cold cell
     red, green, blue = shown.getpixel((540, 460))

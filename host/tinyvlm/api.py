@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import os
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
 
 from . import device
 from .device import RGB888, Encoder
@@ -51,29 +51,57 @@ class Frame(DeviceFrame):
         return to_frame(Path(path))
 
     def _repr_png_(self) -> bytes:
-        from PIL import Image
-
-        from .net.intake import decode
         from .picture import png
 
-        pixels = decode(self.buffer, self.width, self.height, self.format, self.stride)
-        return png(Image.fromarray(pixels))
+        return png(_image(self))
 
 
-class Heatmap(DeviceHeatmap):
-    """As on the boards; notebooks show it."""
+class _Seen:
+    """What was seen in a picture: a notebook shows the picture with it."""
 
-    def _repr_png_(self) -> bytes:
-        import numpy as np
-        from PIL import Image
+    _picture: Picture | None = None  # as it was given: a file is opened again when it is shown
+    _labels: Sequence[str] = ()
 
+    def _drawn(self, scores=(), boxes=(), heat=None) -> bytes | None:
+        """A PNG; None if the picture is no longer there."""
+        from .annotate import annotate
         from .picture import png
 
-        values = np.array(self.values).reshape(self.height, self.width)
-        low = max(values.min(), 0)  # nothing below 0 is worth a shade
-        shades = (values.clip(low) - low) / ((values.max() - low) or 1)
-        image = Image.fromarray((shades * 255).clip(0, 255).astype(np.uint8))
-        return png(image.resize((16 * self.width, 16 * self.height), Image.Resampling.NEAREST))
+        try:
+            image = _image(self._picture)
+        except (OSError, ValueError):
+            return None
+        return png(annotate(image, scores, boxes, self._labels, heat))
+
+
+Found = TypeVar("Found", bound=_Seen)
+
+
+def _seen(found: Found, picture: Picture, vocab: Vocab) -> Found:
+    found._picture, found._labels = picture, tuple(vocab.labels)
+    return found
+
+
+class Scores(_Seen, list[tuple[str, float]]):
+    """What classify() answers: a list; notebooks show the picture with it."""
+
+    def _repr_png_(self) -> bytes | None:
+        return self._drawn(scores=self)
+
+
+class Boxes(_Seen, list[tuple[str, float, tuple[int, int, int, int]]]):
+    """What detect() answers: a list; notebooks show the picture with the boxes."""
+
+    def _repr_png_(self) -> bytes | None:
+        return self._drawn(boxes=self)
+
+
+class Heatmap(_Seen, DeviceHeatmap):
+    """As on the boards; notebooks show it over the picture."""
+
+    def _repr_png_(self) -> bytes | None:
+        rows = [[max(value, 0) for value in row] for row in self]  # below 0 is worth no shade
+        return self._drawn(heat=rows)
 
 
 class Vocab(DeviceVocab):
@@ -168,13 +196,14 @@ def embed(picture: Picture) -> array:
     return _loaded().embed_into(to_frame(picture), _new_embedding())
 
 
-def classify(picture: Picture, vocab: Vocab, top: int = 3) -> list[tuple[str, float]]:
-    """What is in the picture? (label, score), best first, at most `top`.
+def classify(picture: Picture, vocab: Vocab, top: int = 3) -> Scores:
+    """What is in the picture? A list of (label, score), best first, at most `top`.
 
     picture: path, PIL image, uint8 array (h, w, 3) or (h, w), tinyvlm.Frame, or a buffer of
-    exactly the encoder's size. Uses the centred square, as the boards do.
+    exactly the encoder's size. Uses the centred square, as the boards do. A notebook shows the
+    picture with the list, which keeps what was given as `picture` for that.
     """
-    return _loaded().classify(to_frame(picture), vocab, top)
+    return _seen(Scores(_loaded().classify(to_frame(picture), vocab, top)), picture, vocab)
 
 
 def classify_into(picture: Picture, vocab: Vocab, scores: array) -> int:
@@ -183,19 +212,24 @@ def classify_into(picture: Picture, vocab: Vocab, scores: array) -> int:
     return device.classify_into(to_frame(picture), vocab, scores)
 
 
-def detect(
-    picture: Picture, vocab: Vocab, threshold: float | None = None
-) -> list[tuple[str, float, tuple[int, int, int, int]]]:
-    """What is in the picture, and where? (label, score, (x, y, width, height)), best first."""
+def detect(picture: Picture, vocab: Vocab, threshold: float | None = None) -> Boxes:
+    """What is in the picture, and where? A list of (label, score, (x, y, width, height)).
+
+    Best first. A notebook shows the picture with the boxes.
+    """
     _loaded()
-    return device.detect(to_frame(picture), vocab, threshold)
+    return _seen(Boxes(device.detect(to_frame(picture), vocab, threshold)), picture, vocab)
 
 
 def heatmap(picture: Picture, label: str | int, vocab: Vocab) -> Heatmap:
-    """How much of a label is where: a small grid, `h[row][column]`, that prints as a picture."""
+    """How much of a label is where: a small grid, `h[row][column]`, that prints as a picture.
+
+    A notebook shows it over the picture.
+    """
     _loaded()
     found = device.heatmap(to_frame(picture), label, vocab)
-    return Heatmap(found.label, found.box, found.height, found.width, found.values)
+    made = Heatmap(found.label, found.box, found.height, found.width, found.values)
+    return _seen(made, picture, vocab)
 
 
 def info() -> device.about.Info:
@@ -236,6 +270,19 @@ def to_frame(picture: Picture) -> Frame:
     if hasattr(picture, "__array_interface__"):
         return _array_frame(picture)
     return picture  # a Frame or a buffer: the device package knows what to do
+
+
+def _image(picture: Picture) -> Image:
+    """A PIL image of any picture."""
+    from PIL import Image
+
+    from .net.intake import decode
+
+    frame = to_frame(picture)
+    if not isinstance(frame, DeviceFrame):
+        frame = device.frame.as_frame(frame, _loaded().size)
+    pixels = decode(frame.buffer, frame.width, frame.height, frame.format, frame.stride)
+    return Image.fromarray(pixels)
 
 
 def _array_frame(picture: np.ndarray) -> Frame:
