@@ -48,19 +48,24 @@ def packed(data):
     return base64.b64encode(bytes(data)).decode()
 
 
-def frames(folder: Path) -> dict[str, tinyvlm.Frame]:
-    """The frames as the PC sees them, and as files of a canvas' pixels."""
+def pictures() -> dict[str, np.ndarray]:
+    """The demo's photos and frames of SIZES, RGB."""
     rng = np.random.default_rng(19)
-    pictures = {photo.name: np.asarray(photo.image()) for photo in photos()}
+    found = {photo.name: np.asarray(photo.image()) for photo in photos()}
     for width, height in SIZES:
         # a slope and noise, so that neither all cells nor all pixels are equal
         slope = np.linspace(0, 200, width * height * 3).reshape(height, width, 3)
         pixels = slope + rng.integers(0, 56, (height, width, 3))
-        pictures[f"made-{width}x{height}"] = pixels.astype(np.uint8)
-    for name, pixels in pictures.items():
+        found[f"made-{width}x{height}"] = pixels.astype(np.uint8)
+    return found
+
+
+def write_rgba(folder: Path, seen: dict[str, np.ndarray]) -> None:
+    """Files of a canvas' pixels."""
+    rng = np.random.default_rng(20)
+    for name, pixels in seen.items():
         opacity = rng.integers(0, 256, (*pixels.shape[:2], 1), np.uint8)
         (folder / f"{name}.rgba").write_bytes(np.dstack([pixels, opacity]).tobytes())
-    return {name: tinyvlm.to_frame(Image.fromarray(pixels)) for name, pixels in pictures.items()}
 
 
 def embed_map(frame):
@@ -157,7 +162,10 @@ def changed(file, embedding):
 
 def main(folder: Path) -> None:
     folder.mkdir(parents=True, exist_ok=True)
-    seen, encoders, vocabularies = frames(folder), {}, []
+    made = pictures()
+    write_rgba(folder, made)
+    seen = {name: tinyvlm.to_frame(Image.fromarray(pixels)) for name, pixels in made.items()}
+    encoders, vocabularies = {}, []
     many = [n for n in Lexicon.load(DATA / "lexicon.npz").index if n.isalpha()][:3000:10]
     words = WORDS | {"many": (many, {"dim": 32})}
     for model in ENCODERS:
