@@ -111,14 +111,18 @@ $(WEB_PACKAGES): web/package.json web/package-lock.json
 	npm ci --prefix web
 	@touch $@
 
-web: build/web/tinyvlm.html ## Build the page: one file, build/web/tinyvlm.html
+web: build/web/tinyvlm.html build/web/lexicon.bin ## Build the page: one file, build/web/tinyvlm.html; beside it all words
 
 build/web/tinyvlm.html: $(WEB_PACKAGES) build/web/data/lexicon.bin $(WEB_SOURCES)
 	npm run --prefix web build
 
 # What the page carries besides its program, the demo's photos too: so it needs .venv.
-build/web/data/lexicon.bin: $(VENV)/engine.stamp build/web/engine/tinyvlm.wasm tools/page_data.py tools/web_lexicon.py $(wildcard host/tinyvlm/data/* device/tinyvlm/*.py device/examples/detect.py)
+build/web/data/lexicon.bin: $(VENV)/engine.stamp build/web/engine/tinyvlm.wasm tools/page_data.py tools/web_lexicon.py host/tinyvlm/words/tvlx.py $(wildcard host/tinyvlm/data/* device/tinyvlm/*.py device/examples/detect.py)
 	$(VENV)/bin/python tools/page_data.py build/web/data --engine build/web/engine
+
+# What the page fetches from beside it, where it can.
+build/web/lexicon.bin: $(VENV)/engine.stamp tools/web_lexicon.py host/tinyvlm/words/tvlx.py host/tinyvlm/data/lexicon.npz
+	$(VENV)/bin/python tools/web_lexicon.py $@ --bytes 0
 
 build/web/engine/tinyvlm.wasm: $(WEB_PACKAGES) $(wildcard native/*.[ch] web/engine/*.c web/engine/*.sh web/engine/libc/*)
 	web/engine/build.sh $(@D)

@@ -10,6 +10,7 @@ import re
 import shutil
 import subprocess
 import sys
+import urllib.request
 import venv
 import zipfile
 from pathlib import Path
@@ -103,6 +104,24 @@ def test_try_a_photo(pc):
     assert said.startswith("cat.png: cat 0.")
     with Image.open(pc / "cat.png.tinyvlm.png") as drawn:
         assert drawn.size[0] >= 320
+
+
+@pytest.mark.parametrize("options", [(), ("--from", DIST)])
+def test_studio_serves_the_page_of_the_wheel(pc, release, options):
+    """Or that of the folder; and all words for it, which are the same in both."""
+    if not release.files("page"):
+        pytest.skip("no page in this release: manifest.json says why")
+    command = [pc / "venv" / "bin" / "tinyvlm-studio", "--no-browser", "--port", "0", *options]
+    with subprocess.Popen(
+        command, cwd=pc, env=_environment(pc), stdout=subprocess.PIPE, text=True
+    ) as studio:
+        try:
+            address = studio.stdout.readline().split()[0]
+            for name, kind in (("", "page"), ("lexicon.bin", "lexicon")):
+                with urllib.request.urlopen(address + name, timeout=120) as answer:
+                    assert answer.read() == release.path(release.one(kind)).read_bytes()
+        finally:
+            studio.terminate()
 
 
 def test_what_is_missing_is_said_as_it_can_be_installed(pc):

@@ -188,6 +188,8 @@ def test_what_cannot_be_built_is_listed_with_its_reason(tmp_path, monkeypatch):
         ("x\nmake firmware: no encoder at x.\nmake: *** [a] Error 1\n", "no encoder at x"),
         ("Makefile:63: *** No riscv64-unknown-elf-gcc, the compiler for rv32imc: get D.  Stop.",
          "No riscv64-unknown-elf-gcc, the compiler for rv32imc"),
+        ("Makefile:63: *** No xtensa-esp32-elf-gcc, the compiler for xtensawin: install E.  Stop.",
+         "No xtensa-esp32-elf-gcc, the compiler for xtensawin"),
         ("make: *** No rule to make target 'x'.  Stop.", "No rule to make target"),
         ("ld: region `FLASH' overflowed by 9 bytes\nmake: *** [x] Error 1", "region `FLASH'"),
         ("ld: region overflowed\n", "ld: region overflowed"),
@@ -200,6 +202,25 @@ def test_the_reason_is_one_line(tmp_path, monkeypatch, said, reason):
         release_boards.run(command, os.environ)
     assert str(caught.value).startswith(reason) and "\n" not in str(caught.value)
     assert said.strip() in (tmp_path / "log.txt").read_text()
+
+
+def test_every_core_that_natmod_knows_is_built_or_left_out_by_name():
+    makefile = (TOP / "native" / "natmod" / "Makefile").read_text()
+    known = re.search(r"^ARCHS := (.*)", makefile, re.M)[1].split()
+    assert sorted(release_boards.ARCHS) == sorted(known)
+
+
+def test_the_sdist_carries_the_page(tmp_path, monkeypatch):
+    """As data of the package, so the wheel that is built of it does, too: tests/first_hour.py."""
+    monkeypatch.setattr(release_boards, "WORK", tmp_path)
+    page = DATA / "tinyvlm.html"
+    there, env = page.exists(), release_boards.environment(1_700_000_000)
+    carried = {page: b"<title>the page</title>"}
+    [sdist] = release_boards.python(1_700_000_000, env, carried, wheel=False).values()
+    with tarfile.open(fileobj=io.BytesIO(sdist)) as archive:
+        name = f"tinyvlm-{VERSION}/host/tinyvlm/data/tinyvlm.html"
+        assert archive.extractfile(name).read() == b"<title>the page</title>"
+    assert page.exists() == there  # the checkout stays as it is
 
 
 def test_what_to_install_never_names_this_package(tmp_path, monkeypatch):

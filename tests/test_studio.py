@@ -10,6 +10,9 @@ from release import Made
 from releasing import make_release
 
 from tinyvlm import studio
+from tinyvlm.shipped import DATA
+from tinyvlm.words import tvlx
+from tinyvlm.words.lexicon import Lexicon
 
 
 @pytest.fixture
@@ -22,10 +25,21 @@ def served(tmp_path):
         server.shutdown()
 
 
+def test_studio_has_all_words_for_the_page(served, tmp_path):
+    """Those of the package; of a release that it serves, the release's."""
+    with urllib.request.urlopen(f"{served}/lexicon.bin") as answer:
+        assert answer.headers["Content-Type"] == "application/octet-stream"
+        words = answer.read()
+    assert words == tvlx.whole(Lexicon.load(DATA / "lexicon.npz"))
+    (tmp_path / "lexicon.bin").write_bytes(b"TVLX of this release")
+    assert studio.lexicon(tmp_path / "tinyvlm.html") == b"TVLX of this release"
+
+
 def test_studio_serves_the_page_and_nothing_else(served):
-    with urllib.request.urlopen(f"{served}/") as answer:
-        assert answer.read() == b"<title>the page</title>"
-        assert answer.headers["Content-Type"] == "text/html; charset=utf-8"
+    for path in ("/", "/tinyvlm.html"):
+        with urllib.request.urlopen(served + path) as answer:
+            assert answer.read() == b"<title>the page</title>"
+            assert answer.headers["Content-Type"] == "text/html; charset=utf-8"
     for path in ("/etc/passwd", "/../pyproject.toml", "/index.html"):
         with pytest.raises(urllib.error.HTTPError, match="404"):
             urllib.request.urlopen(served + path)

@@ -66,9 +66,8 @@ def test_nothing_goes_wrong_and_nothing_is_asked_elsewhere(seen):
 
 def test_accessible_in_every_step_light_and_dark(seen):
     assert seen["violations"] == []
-    assert {"opened", "camera", "where", "words", "shown", "tested", "broken", "board"} <= {
-        *seen["steps"]
-    }
+    steps = "opened camera where words shown tested broken board lacking"
+    assert {*steps.split()} <= {*seen["steps"]}
 
 
 def test_size(page, seen):
@@ -104,6 +103,30 @@ def test_what_is_said_of_words(seen):
 def test_the_file_is_tinyvlm_pack_s(seen, out, tmp_path):
     assert seen["facts"]["download"] == "words.tvp"
     assert (out / "packed.tvp").read_bytes() == packed(tmp_path, LIST)
+
+
+def test_words_that_are_not_in_the_page_have_a_way_out(seen):
+    names = "parasite", "deck tennis", "peach orchard", "glass sponge"
+    for name, said in zip(names, seen["facts"]["lacking"], strict=True):
+        assert (
+            f"{name!r} has its vector in lexicon.bin, not in this page; take the nearest" in said
+        )
+        assert "or open the page by tinyvlm-studio" in said
+    part = seen["facts"]["part"]
+    assert re.match(r"The page itself has the vectors of \d,\d{3} of \d\d,\d{3} names\.", part)
+
+
+@pytest.mark.parametrize("name", ["served", "chosen"])
+def test_with_all_words_the_file_is_tinyvlm_pack_s(seen, out, tmp_path, name):
+    """By tinyvlm-studio, which has lexicon.bin, or with that file chosen."""
+    rare = "parasite\ndeck tennis: deck tennis, silverback\npeach orchard\nthe glass sponge\n"
+    assert seen["facts"]["served_problems"] == []
+    assert (out / f"{name}.tvp").read_bytes() == packed(tmp_path, rare)
+
+
+def test_a_page_that_is_served_fetches_the_words_and_nothing_else(seen):
+    assert seen["facts"]["asked"] == ["/", "/lexicon.bin"]
+    assert seen["facts"]["looked_before"] == "cat"
 
 
 def test_shots_are_learned_and_undone(seen, out):

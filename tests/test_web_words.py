@@ -8,6 +8,7 @@ import word_lists
 from conftest import vitest
 
 from tinyvlm.shipped import DATA
+from tinyvlm.words import tvlx
 from tinyvlm.words.lexicon import Lexicon
 
 
@@ -39,8 +40,8 @@ def test_everyday_names_come_first():
 def test_the_nearest_name_that_is_there():
     vectors = np.array([[9, 1], [1, 9], [8, 2], [2, 7]], np.int8)
     here = np.array([True, True, False, False])
-    assert web_lexicon.nearest(vectors, here).tolist() == [0, 1]
-    assert web_lexicon.nearest(vectors, np.ones(4, bool)).tolist() == []
+    assert tvlx.nearest(vectors, here).tolist() == [0, 1]
+    assert tvlx.nearest(vectors, np.ones(4, bool)).tolist() == []
 
 
 @pytest.mark.parametrize(
@@ -51,4 +52,4 @@ def test_the_nearest_name_that_is_there():
     ],
 )
 def test_names_are_front_coded(names, coded):
-    assert web_lexicon.front_coded(names) == coded
+    assert tvlx.front_coded(names) == coded

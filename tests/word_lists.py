@@ -15,6 +15,7 @@ import os
 import random
 import sys
 import unicodedata
+from dataclasses import replace
 from itertools import groupby
 from pathlib import Path
 
@@ -25,6 +26,7 @@ import web_lexicon  # noqa: E402
 
 from tinyvlm import packit  # noqa: E402
 from tinyvlm.shipped import DATA  # noqa: E402
+from tinyvlm.words import tvlx  # noqa: E402
 from tinyvlm.words.background import KNOB  # noqa: E402
 from tinyvlm.words.lexicon import Lexicon  # noqa: E402
 
@@ -87,12 +89,21 @@ def main(folder: Path) -> None:
     Lexicon.load = functools.cache(Lexicon.load)
     lexicon = Lexicon.load(DATA / "lexicon.npz")
     folder.mkdir(parents=True, exist_ok=True)
-    rows = web_lexicon.by_use(lexicon)
-    (folder / "whole.bin").write_bytes(web_lexicon.to_bytes(lexicon, rows))
+    (folder / "whole.bin").write_bytes(tvlx.whole(lexicon))
+    (folder / "other.bin").write_bytes(tvlx.whole(changed(lexicon)))
+    (folder / "fewer.bin").write_bytes(tvlx.whole(changed(lexicon, slice(1, None))))
     (folder / "lexicon.bin").write_bytes(web_lexicon.fitting(lexicon, web_lexicon.BYTES)[1])
     cases = [packed(folder, *case) for case in (*good(lexicon), *bad(lexicon))]
     (folder / "golden.json").write_text(json.dumps(cases))
     (folder / "letters.json").write_text(json.dumps(letters()))
+
+
+def changed(lexicon: Lexicon, kept: slice = slice(None)) -> Lexicon:
+    """The lexicon of another version: of its last name another vector, or with fewer names."""
+    vectors = lexicon.vectors[kept].copy()
+    vectors[-1, 0] ^= 1
+    names = {name: row for row, name in enumerate(list(lexicon.index)[kept])}
+    return replace(lexicon, index=names, kinds=lexicon.kinds[kept], vectors=vectors)
 
 
 def letters() -> dict:

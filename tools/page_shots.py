@@ -14,11 +14,13 @@ import shutil
 import subprocess
 import sys
 import tempfile
+import threading
 from pathlib import Path
 
 import numpy as np
 from PIL import Image
 
+from tinyvlm import studio
 from tinyvlm.shipped import CHECKOUT
 from tinyvlm.virtual.photos import photos
 
@@ -74,10 +76,16 @@ def journey(out: Path, *options: str, page: Path = PAGE, port: str | None = None
         work = Path(folder)
         video(work / "camera.y4m")
         folders(work / "photos")
+        (work / "lexicon.bin").write_bytes(studio.lexicon(page))
+        (work / "broken.bin").write_bytes((work / "lexicon.bin").read_bytes()[:-1])
         command = [shutil.which("npx") or "npx", "vite-node", str(JOURNEY), "--"]
         command += [f"--page={page}", f"--work={work}", f"--out={out}", *options]
         command += [f"--port={port}"] if port else []
-        subprocess.run(command, cwd=JOURNEY.parents[1], check=True, timeout=900)
+        with studio.serve(page) as server:
+            threading.Thread(target=server.serve_forever, daemon=True).start()
+            command.append(f"--studio=http://localhost:{server.server_port}/")
+            subprocess.run(command, cwd=JOURNEY.parents[1], check=True, timeout=900)
+            server.shutdown()
     return json.loads((out / "journey.json").read_text())
 
 

@@ -25,10 +25,11 @@ from release_archive import zip_of
 from release_boards import TOP, WORK, NotHere
 
 import tinyvlm
+from tinyvlm import studio
 from tinyvlm.net import tvlm
 from tinyvlm.release import FORMAT, MANIFEST
 from tinyvlm.shipped import DATA
-from tinyvlm.words import tvp
+from tinyvlm.words import tvlx, tvp
 
 SUMS = "SHA256SUMS"
 OURS = "MIT"
@@ -127,16 +128,6 @@ def compiled(
     env = boards.environment(epoch)
     made: list[Made] = []
     left_out: dict[str, str] = {}
-    python = boards.python(epoch, env, wheel=args.wheels is None)
-    for path in args.wheels.glob("*.whl") if args.wheels else ():
-        python[path.name] = path.read_bytes()
-    for name, data in python.items():
-        kind = "wheel" if name.endswith(".whl") else "sdist"
-        target = "any Python with a C compiler"
-        if kind == "wheel":
-            tag, _, platform = name.removesuffix(".whl").split("-")[2:]
-            target = f"{tag} {platform}"
-        made.append(Made(name, kind, target, data, PACKAGE))
     tree, micropython = boards.micropython(env)
     licence = (tree / "LICENSE").read_bytes()
     made.append(Made("LICENSE-MicroPython.txt", "licence", "firmware", licence))
@@ -164,11 +155,29 @@ def compiled(
         data = boards.engine(arch, tree, env)
         made.append(Made(f"tinyvlm-{version}-{arch}.mpy", "engine", arch, data))
 
+    carried = {}  # by wheel and sdist, beside what git knows
+
     def page() -> None:
-        made.append(Made("tinyvlm.html", "page", "browsers", boards.page(env), PAGE))
+        html, words = boards.page(env)
+        carried[DATA / studio.NAME] = html
+        made.append(Made(studio.NAME, "page", "browsers", html, PAGE))
+        made.append(Made(tvlx.FILE, "lexicon", studio.NAME, words, ENCODER))
+
+    def package() -> None:
+        python = boards.python(epoch, env, carried, wheel=args.wheels is None)
+        for path in args.wheels.glob("*.whl") if args.wheels else ():
+            python[path.name] = path.read_bytes()
+        for name, data in python.items():
+            kind = "wheel" if name.endswith(".whl") else "sdist"
+            target = "any Python with a C compiler"
+            if kind == "wheel":
+                tag, _, platform = name.removesuffix(".whl").split("-")[2:]
+                target = f"{tag} {platform}"
+            made.append(Made(name, kind, target, data, PACKAGE))
 
     virt, fthr = "VIRT_CORTEX_M7", "MAX78000FTHR"
     attempt("page", page)
+    package()
     attempt(virt, lambda: image(virt, ".elf", "virtual", boards.virtual(env), FIRMWARE))
     attempt(fthr, lambda: image(fthr, ".bin", "firmware", boards.max78000(env), FIRMWARE))
     for board in boards.STM32:

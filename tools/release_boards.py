@@ -21,7 +21,7 @@ from release_archive import same_tar
 
 TOP = Path(__file__).resolve().parents[1]
 WORK = TOP / "build" / "release"  # removed before each release, so that nothing old is in it
-ARCHS = ("armv6m", "armv7emsp", "armv7emdp", "rv32imc", "x64")
+ARCHS = ("armv6m", "armv7emsp", "armv7emdp", "rv32imc", "xtensawin", "x64")
 STM32 = sorted(
     path.parent.name
     for path in (TOP / "boards").glob("*/mpconfigboard.mk")
@@ -115,8 +115,11 @@ def engine(arch: str, tree: Path, env: Mapping[str, str]) -> bytes:
     return (TOP / "build" / "natmod" / arch / "_tinyvlm.mpy").read_bytes()
 
 
-def python(epoch: int, env: Mapping[str, str], wheel: bool = True) -> dict[str, bytes]:
-    """name -> content of the sdist, and of the wheel that is built from it."""
+def python(
+    epoch: int, env: Mapping[str, str], more: Mapping[Path, bytes], wheel: bool = True
+) -> dict[str, bytes]:
+    """name -> content of the sdist, and of the wheel that is built from it. more: what was built
+    for them, by the place in this tree where it belongs."""
     tracked = subprocess.run(
         ["git", "ls-files", "-z"], cwd=TOP, check=True, capture_output=True, text=True
     )
@@ -127,6 +130,8 @@ def python(epoch: int, env: Mapping[str, str], wheel: bool = True) -> dict[str, 
         if os.path.lexists(TOP / name):
             (source / name).parent.mkdir(parents=True, exist_ok=True)
             shutil.copy2(TOP / name, source / name, follow_symlinks=False)
+    for path, data in more.items():
+        (source / path.relative_to(TOP)).write_bytes(data)
     out.mkdir(parents=True)
     backend = "from setuptools import build_meta; print(build_meta.build_{}({!r}))"
     said = run([sys.executable, "-c", backend.format("sdist", str(out))], env, source)
@@ -143,10 +148,11 @@ def python(epoch: int, env: Mapping[str, str], wheel: bool = True) -> dict[str, 
     return {sdist.name: data, made.name: made.read_bytes()}
 
 
-def page(env: Mapping[str, str]) -> bytes:
-    """The page, one file."""
+def page(env: Mapping[str, str]) -> tuple[bytes, bytes]:
+    """The page, one file, and all words, which it fetches from beside it."""
     run(["make", "web"], env)
-    return (TOP / "build" / "web" / "tinyvlm.html").read_bytes()
+    html, words = (TOP / "build" / "web" / name for name in ("tinyvlm.html", "lexicon.bin"))
+    return html.read_bytes(), words.read_bytes()
 
 
 def about(board: str) -> dict[str, str]:

@@ -4,21 +4,27 @@
     tinyvlm-studio               # serves the page to this PC alone, until Ctrl-C
 
 The page is one file that works from disk as well; from here, a browser remembers that it may use
-the camera. Nothing is sent anywhere.
+the camera, and the page fetches lexicon.bin: all words. Nothing is sent anywhere.
 """
 
 from __future__ import annotations
 
 import argparse
+import contextlib
 import errno
 import http.server
 import sys
+import threading
 import webbrowser
+from collections.abc import Callable
+from functools import cache
 from pathlib import Path
 
 from .files import explain
 from .release import Release
 from .shipped import CHECKOUT, DATA
+from .words import tvlx
+from .words.lexicon import Lexicon
 
 NAME = "tinyvlm.html"
 PORT = 8765
@@ -67,24 +73,41 @@ def find(page: Path | None = None, release: str | None = None) -> Path:
     )
 
 
+def lexicon(page: Path) -> bytes:
+    """All words, for the page: the file beside it, or else this package's (a few seconds)."""
+    beside = page.with_name(tvlx.FILE)
+    if beside.is_file():
+        return beside.read_bytes()
+    return tvlx.whole(Lexicon.load(DATA / "lexicon.npz"))
+
+
 def serve(page: Path, port: int = 0) -> http.server.ThreadingHTTPServer:
-    """A server for the page alone, on this PC's own address; 0: any free port."""
-    data = page.read_bytes()
+    """A server for page and lexicon alone, on this PC's own address; 0: any free port."""
+    html = page.read_bytes()
+    words = _once(lambda: lexicon(page))
+    text, binary = "text/html; charset=utf-8", "application/octet-stream"
+    known: dict[str, tuple[str, Callable[[], bytes]]] = {
+        "/": (text, lambda: html),
+        f"/{NAME}": (text, lambda: html),
+        f"/{tvlx.FILE}": (binary, words),
+    }
 
     class Handler(http.server.BaseHTTPRequestHandler):
         def do_GET(self) -> None:
             # Another host's name that leads here would be another web page's doing.
             host = self.headers.get("Host", "").rpartition(":")[0]
-            known = self.path.partition("?")[0] in ("/", f"/{NAME}")
-            if not known or host not in ("localhost", "127.0.0.1"):
+            kind, made = known.get(self.path.partition("?")[0], ("", None))
+            if made is None or host not in ("localhost", "127.0.0.1"):
                 self.send_error(404)
                 return
+            data = made()
             self.send_response(200)
-            self.send_header("Content-Type", "text/html; charset=utf-8")
+            self.send_header("Content-Type", kind)
             self.send_header("Content-Length", str(len(data)))
             self.send_header("Cache-Control", "no-cache")
             self.end_headers()
-            self.wfile.write(data)
+            with contextlib.suppress(ConnectionError):  # the page was closed meanwhile
+                self.wfile.write(data)
 
         def log_message(self, *arguments) -> None:
             pass
@@ -95,6 +118,17 @@ def serve(page: Path, port: int = 0) -> http.server.ThreadingHTTPServer:
         if error.errno != errno.EADDRINUSE:
             raise
         raise ValueError(f"port {port} is in use; take another one with --port") from None
+
+
+def _once(make: Callable[[], bytes]) -> Callable[[], bytes]:
+    """What `make` makes, made when it is first asked for, and once, whoever asks."""
+    lock, kept = threading.Lock(), cache(make)
+
+    def get() -> bytes:
+        with lock:
+            return kept()
+
+    return get
 
 
 def _arguments() -> argparse.ArgumentParser:

@@ -10,6 +10,7 @@ import { block, bytesOf, names, textOf } from "./data";
 import { h, say } from "./dom";
 import { dropped } from "./files";
 import { grab } from "./frames";
+import { besides, isNamed } from "./lexicon";
 import { type PictureCard, pictureCard } from "./picture_card";
 import type { Options, Ready, Summary } from "./protocol";
 import { Remote } from "./remote";
@@ -22,7 +23,7 @@ import { unknownCard } from "./unknown_card";
 import { wordsCard } from "./words_card";
 import PageWorker from "./worker?worker&inline";
 
-const { dataset } = document.documentElement; // for tests: looked, boxes, showing
+const { dataset } = document.documentElement; // for tests: looked, boxes, showing, lexicon
 const CLOCK = 480e6; // of the STM32H7 that the estimate is for
 const PAUSE = 200; // ms between two shots of a button that is held
 const PICTURE = 100; // ms until there may be a picture
@@ -51,6 +52,7 @@ async function start(app: HTMLElement): Promise<void> {
 
 class Page {
     private summary: Summary | null = null;
+    private first = false; // label was seen
     private looking = false;
     private again = false; // somebody changed something while looking
     private reading = false; // the words
@@ -78,7 +80,7 @@ class Page {
         const words = () => void this.words();
         const showing = this.showing();
         this.picture = pictureCard(samples, changed);
-        this.typed = wordsCard(words);
+        this.typed = wordsCard(words, (file) => void this.use(file.arrayBuffer()));
         this.answers = answersCard(showing, changed);
         this.unknown = unknownCard(words);
         this.size = sizeCard(words);
@@ -115,6 +117,11 @@ class Page {
         document.addEventListener("dragover", (event) => event.preventDefault());
         document.addEventListener("drop", (event) => {
             event.preventDefault();
+            const lexicon = Array.from(event.dataTransfer!.files).find(isNamed);
+            if (lexicon) {
+                void this.use(lexicon.arrayBuffer());
+                return;
+            }
             void dropped(event.dataTransfer!).then((photos) => this.picture.offer(photos));
         });
     }
@@ -175,6 +182,10 @@ class Page {
             this.speed(look.ms, picture.live);
             dataset.looked = look.said || "unknown";
             dataset.boxes = String(look.boxes.length);
+            if (!this.first) {
+                this.first = true;
+                void this.fetchLexicon();
+            }
         } catch (error) {
             this.picture.wait((error as Error).message);
         }
@@ -183,6 +194,31 @@ class Page {
             void this.look();
         } else if (picture.live) {
             requestAnimationFrame(() => void this.look());
+        }
+    }
+
+    // All words, now that the page can be used.
+    private async fetchLexicon(): Promise<void> {
+        try {
+            const bytes = await besides((share) => this.typed.fetching(share));
+            if (bytes) {
+                await this.use(Promise.resolve(bytes.buffer));
+            }
+        } catch (error) {
+            this.typed.trouble(S.words.broken((error as Error).message));
+        }
+        this.typed.fetching(null);
+    }
+
+    private async use(lexicon: Promise<ArrayBuffer>): Promise<void> {
+        try {
+            const bytes = new Uint8Array(await lexicon);
+            this.update(await this.remote.ask("lexicon", bytes, [bytes.buffer]));
+            this.typed.trouble("");
+            dataset.lexicon = "whole";
+            await this.look();
+        } catch (error) {
+            this.typed.trouble((error as Error).message);
         }
     }
 

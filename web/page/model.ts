@@ -23,7 +23,7 @@ export class Model {
     constructor(
         private readonly engine: Engine,
         private readonly encoder: Encoder,
-        private readonly lexicon: Lexicon,
+        private lexicon: Lexicon,
         private readonly facts: EncoderFacts,
     ) {}
 
@@ -90,6 +90,16 @@ export class Model {
         return this.vocab.bytes();
     }
 
+    // Another lexicon, which has more; the words are packed anew.
+    use(lexicon: Lexicon): Summary {
+        if (!lexicon.agrees(this.lexicon)) {
+            throw new Error("this lexicon.bin is of another version than the page; take both from one release");
+        }
+        this.lexicon = lexicon;
+        this.packed = null;
+        return this.words(this.options);
+    }
+
     private make(): Summary {
         const { tvp } = this.packed!;
         this.vocab = tvp && Vocab.open(tvp, this.engine);
@@ -125,6 +135,7 @@ export class Model {
             sizes: this.sizes,
             threshold: vocab?.threshold ?? 0,
             shown: vocab ? [...vocab.curve()] : [],
+            vectors: { here: this.lexicon.size, all: this.lexicon.names.length },
         };
     }
 

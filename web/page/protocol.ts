@@ -52,6 +52,7 @@ export interface Summary {
     sizes: Size[];
     threshold: number;
     shown: Shot[];
+    vectors: { here: number; all: number }; // of the lexicon's names
 }
 
 export interface Shot {
@@ -99,6 +100,7 @@ export interface Operations {
     undo: [null, Summary];
     forget: [null, Summary];
     file: [null, Uint8Array];
+    lexicon: [Uint8Array, Summary]; // the whole one, for the page's
 }
 
 // What lies in the page itself, by name: see data.ts.

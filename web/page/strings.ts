@@ -60,6 +60,12 @@ export const S = {
         hint: "“dog: puppy, hound” shows dog and looks for the words behind the colon. English nouns work best.",
         line: (n: number, text: string) => (n ? `Line ${n}: ${onPage(text)}` : text),
         instead: (text: string) => `Use “${text}”`,
+        part: (here: number, all: number) =>
+            `The page itself has the vectors of ${here.toLocaleString("en")} of ${all.toLocaleString("en")} names. ` +
+            "A release's lexicon.bin has all: choose it, or drop it here.",
+        choose: "lexicon.bin …",
+        fetching: "Fetching all words …",
+        broken: (why: string) => `lexicon.bin did not arrive (${why}). Reload the page to try it again; all else works.`,
         start: "cat\ncoffee\nflower\nmotorcycle\nperson\nrocket",
     },
 

@@ -2,7 +2,7 @@
 //
 // The box in which words are typed, and what is to be said of each line.
 
-import { card, h } from "./dom";
+import { card, complaints, h, say } from "./dom";
 import type { Problem, Summary } from "./protocol";
 import { S } from "./strings";
 
@@ -13,9 +13,12 @@ export interface WordsCard {
     element: HTMLElement;
     text(): string;
     update(summary: Summary): void;
+    fetching(share: number | null): void; // lexicon.bin; null: no longer
+    trouble(text: string): void; // with it
 }
 
-export function wordsCard(changed: () => void): WordsCard {
+// take: a lexicon.bin that somebody has chosen.
+export function wordsCard(changed: () => void, take: (file: File) => void): WordsCard {
     const box = h("textarea", {
         id: "words",
         rows: 7,
@@ -32,6 +35,24 @@ export function wordsCard(changed: () => void): WordsCard {
     let timer = 0;
     const problems = h("div", { id: "words-problems", role: "status" });
     let said = "";
+
+    const input = h("input", {
+        type: "file",
+        accept: ".bin",
+        hidden: true,
+        "data-test": "lexicon",
+        onchange: () => {
+            const [file] = input.files!;
+            input.value = "";
+            take(file);
+        },
+    });
+    const part = h("span");
+    const choose = h("button", { type: "button", class: "small", onclick: () => input.click() }, S.words.choose);
+    const more = h("p", { class: "hint", hidden: true }, part, " ", choose, input);
+    const bar = h("progress", { max: 1, value: 0, "aria-label": S.words.fetching });
+    const coming = h("p", { class: "hint", hidden: true }, S.words.fetching, bar);
+    const { trouble, complain } = complaints();
 
     function replace(line: number, instead: string): void {
         const lines = box.value.split("\n");
@@ -58,6 +79,9 @@ export function wordsCard(changed: () => void): WordsCard {
             h("label", { for: "words" }, S.words.label),
             box,
             problems,
+            more,
+            coming,
+            trouble,
             h("p", { class: "hint", id: "words-hint" }, S.words.hint),
         ),
         text: () => box.value,
@@ -68,6 +92,14 @@ export function wordsCard(changed: () => void): WordsCard {
                 const items = summary.problems.slice(0, MOST).map(item);
                 problems.replaceChildren(...(items.length ? [h("ul", { class: "problems" }, ...items)] : []));
             }
+            const { here, all } = summary.vectors;
+            say(part, S.words.part(here, all));
+            more.hidden = here === all || !summary.problems.some(({ instead }) => instead !== undefined);
         },
+        fetching(share) {
+            coming.hidden = share === null;
+            bar.value = share ?? 0;
+        },
+        trouble: complain,
     };
 }

@@ -32,6 +32,7 @@ const operations: { [O in Operation]: (args: Operations[O][0]) => Operations[O][
     undo: () => model!.undo(),
     forget: () => model!.forget(),
     file: () => model!.file(),
+    lexicon: async (bytes) => model!.use(await Lexicon.load(bytes)),
 };
 
 function post(answer: Answer): void {

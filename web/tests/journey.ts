@@ -3,7 +3,7 @@
 // A visitor's way through the page, in Debian's Chromium: tests/test_web_page.py asserts what is
 // noted here, tools/page_shots.py takes pictures on the way.
 //
-//     npx vite-node tests/journey.ts -- --page=FILE --work=DIR --out=DIR [--port=PTY] [--pictures] [--all]
+//     npx vite-node tests/journey.ts -- --page=FILE --work=DIR --out=DIR --studio=URL [--port=PTY] [--pictures] [--all]
 
 import { existsSync, readFileSync, writeFileSync } from "node:fs";
 import { createRequire } from "node:module";
@@ -16,6 +16,7 @@ const { values: given } = parseArgs({
     args: process.argv.filter((one) => /^--\w/.test(one)),
     options: {
         page: { type: "string" }, work: { type: "string" }, out: { type: "string" }, port: { type: "string" },
+        studio: { type: "string" },
         pictures: { type: "boolean" }, all: { type: "boolean" },
     },
 });
@@ -41,6 +42,7 @@ const browser = await chromium.launch({
 });
 const context = await browser.newContext({ acceptDownloads: true, viewport: { width: 1600, height: 1000 } });
 const page = await context.newPage();
+let served: Page | undefined; // by tinyvlm-studio
 page.setDefaultTimeout(120_000);
 watch(page);
 
@@ -52,7 +54,7 @@ function watch(page: Page): void {
     });
     page.on("pageerror", (error) => seen.errors.push(error.message));
     page.on("request", (request) => {
-        if (!/^(file|blob|data):/.test(request.url())) {
+        if (!/^(file|blob|data):/.test(request.url()) && !(page === served && request.url().startsWith(given.studio!))) {
             seen.requests.push(request.url());
         }
     });
@@ -153,9 +155,9 @@ await type("cat\ncoffee: coffee, espresso\nflower\nrocket");
 await page.waitForFunction(() => document.querySelectorAll(".answers li").length === 5);
 await download("packed.tvp");
 
-async function download(name: string): Promise<void> {
-    const coming = page.waitForEvent("download");
-    await button(/^Download words.tvp/).click();
+async function download(name: string, from = page): Promise<void> {
+    const coming = from.waitForEvent("download");
+    await from.getByRole("button", { name: /^Download words.tvp/ }).click();
     const found = await coming;
     seen.facts.download = found.suggestedFilename();
     await found.saveAs(join(out, name));
@@ -269,6 +271,39 @@ await other.goto(`file://${given.page}`);
 await other.getByRole("button", { name: "Camera", exact: true }).click();
 seen.facts.no_camera = await other.getByRole("alert").first().textContent();
 seen.facts.no_serial = await other.locator("section[aria-labelledby=board]").textContent();
+
+// 12. Words whose vectors are not in the page: from disk a sentence, and lexicon.bin helps; a page
+// that tinyvlm-studio serves fetches it by itself, once it is of use.
+const rare = "parasite\ndeck tennis: deck tennis, silverback\npeach orchard\nthe glass sponge";
+await type(rare);
+const lacking = page.locator("#words-problems li");
+await lacking.nth(3).waitFor();
+seen.facts.lacking = await lacking.allTextContents();
+seen.facts.part = await section("Words").locator(".hint").first().textContent();
+await step("lacking");
+for (const file of ["broken.bin", "lexicon.bin"]) {
+    await page.locator("input[data-test=lexicon]").setInputFiles(join(given.work!, file));
+    if (file === "broken.bin") {
+        await section("Words").getByRole("alert").filter({ hasText: "damaged" }).waitFor();
+    }
+}
+await lacking.first().waitFor({ state: "detached" });
+await download("chosen.tvp");
+
+served = await context.newPage();
+watch(served);
+const asked: string[] = [];
+served.on("request", (request) => {
+    asked.push(request.url().startsWith("blob:") ? "" : new URL(request.url()).pathname);
+});
+await served.goto(given.studio!);
+await served.waitForFunction(() => document.documentElement.dataset.lexicon === "whole");
+seen.facts.asked = asked.filter((path) => path && !path.startsWith("image/"));
+seen.facts.looked_before = await served.evaluate(() => document.documentElement.dataset.looked);
+await served.getByLabel("What can be in front of the camera?").fill(rare);
+await served.waitForFunction(() => document.querySelectorAll(".answers li").length === 5);
+seen.facts.served_problems = await served.locator("#words-problems li").allTextContents();
+await download("served.tvp", served);
 
 writeFileSync(join(out, "journey.json"), JSON.stringify(seen, null, 1));
 await browser.close();

@@ -3,8 +3,9 @@
 // The table of words with their vectors, and composition: host/tinyvlm/words/lexicon.py again.
 //
 // The page's form of the table has every name, so that what is looked up, composed or suggested is
-// what tinyvlm-pack finds; of most estimated names it lacks the vector, which would be seven
-// megabytes, and says so, with the nearest name that it has. tools/web_lexicon.py writes it:
+// what tinyvlm-pack finds. The one in the page lacks the vectors of most estimated names, which would
+// be seven megabytes, and says so, with the nearest name that it has; lexicon.bin, which the page
+// fetches from beside it where it can, has all. host/tinyvlm/words/tvlx.py writes both:
 //
 //   "TVLX", then one zlib stream of
 //   u32      bytes of the JSON that follows: {space, dim, names, rows, spelling}
@@ -91,12 +92,19 @@ export class Lexicon {
         this.index = new Map(names.map((name, i) => [name, i]));
     }
 
-    /** Of bytes that tools/web_lexicon.py wrote. */
+    /** Of bytes that tvlx.py wrote. */
     static async load(bytes: Uint8Array): Promise<Lexicon> {
-        if (String.fromCharCode(...bytes.subarray(0, 4)) !== "TVLX") {
-            throw new Error("this is no lexicon of the page; make one with tools/web_lexicon.py");
+        if (!isLexicon(bytes)) {
+            throw new Error("this is no lexicon of the page; a release's is called lexicon.bin");
         }
-        const data = await inflate(bytes.subarray(4));
+        try {
+            return Lexicon.read(await inflate(bytes.subarray(4)));
+        } catch {
+            throw new Error("the lexicon is damaged; copy it again");
+        }
+    }
+
+    private static read(data: Uint8Array): Lexicon {
         const size = new DataView(data.buffer).getUint32(0, true);
         let at = 4;
         const take = (count: number) => data.subarray(at, (at += count));
@@ -105,7 +113,7 @@ export class Lexicon {
         const kinds = take(head.names), low = take(head.names - head.rows);
         const high = take(head.names - head.rows), columns = take(head.dim * head.rows);
         if (names.length !== head.names || at !== data.length) {
-            throw new Error("the lexicon is damaged; copy it again");
+            throw new Error();
         }
         const rows = new Uint32Array(names.length);
         for (let i = 0, row = 0, absent = 0; i < names.length; i++) {
@@ -123,6 +131,25 @@ export class Lexicon {
     /** How many names have their vectors here. */
     get size(): number {
         return this.vectors.length / this.dim;
+    }
+
+    /** Has it the names of another one, and equal vectors where both have one? */
+    agrees(other: Lexicon): boolean {
+        const { names, rows, kinds, vectors, dim } = this;
+        const same = other.space === this.space && other.dim === dim && other.names.length === names.length;
+        return same && names.every((name, i) => {
+            if (name !== other.names[i]) {
+                return false;
+            }
+            const a = rows[i] * dim, b = other.rows[i] * dim;
+            const absent = (kinds[i] | other.kinds[i]) & ABSENT;
+            for (let d = 0; d < dim && !absent; d++) {
+                if (vectors[a + d] !== other.vectors[b + d]) {
+                    return false;
+                }
+            }
+            return true;
+        });
     }
 
     /** Where a name's vector comes from; undefined if the table has no such name. */
@@ -215,8 +242,8 @@ export class Lexicon {
         }
         this.nearest ??= this.names.filter((_, i) => !(this.kinds[i] & ABSENT));
         throw new UnknownPhrase(
-            `${repr(this.names[absent])} has its vector in tinyvlm-pack's lexicon, not in this page; the `
-            + `nearest word here is ${repr(this.nearest[this.rows[absent]])}`,
+            `${repr(this.names[absent])} has its vector in lexicon.bin, not in this page; take the nearest `
+            + `word here, ${repr(this.nearest[this.rows[absent]])}, or open the page by tinyvlm-studio`,
             at.map((i) => this.nearest![this.rows[i]]),
         );
     }
@@ -235,6 +262,11 @@ export class Lexicon {
         }
         return "; write `label: other words for it`, or use --text-encoder sentence";
     }
+}
+
+/** Does it look like one? */
+export function isLexicon(bytes: Uint8Array): boolean {
+    return String.fromCharCode(...bytes.subarray(0, 4)) === "TVLX";
 }
 
 async function inflate(bytes: Uint8Array): Promise<Uint8Array> {

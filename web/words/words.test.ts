@@ -76,7 +76,7 @@ describe.runIf(FOLDER)("the page and tinyvlm-pack", async () => {
         const packed = pack(parse(bytes(one.list)).lines, small, encoders[one.model], { ...one, others });
         if (packed.problems.length) {
             const texts = packed.problems.map(({ text }) => text).join("\n");
-            expect(texts).toMatch(/^(.* has its vector in tinyvlm-pack's lexicon, not in this page.*\n?)+$/);
+            expect(texts).toMatch(/^(.* has its vector in lexicon\.bin, not in this page; take .*\n?)+$/);
             const instead = packed.problems.map((problem) => problem.instead).join("\n");
             const again = pack(parse(instead).lines, small, encoders[one.model]);
             expect(again.problems).toEqual([]);
@@ -125,6 +125,17 @@ describe.runIf(FOLDER)("the page and tinyvlm-pack", async () => {
 
     it("refuses what is no lexicon", async () => {
         await expect(Lexicon.load(new Uint8Array(9))).rejects.toThrow("no lexicon");
+        const file = new Uint8Array(readFileSync(`${FOLDER}/lexicon.bin`));
+        for (const size of [4, 100, file.length / 2, file.length - 1]) {
+            await expect(Lexicon.load(file.subarray(0, size))).rejects.toThrow("the lexicon is damaged; copy it again");
+        }
+    });
+
+    it("knows which lexicon.bin belongs to the page", async () => {
+        expect(whole.agrees(small)).toBe(true);
+        expect(small.agrees(whole)).toBe(true);
+        expect(whole.agrees(await load("other.bin"))).toBe(false); // one number differs
+        expect(whole.agrees(await load("fewer.bin"))).toBe(false);
     });
 });
 

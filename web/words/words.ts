@@ -16,7 +16,7 @@ import { toBytes } from "./tvp";
 import { cosine, mean, normalize } from "./vectors";
 import { type Line, MOST, type Problem } from "./vocabulary";
 
-export { Lexicon } from "./lexicon";
+export { isLexicon, Lexicon } from "./lexicon";
 export { CLOSE, type Lint, type Pair } from "./lint";
 export { type Line, parse, type Problem, type WordList } from "./vocabulary";
 export type { Fitted, Rates, Unknown } from "./background";
