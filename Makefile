@@ -140,7 +140,7 @@ scale: $(VENV)/train.stamp ## Train as with CC3M, in small: captions, CLIP, two 
 	$(VENV)/bin/python tools/scale.py --out build/scale
 
 fuzz: setup ## Try hostile files on all readers: SECONDS=60 in all (Debian: clang libclang-rt-14-dev)
-	$(VENV)/bin/python tools/fuzz.py --seconds $(or $(SECONDS),60)
+	$(VENV)/bin/python tools/fuzz.py --seconds $(or $(SECONDS),60) --jobs $(JOBS)
 
 branches: setup ## Count the branches of the readers in C that the corpora reach (gcov)
 	$(VENV)/bin/python tools/branches.py

@@ -2,15 +2,16 @@
 //
 // Opens the input as an encoder file, its size and checksum put right, and runs what is accepted:
 // nothing outside of file, arena, frame and outputs is touched (the sanitizers see it), and the answer
-// does not depend on what the arena held before.
+// does not depend on what the arena held before. Opening is always tried; of what is accepted most inputs
+// run only if that is quick, one in 16 (by its checksum, so that an input always does the same) may take longer.
 
 #include <stdlib.h>
 
 #include "tv.h"
 #include "tv_format.h"
 
-#define MOST_STEPS (1u << 18)  // of a run: some legal files take a while
-#define MOST_ARENA (1u << 20)
+#define MOST_STEPS(rare) (1u << ((rare) ? 18 : 12))  // of a run: some legal files take a while
+#define MOST_ARENA(rare) (1u << ((rare) ? 20 : 14))
 
 int LLVMFuzzerTestOneInput(const uint8_t *input, size_t size);
 
@@ -77,19 +78,21 @@ static void run(const tv_model_t *m) {
 
 int LLVMFuzzerTestOneInput(const uint8_t *input, size_t size) {
     uint8_t *file = malloc(size ? size : 1);
+    bool rare = false;
     memcpy(file, input, size);
     if (size >= TV_HEADER_SIZE) {
         uint32_t whole = (uint32_t)size;
         memcpy(file + 8, &whole, 4);
         uint32_t crc = tv_crc32(0, file + TV_CRC_START, size - TV_CRC_START);
         memcpy(file + 12, &crc, 4);
+        rare = crc % 16 == 0;
     }
     tv_model_t m;
     int err = tv_model_open(&m, file, size);
     if (err > 0 || strcmp(tv_strerror(err), "unknown error") == 0) {
         abort();
     }
-    if (err == 0 && m.arena_size <= MOST_ARENA && m.image <= 64 && steps(&m) <= MOST_STEPS) {
+    if (err == 0 && m.arena_size <= MOST_ARENA(rare) && m.image <= 64 && steps(&m) <= MOST_STEPS(rare)) {
         run(&m);
     }
     free(file);
