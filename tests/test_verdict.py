@@ -8,6 +8,7 @@ from made_photos import made_photos
 
 from tinyvlm.device.vocab import Vocab
 from tinyvlm.measure import held_out, verdict
+from tinyvlm.measure.answers import Answers, Rates, error, rates
 from tinyvlm.shipped import DEFAULT_MODEL
 
 EACH = 30  # photos of a class
@@ -20,25 +21,28 @@ def photos():
 
 
 def test_rates_are_shares_of_what_shows_a_label_and_of_what_shows_none():
-    found = verdict.Answers(
-        shows=np.array([1, 1, 1, 1, 0, 0], bool),
-        named=np.array([1, 1, 0, 1, 0, 1], bool),
-        hit=np.array([1, 0, 1, 1, 0, 0], bool),
-        score=np.array([0.9, 0.6, 0.2, 0.5, 0.1, 0.7]),
-    )
-    assert found.rates() == {"right": 50, "unknown": 25, "wrong": 25, "named": 50}
-    assert found.rates(0.55) == {"right": 25, "unknown": 50, "wrong": 25, "named": 50}
-    assert found.rates(0) == {"right": 75, "unknown": 0, "wrong": 25, "named": 100}
-    sure = verdict.Answers(*(np.ones(4, bool),) * 3, np.ones(4))
-    assert sure.error(True) == 0 and sure.rates()["right"] == 100
+    target, best = np.array([0, 0, 1, 1, 2, 2]), np.array([0, 1, 1, 1, 0, 1])
+    named = np.array([1, 1, 0, 1, 0, 1], bool)
+    sure = np.array([0.9, 0.6, 0.2, 0.5, 0.1, 0.7])
+    score = np.where(named, sure, 1 - sure)
+    found = Answers(["a", "b"], target, np.where(named, best, 2), best, score)
+    assert rates(found).cent() == {"right": 50, "unknown": 25, "wrong": 25, "named": 50}
+    for limit, cent in ((0.55, (25, 50, 25, 50)), (0, (75, 0, 25, 100))):
+        assert tuple(rates(found, threshold=limit).cent().values()) == cent
+    assert rates(found, found) == Rates(8, 4, 2, 2, 4, 2)
+    certain = Answers(["a"], np.zeros(4, int), *[np.zeros(4, int)] * 2, np.ones(4))
+    assert error(certain, every=True) == 0 and rates(certain).cent()["right"] == 100
+    assert error(found, certain, every=False) == pytest.approx(100 * (0.1 + 0.6 + 0.8 + 0.5) / 8)
+    assert error(found, certain, every=True) == pytest.approx(100 * (2.0 + 0.1 + 0.7) / 10)
 
 
 def test_half_of_what_is_asked_shows_none_and_nothing_shown_is_asked(photos):
     for trial in verdict.draw(photos, 5, 4, most=20):
         shown = photos.label[trial.ask]
-        assert (trial.classes[trial.right[trial.right >= 0]] == shown[trial.right >= 0]).all()
-        assert not np.isin(shown[trial.right < 0], trial.classes).any()
-        assert (trial.right < 0).sum() == (trial.right >= 0).sum() == 5 * verdict.ASKED
+        shows = trial.right < 5
+        assert (trial.classes[trial.right[shows]] == shown[shows]).all()
+        assert not np.isin(shown[~shows], trial.classes).any()
+        assert (~shows).sum() == shows.sum() == 5 * verdict.ASKED
         assert [len(own) for own in trial.show] == [20] * 5
         assert not np.isin(trial.ask, np.concatenate(trial.show)).any()
 
@@ -48,18 +52,18 @@ def test_what_is_asked_are_the_answers_of_the_device_package(photos):
     maker = verdict.Maker(photos, DEFAULT_MODEL)
     vocab = maker.vocab(trial.classes)
     assert isinstance(vocab, Vocab) and 0 < vocab.threshold < 1
-    found = verdict.words(maker, [trial])
-    for photo, named, hit in zip(trial.ask, found.named, found.hit, strict=True):
-        [(label, _), *_] = vocab.match(photos.embeddings[photo].tobytes())
-        assert named == (label != "unknown")
-        if named:
-            assert hit == (label == photos.classes[photos.label[photo]])
+    [found] = verdict.words(maker, [trial])
+    for i, photo in enumerate(trial.ask):
+        [(label, score), *_] = vocab.match(photos.embeddings[photo].tobytes())
+        assert label == found.name(found.said[i])
+        assert score == pytest.approx(found.score[i], abs=1e-6)
+        assert found.best[i] == np.argmax(vocab.cosines(photos.embeddings[photo].tobytes())[:3])
 
 
 def test_showing_makes_it_better(photos):
     maker = verdict.Maker(photos, DEFAULT_MODEL)
     found = verdict.shown(maker, verdict.draw(photos, 10, 8, max(verdict.SHOTS)))
-    right = [found[n].rates()["right"] for n in verdict.SHOTS]
+    right = [rates(*found[n]).cent()["right"] for n in verdict.SHOTS]
     assert right[0] < right[3] <= right[-1] and right[-1] > 90
 
 
@@ -110,5 +114,6 @@ def test_sentences_are_no_labels(tmp_path, monkeypatch):
 def test_a_vocabulary_that_grew_names_no_more_than_one_that_was_packed_so(photos):
     maker, trials = verdict.Maker(photos, DEFAULT_MODEL), verdict.draw(photos, 10, 6, most=10)
     grown, packed = verdict.grown(maker, trials, 1), verdict.words(maker, trials)
-    assert (grown.shows == packed.shows).all()
-    assert grown.rates()["named"] < packed.rates()["named"] + 15
+    found, like = rates(*grown), rates(*packed)
+    assert (found.shown, found.none) == (like.shown, like.none)
+    assert found.cent()["named"] < like.cent()["named"] + 15

@@ -19,7 +19,7 @@ import numpy as np
 
 from tinyvlm.files import explain
 from tinyvlm.measure import held_out, page
-from tinyvlm.measure.answers import Rates, ask, rates
+from tinyvlm.measure.answers import ask, rates
 from tinyvlm.measure.calibrate import unrelated
 from tinyvlm.measure.eval_table import markdown
 from tinyvlm.measure.sorted_photos import Sorted
@@ -33,7 +33,7 @@ SIZES = (3, 10)
 
 
 def trial(maker: Maker, size: int, count: int, seed: int, how: dict) -> np.ndarray:
-    """Rates before, after: shares right, unknown, wrong of photos with a label; named of none."""
+    """Rates before, after, in per cent: answers.Rates.cent()."""
     rng, photos = np.random.default_rng((seed, size)), maker.photos
     of = [np.flatnonzero(photos.label == i) for i in range(len(photos.classes))]
     rich = [i for i in range(len(of)) if len(of[i]) >= max(COUNTS) + ASKED]
@@ -60,12 +60,7 @@ def trial(maker: Maker, size: int, count: int, seed: int, how: dict) -> np.ndarr
     *_, outcome = tune(p, own, how["unknown"], how["shots"])
     made = outcome.tuned.prototypes if outcome.better else p
     found = [rates(ask(q, photos.embeddings[ask_for], np.array(target))) for q in (p, made)]
-    return np.array([_shares(rates) for rates in found])
-
-
-def _shares(found: Rates) -> list[float]:
-    named = [count / found.shown for count in (found.right, found.unknown, found.wrong)]
-    return [*named, found.named / found.none]
+    return np.array([list(rates.cent().values()) for rates in found])
 
 
 def main(argv: list[str] | None = None) -> int:
@@ -90,7 +85,7 @@ def main(argv: list[str] | None = None) -> int:
                 found = np.mean(
                     [trial(maker, size, count, s, vars(args)) for s in range(args.draws)], 0
                 )
-                cells = [f"{100 * a:.0f} -> {100 * b:.0f}" for a, b in zip(*found, strict=True)]
+                cells = [f"{a:.0f} -> {b:.0f}" for a, b in zip(*found, strict=True)]
                 rows.append([str(size), str(count), *cells])
     except (OSError, ValueError) as error:
         print(f"tuning: {explain(error)}", file=sys.stderr)

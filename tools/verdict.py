@@ -21,6 +21,7 @@ import numpy as np
 
 from tinyvlm.files import explain
 from tinyvlm.measure import held_out, page, verdict
+from tinyvlm.measure.answers import Answers, error, rates
 from tinyvlm.measure.eval_table import markdown
 from tinyvlm.shipped import DEFAULT_MODEL, model_path
 from tinyvlm.words.background import KNOB, RATES
@@ -67,8 +68,8 @@ def _pools(args: argparse.Namespace) -> dict[str, held_out.Photos]:
     return pools
 
 
-def _row(rates: dict[str, float]) -> list[str]:
-    return [f"{rates[name]:.0f}" for name in RATES]
+def _row(found: list[Answers], threshold: float | None = None) -> list[str]:
+    return [f"{cent:.0f}" for cent in rates(*found, threshold=threshold).cent().values()]
 
 
 def _verdicts(pools: dict, args: argparse.Namespace) -> str:
@@ -78,7 +79,7 @@ def _verdicts(pools: dict, args: argparse.Namespace) -> str:
             trials = verdict.draw(photos, size, args.trials)
             for unknown in (*KNOB, "off"):
                 found = verdict.words(verdict.Maker(photos, args.model, unknown), trials)
-                rows.append([name, str(size), unknown, *_row(found.rates())])
+                rows.append([name, str(size), unknown, *_row(found)])
     return markdown(rows)
 
 
@@ -89,7 +90,7 @@ def _thresholds(pools: dict, args: argparse.Namespace) -> str:
         for p in pools.values()
     ]
     for limit in np.arange(0, 0.95, 0.1):
-        cells = [cell for answers in found for cell in _row(answers.rates(limit))]
+        cells = [cell for answers in found for cell in _row(answers, limit)]
         rows.append([f"{limit:.1f}", *cells])
     return markdown(rows)
 
@@ -107,11 +108,7 @@ def _shots(pools: dict, args: argparse.Namespace) -> str:
             for words in (True, False):
                 found = verdict.shown(maker, trials, words)
                 what = "word and photos" if words else "photos alone"
-                if words:
-                    rates = {n: answers.rates() for n, answers in found.items()}
-                else:
-                    rates = {n: answers.rates() for n, answers in found.items() if n}
-                cells = ["/".join(_row(rates[n])) if n in rates else "" for n in verdict.SHOTS]
+                cells = ["/".join(_row(found[n])) if n or words else "" for n in verdict.SHOTS]
                 rows.append([name, str(size), what, *cells])
     return markdown(rows)
 
@@ -126,8 +123,8 @@ def _grown(pools: dict, args: argparse.Namespace) -> str:
             except ValueError:
                 continue
             found = verdict.grown(verdict.Maker(photos, args.model), trials, start)
-            rows.append([name, str(start), str(size), *_row(found.rates())])
-            rows[-1].append(f"{found.error(True):.1f}")
+            rows.append([name, str(start), str(size), *_row(found)])
+            rows[-1].append(f"{error(*found, every=True):.1f}")
     return markdown(rows)
 
 
@@ -139,7 +136,8 @@ def _calibration(pools: dict, args: argparse.Namespace) -> str:
             for unknown in ("balanced", "off"):
                 maker = verdict.Maker(photos, args.model, unknown, max(DIMS))
                 errors = [
-                    verdict.words(maker, trials, dim).error(unknown != "off") for dim in DIMS
+                    error(*verdict.words(maker, trials, dim), every=unknown != "off")
+                    for dim in DIMS
                 ]
                 rows.append([name, str(size), unknown, *(f"{e:.1f}" for e in errors)])
     return markdown(rows)

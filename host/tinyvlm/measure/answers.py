@@ -1,7 +1,8 @@
 # SPDX-License-Identifier: MIT
 """What a board answers to photos with one `.tvp`: confusion matrix, rates, the worst mistakes.
 
-The answers are those of the package that runs on the boards (`device.Vocab`), unknown included.
+The answers are those of the package that runs on the boards (`device.Vocab`), unknown included;
+nothing else measures them (tinyvlm-tune, tinyvlm-eval --vocab, tools/verdict.py, tools/tuning.py).
 """
 
 from __future__ import annotations
@@ -17,22 +18,38 @@ from ..device import Vocab
 from ..net import tvlm
 from ..shipped import DATA
 from ..words import tvp
+from ..words.background import RATES
+from .metrics import calibration_error
 
 MATRIX = 12  # labels; of more a terminal shows the table alone
 
 
 @dataclass(frozen=True)
 class Answers:
-    """target, said: index of the label, `len(labels)` for none; score: of what was said."""
+    """target, said: index of the label, `len(labels)` for none; score: of what was said.
+
+    best: the likeliest label, whether it was said or not.
+    """
 
     labels: list[str]
     target: np.ndarray
     said: np.ndarray
+    best: np.ndarray
     score: np.ndarray
 
     @property
     def wrong(self) -> np.ndarray:
         return self.said != self.target
+
+    @property
+    def shows(self) -> np.ndarray:
+        """Does a photo show one of the labels?"""
+        return self.target < len(self.labels)
+
+    @property
+    def sure(self) -> np.ndarray:
+        """The score of the best label."""
+        return np.where(self.said == len(self.labels), 1 - self.score, self.score)
 
     def name(self, number: int) -> str:
         """The label, or "unknown"."""
@@ -56,33 +73,46 @@ class Rates:
     named: int
 
     def __str__(self) -> str:
-        parts = []
+        parts, cent = [], self.cent()
         if self.shown:
             parts.append(
                 f"of {self.shown} photos that show a label {self.right} are named right "
-                f"({100 * self.right / self.shown:.0f} %), {self.unknown} unknown, "
-                f"{self.wrong} wrong"
+                f"({cent['right']:.0f} %), {self.unknown} unknown, {self.wrong} wrong"
             )
         if self.none:
             parts.append(
-                f"of {self.none} that show none {self.named} are named "
-                f"({100 * self.named / self.none:.0f} %)"
+                f"of {self.none} that show none {self.named} are named ({cent['named']:.0f} %)"
             )
         return "; ".join(parts)
 
+    def cent(self) -> dict[str, float]:
+        """RATES, in per cent of the photos that show a label, and of those that show none."""
+        counts = (self.right, self.shown), (self.unknown, self.shown), (self.wrong, self.shown)
+        counts += ((self.named, self.none),)
+        shares = (100 * (n / of) if of else float("nan") for n, of in counts)
+        return dict(zip(RATES, shares, strict=True))
 
-def rates(answers: Answers) -> Rates:
-    """Counts over all photos."""
-    none = len(answers.labels)
-    shows, said_none = answers.target < none, answers.said == none
-    return Rates(
-        int(shows.sum()),
-        int((shows & ~answers.wrong).sum()),
-        int((shows & said_none).sum()),
-        int((shows & ~said_none & answers.wrong).sum()),
-        int((~shows).sum()),
-        int((~shows & ~said_none).sum()),
-    )
+
+def rates(*parts: Answers, threshold: float | None = None) -> Rates:
+    """Counts over all photos of all parts. threshold: instead of the vocabularies' own."""
+    counts = np.zeros(6, int)
+    for part in parts:
+        shows, hit = part.shows, part.best == part.target
+        named = part.said < len(part.labels) if threshold is None else part.sure >= threshold
+        mine = (shows, shows & named & hit, shows & ~named, shows & named & ~hit)
+        counts += [some.sum() for some in (*mine, ~shows, ~shows & named)]
+    return Rates(*counts.tolist())
+
+
+def error(*parts: Answers, every: bool) -> float:
+    """Expected calibration error of the best labels' scores, in points, over all parts.
+
+    every: over all photos; else over those that show a label.
+    """
+    some = [part.shows | every for part in parts]
+    sure = [part.sure[kept] for part, kept in zip(parts, some, strict=True)]
+    hit = [(part.best == part.target)[kept] for part, kept in zip(parts, some, strict=True)]
+    return 100 * calibration_error(np.concatenate(sure), np.concatenate(hit))
 
 
 def encoder_of(
@@ -107,16 +137,24 @@ def encoder_of(
     )
 
 
-def ask(prototypes: tvp.Prototypes, embeddings: np.ndarray, target: np.ndarray) -> Answers:
+def opened(prototypes: tvp.Prototypes) -> Vocab:
+    """A vocabulary, as a board reads its file."""
+    return Vocab(tvp.to_bytes(prototypes))
+
+
+def ask(vocab: Vocab | tvp.Prototypes, embeddings: np.ndarray, target: np.ndarray) -> Answers:
     """What the board says to each embedding with this vocabulary."""
-    vocab = Vocab(tvp.to_bytes(prototypes))
-    none, scores = len(prototypes.labels), array("f", bytes(4 * len(prototypes.labels)))
-    said, score = np.empty(len(embeddings), int), np.empty(len(embeddings))
+    vocab = opened(vocab) if isinstance(vocab, tvp.Prototypes) else vocab
+    labels = list(vocab.labels)
+    none, scores = len(labels), array("f", bytes(4 * len(labels)))
+    said, best = np.empty((2, len(embeddings)), int)
+    score = np.empty(len(embeddings))
     for i, row in enumerate(embeddings):
-        best = vocab.match_into(row, scores)
-        said[i] = none if best < 0 else best
-        score[i] = scores[best] if best >= 0 else 1 - max(scores)
-    return Answers(prototypes.labels, target, said, score)
+        number = vocab.match_into(row, scores)
+        best[i] = np.argmax(scores) if number < 0 else number
+        said[i] = none if number < 0 else number
+        score[i] = 1 - scores[best[i]] if number < 0 else scores[number]
+    return Answers(labels, target, said, best, score)
 
 
 def ask_without(prototypes: tvp.Prototypes, embeddings: np.ndarray, target: np.ndarray) -> Answers:
@@ -125,12 +163,25 @@ def ask_without(prototypes: tvp.Prototypes, embeddings: np.ndarray, target: np.n
     So photos of other labels stand in for photos that show none. Needs two labels or more.
     """
     none = len(prototypes.labels)
-    said, score = np.full(len(target), none), np.zeros(len(target))
+    answers = blank(prototypes.labels, np.full(len(target), none))
     for label in np.unique(target[target < none]):
-        mine, kept = target == label, np.delete(np.arange(none), label)
+        mine, kept = np.flatnonzero(target == label), np.delete(np.arange(none), label)
         found = ask(without(prototypes, label), embeddings[mine], target[mine])
-        said[mine], score[mine] = np.append(kept, none)[found.said], found.score
-    return Answers(prototypes.labels, np.full(len(target), none), said, score)
+        kept = np.append(kept, none)
+        put(answers, mine, replace(found, said=kept[found.said], best=kept[found.best]))
+    return answers
+
+
+def blank(labels: list[str], target: np.ndarray) -> Answers:
+    """No answer yet: unknown."""
+    none = np.full(len(target), len(labels))
+    return Answers(labels, target, none, none.copy(), np.zeros(len(target)))
+
+
+def put(answers: Answers, mine: np.ndarray, found: Answers) -> None:
+    """Answers to some of the photos take their places."""
+    for name in ("said", "best", "score"):
+        getattr(answers, name)[mine] = getattr(found, name)
 
 
 def without(prototypes: tvp.Prototypes, label: int) -> tvp.Prototypes:

@@ -16,7 +16,6 @@ from .answers import Answers, ask, rates
 from .eval_naming import embed, identity
 from .eval_sets import Labels
 from .eval_table import markdown
-from .metrics import per_cent
 from .sorted_photos import match
 
 PAIRS = 20  # mistakes in the JSON
@@ -43,17 +42,16 @@ def evaluate(
     embeddings = np.stack([found.embedding for found in seen])
     answers = ask(p, embeddings, np.array([target[found.name] for found in seen]))
     found = rates(answers)
+    cent = {name: round(value, 2) for name, value in found.cent().items()}
     return identity(file, encoder, labels) | {
         "vocabulary": vocab.name,
         "labels": len(p.labels),
         "dim": p.dim,
         "threshold": round(p.threshold, 3),
         "photos": found.shown,
-        "right": per_cent(found.right / found.shown),
-        "unknown": per_cent(found.unknown / found.shown),
-        "wrong": per_cent(found.wrong / found.shown),
+        **cent,
         "none": found.none,
-        "named": per_cent(found.named / found.none) if found.none else None,
+        "named": cent["named"] if found.none else None,
         "skipped": skipped,
         "mistakes": mistakes(answers),
     }

@@ -18,9 +18,10 @@ from pathlib import Path
 import numpy as np
 
 from ..device.tvp import NOTHING
-from ..device.vocab import GAIN, WORD, Vocab
+from ..device.vocab import GAIN, WORD
 from ..words import tvp
 from ..words.space import normalize
+from .answers import opened
 from .sorted_photos import Sorted
 
 # Of naming a photo that shows none, where missing one that shows a label costs 1. The words are
@@ -221,7 +222,7 @@ def taught(p: tvp.Prototypes, photos: Sorted, picked: list[int]) -> tvp.Prototyp
     """The vocabulary after the board's own learn() of these photos."""
     if not picked:
         return p
-    vocab = Vocab(tvp.to_bytes(p))
+    vocab = opened(p)
     for i in picked:
         vocab.learn(p.labels[photos.target[i]], photos.embeddings[i].tobytes())
     with tempfile.TemporaryDirectory() as folder:

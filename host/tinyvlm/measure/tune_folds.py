@@ -13,7 +13,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from ..words import tvp
-from .answers import Answers, ask, ask_without, rates
+from .answers import Answers, ask, ask_without, blank, put, rates
 from .sorted_photos import Sorted
 from .tune_fit import COSTS, Tuned, fit
 
@@ -43,19 +43,19 @@ def tune(p: tvp.Prototypes, photos: Sorted, unknown: str, shots: int) -> Iterato
     fold, stand_in = folds(photos.target), None
     blocks = np.unique(fold)
     before = ask(p, photos.embeddings, photos.target)
-    after = _empty(before)
+    after = blank(p.labels, photos.target)
     lone = not (photos.target == len(p.labels)).any() and len(p.labels) > 1
     if lone:
-        stand_in = (ask_without(p, photos.embeddings, photos.target), _empty(before))
-        stand_in[1].target[:] = len(p.labels)
+        first = ask_without(p, photos.embeddings, photos.target)
+        stand_in = first, blank(p.labels, first.target)
     for left, block in enumerate(blocks[::-1]):
         yield len(blocks) - left + 1
         rest, mine = fold != block, np.flatnonzero(fold == block)
         made = fit(p, take(photos, rest), unknown, shots).prototypes
-        _put(after, mine, ask(made, photos.embeddings[mine], photos.target[mine]))
+        put(after, mine, ask(made, photos.embeddings[mine], photos.target[mine]))
         if lone:
             found = ask_without(made, photos.embeddings[mine], photos.target[mine])
-            _put(stand_in[1], mine, found)
+            put(stand_in[1], mine, found)
     yield 1
     tuned = fit(p, photos, unknown, shots)
     pairs = zip((before, after), stand_in or (None, None), strict=True)
@@ -91,11 +91,3 @@ def cost(answers: Answers, stand_in: Answers | None, unknown: str) -> float:
 def gained(before: Answers, after: Answers) -> tuple[int, int]:
     """(photos whose answer became right, photos whose answer became wrong)."""
     return int((before.wrong & ~after.wrong).sum()), int((~before.wrong & after.wrong).sum())
-
-
-def _empty(like: Answers) -> Answers:
-    return Answers(like.labels, like.target.copy(), like.said.copy(), like.score.copy())
-
-
-def _put(answers: Answers, mine: np.ndarray, found: Answers) -> None:
-    answers.said[mine], answers.score[mine] = found.said, found.score

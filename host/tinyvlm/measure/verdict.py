@@ -3,12 +3,12 @@
 
 A trial is a vocabulary of a few random classes, packed as tinyvlm-pack packs it and read as a
 board reads it; every second of its photos shows none of the labels. Every photo is embedded once;
-the verdicts are those of `Vocab.match`, and photos are shown by `Vocab.learn`.
+answers.py asks, and photos are shown by `Vocab.learn`.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -19,59 +19,27 @@ from ..words import background, tvp
 from ..words import prototypes as pack
 from ..words.encoders import create_text_encoder
 from ..words.space import normalize
+from .answers import Answers, ask, opened
 from .calibrate import unrelated
 from .held_out import Photos
-from .metrics import calibration_error
 
 SHOTS = (0, 1, 2, 3, 5, 10, 20)
 ASKED = 4  # photos of each label, and as many that show none of the labels
 MOST = 60  # photos of a class that are kept
 
 
-@dataclass(frozen=True)
-class Answers:
-    """What a vocabulary said about some photos, one entry a photo.
-
-    shows: does it show one of the labels? named: was it called by a label? hit: is the best label
-    the right one, named or not? score: the best label's.
-    """
-
-    shows: np.ndarray
-    named: np.ndarray
-    hit: np.ndarray
-    score: np.ndarray
-
-    def rates(self, threshold: float | None = None) -> dict[str, float]:
-        """In per cent: right, unknown and wrong of the photos that show a label; named of those
-        that show none. threshold: instead of the vocabulary's own.
-        """
-        named = self.named if threshold is None else self.score >= threshold
-        shows = self.shows
-        return {
-            "right": _cent((named & self.hit)[shows]),
-            "unknown": _cent(~named[shows]),
-            "wrong": _cent((named & ~self.hit)[shows]),
-            "named": _cent(named[~shows]),
-        }
-
-    def error(self, every: bool) -> float:
-        """Expected calibration error in points; over photos that show a label, or `every` one."""
-        some = self.shows | every
-        return 100 * calibration_error(self.score[some], self.hit[some])
-
-
-def _cent(shares: np.ndarray) -> float:
-    return 100 * float(shares.mean()) if len(shares) else float("nan")
-
-
-def join(parts: Iterable[Answers]) -> Answers:
-    """All of them as one."""
-    parts = list(parts)
-    fields = ("shows", "named", "hit", "score")
-    return Answers(*(np.concatenate([getattr(part, name) for part in parts]) for name in fields))
-
-
 # -- vocabularies -----------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class Trial:
+    """Classes of a vocabulary; per class photos to show; photos to ask about, and their class
+    among these, their count for none of them."""
+
+    classes: np.ndarray
+    show: list[np.ndarray]
+    ask: np.ndarray
+    right: np.ndarray
 
 
 class Maker:
@@ -93,18 +61,11 @@ class Maker:
 
     def vocab(self, classes: Sequence[int]) -> Vocab:
         """The same, as a board reads it."""
-        return Vocab(tvp.to_bytes(self.prototypes(classes)))
+        return opened(self.prototypes(classes))
 
-
-@dataclass(frozen=True)
-class Trial:
-    """Classes of a vocabulary; per class photos to show; photos to ask about, and their class
-    among these, -1: none of them."""
-
-    classes: np.ndarray
-    show: list[np.ndarray]
-    ask: np.ndarray
-    right: np.ndarray
+    def ask(self, vocab: Vocab, trial: Trial) -> Answers:
+        """What it says about a trial's photos."""
+        return ask(vocab, self.photos.embeddings[trial.ask], trial.right)
 
 
 def draw(photos: Photos, size: int, trials: int, most: int = 0, seed: int = 1) -> list[Trial]:
@@ -126,35 +87,23 @@ def draw(photos: Photos, size: int, trials: int, most: int = 0, seed: int = 1) -
                 classes,
                 [own[:most] for own in mixed],
                 np.concatenate([*ask, none]),
-                np.append(right, np.full(len(none), -1)),
+                np.append(right, np.full(len(none), size)),
             )
         )
     return found
 
 
-def ask(vocab: Vocab, photos: Photos, trial: Trial) -> Answers:
-    """What the vocabulary says about a trial's photos."""
-    named, hit, score = [], [], []
-    for photo, right in zip(trial.ask, trial.right, strict=True):
-        embedding = photos.embeddings[photo].tobytes()
-        [(label, sure)] = vocab.match(embedding, 1)
-        named.append(label != "unknown")
-        score.append(sure if named[-1] else 1 - sure)
-        hit.append(np.argmax(vocab.cosines(embedding)[: len(vocab)]) == right)
-    return Answers(trial.right >= 0, np.array(named), np.array(hit), np.array(score))
-
-
-def words(maker: Maker, trials: Sequence[Trial], dim: int | None = None) -> Answers:
+def words(maker: Maker, trials: Sequence[Trial], dim: int | None = None) -> list[Answers]:
     """The answers of vocabularies made of words alone; dim: a shorter prefix of them."""
     parts = []
     for trial in trials:
         vocab = maker.vocab(trial.classes)
         vocab.dim = dim or vocab.dim
-        parts.append(ask(vocab, maker.photos, trial))
-    return join(parts)
+        parts.append(maker.ask(vocab, trial))
+    return parts
 
 
-def shown(maker: Maker, trials: Sequence[Trial], words: bool = True) -> dict[int, Answers]:
+def shown(maker: Maker, trials: Sequence[Trial], words: bool = True) -> dict[int, list[Answers]]:
     """By number of photos shown of each label: answers. words: had the labels words before?"""
     found: dict[int, list[Answers]] = {}
     for trial in trials:
@@ -169,11 +118,11 @@ def shown(maker: Maker, trials: Sequence[Trial], words: bool = True) -> dict[int
                 for name in names:
                     vocab.remove(name)
             if n in SHOTS:
-                found.setdefault(n, []).append(ask(vocab, maker.photos, trial))
-    return {n: join(parts) for n, parts in found.items()}
+                found.setdefault(n, []).append(maker.ask(vocab, trial))
+    return found
 
 
-def grown(maker: Maker, trials: Sequence[Trial], start: int) -> Answers:
+def grown(maker: Maker, trials: Sequence[Trial], start: int) -> list[Answers]:
     """The answers of vocabularies of `start` words to which all photos of the rest were shown."""
     parts = []
     for trial in trials:
@@ -181,5 +130,5 @@ def grown(maker: Maker, trials: Sequence[Trial], start: int) -> Answers:
         for number, photos in list(zip(trial.classes, trial.show, strict=True))[start:]:
             for photo in photos:
                 vocab.learn(maker.photos.classes[number], maker.photos.embeddings[photo].tobytes())
-        parts.append(ask(vocab, maker.photos, trial))
-    return join(parts)
+        parts.append(maker.ask(vocab, trial))
+    return parts
