@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""The model card's tables: what `tinyvlm-eval --from FILE.json` writes again without measuring."""
+"""The model card's tables: `tinyvlm-eval --results FILE.json` writes them without measuring."""
 
 import json
 from pathlib import Path
@@ -27,7 +27,7 @@ def results():
 
 
 def test_the_page_has_these_tables(results):
-    """If not: tinyvlm-eval --from docs/runs/evaluation.json --markdown docs/models.md."""
+    """If not: tinyvlm-eval --results docs/runs/evaluation.json --markdown docs/models.md."""
     assert eval_card.between(PAGE) == eval_card.region(results)
 
 
@@ -51,7 +51,7 @@ def test_the_page_names_the_pictures_that_are_there():
 def test_tables_and_plots_again(results, tmp_path, capsys):
     page = tmp_path / "page.md"
     page.write_text(f"before\n{eval_card.BEGIN}\nold\n{eval_card.END}\nafter\n")
-    argv = ["--from", str(RESULTS), "--markdown", str(page), "--plots", str(tmp_path / "plots")]
+    argv = ["--results", str(RESULTS), "--markdown", str(page), "--plots", str(tmp_path / "plots")]
     for _ in range(2):  # the second time it replaces its own
         assert evaluation.main(argv) == 0
         text = page.read_text()
@@ -81,7 +81,7 @@ def test_tables_and_plots_again(results, tmp_path, capsys):
 )
 def test_a_page_without_room_for_tables(text, message, tmp_path, capsys):
     (tmp_path / "page.md").write_text(text)
-    argv = ["--from", str(RESULTS), "--markdown", str(tmp_path / "page.md")]
+    argv = ["--results", str(RESULTS), "--markdown", str(tmp_path / "page.md")]
     assert evaluation.main(argv) == 2
     assert message in capsys.readouterr().err
     assert (tmp_path / "page.md").read_text() == text
@@ -90,7 +90,7 @@ def test_a_page_without_room_for_tables(text, message, tmp_path, capsys):
 @pytest.mark.parametrize("text", ["{", "[]", '{"reports": []}', "[" * 100_000])
 def test_files_that_are_no_results(text, tmp_path, capsys):
     (tmp_path / "a.json").write_text(text)
-    assert evaluation.main(["--from", str(tmp_path / "a.json")]) == 2
+    assert evaluation.main(["--results", str(tmp_path / "a.json")]) == 2
     assert "a.json: not what tinyvlm-eval --json writes (" in capsys.readouterr().err
 
 

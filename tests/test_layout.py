@@ -22,12 +22,16 @@ MAY_IMPORT = {
     "picture": set(),
     "files": set(),
     "shipped": set(),
+    "options": {"files", "shipped", "words"},
     "release": {"files"},
     "net": {"files", "shipped"},
     "net.tvlm": {"device", "files", "shipped", "max78000"},  # device: which files are legal
     "net.cmsis_nn": {"device"},  # likewise
     "words": {"files", "shipped", "net.tvlm"},
-    "measure": {"api", "device", "files", "picture", "shipped", "net", "words", "train.labels"},
+    "measure": {
+        *("api", "device", "files", "options", "picture", "shipped", "net", "words"),
+        "train.labels",
+    },
     "measure.eval_encoders": {"net", "max78000"},  # what the accelerator takes
     "boards": {"files", "shipped", "release", "net.tflite", "net.tvlm", "words.tvp"},
     "virtual": {"files", "shipped", "release", "net", "words"},

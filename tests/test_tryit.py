@@ -128,7 +128,7 @@ def test_the_heat_lies_over_the_square_that_was_seen():
         (["empty"], "empty: no pictures (.jpg"),
         (["text.png", "--out", "none"], "none: no such folder; make it first"),
         (["text.png", "--model", "none.tvlm"], "none.tvlm: no such file"),
-        (["text.png", "--top", "0"], "--top 0: show 1 or more"),
+        (["text.png", "--top", "0"], "--top 0: must be 1 or more"),
         (["text.png", "--threshold", "7"], "threshold 7.0: a score is 0 ... 1"),
     ],
 )

@@ -253,7 +253,7 @@ def test_eval_takes_a_packed_vocabulary(vocab, photos, model, run, tmp_path, cap
     assert "pets.tvp, 2 labels at 48 dimensions, encoder small" in out
     assert re.search(r"\| mine +\| 12 +\| +0\.0 \| +100\.0 \| +0\.0 \| +6 \| +0\.0 \|", out)
     assert "called unknown (6 of 6)" in out
-    assert evaluation.main(["--from", str(file)]) == 0
+    assert evaluation.main(["--results", str(file)]) == 0
     assert capsys.readouterr().out == out
     assert evaluation.main([*argv[:-2]]) == 2
     assert "packed for encoder small" in capsys.readouterr().err

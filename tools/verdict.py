@@ -19,11 +19,11 @@ from pathlib import Path
 
 import numpy as np
 
+from tinyvlm import options
 from tinyvlm.files import explain
 from tinyvlm.measure import held_out, page, verdict
 from tinyvlm.measure.answers import Answers, error, rates
 from tinyvlm.measure.eval_table import markdown
-from tinyvlm.shipped import DEFAULT_MODEL, model_path
 from tinyvlm.words.background import KNOB, RATES
 from tinyvlm.words.lint import DIMS
 
@@ -147,9 +147,9 @@ def _arguments() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
     parser.add_argument("--train", type=Path, required=True, metavar="FOLDER", help="shards")
     parser.add_argument("--eval", type=Path, required=True, metavar="FOLDER", help="shards")
-    parser.add_argument("--model", type=model_path, default=DEFAULT_MODEL, metavar="MODEL")
+    options.model(parser)
     parser.add_argument("--trials", type=int, default=TRIALS, help=f"of each kind ({TRIALS})")
-    parser.add_argument("--workers", type=int, default=2, metavar="N", help="default: 2")
+    options.workers(parser)
     parser.add_argument("--cache", type=Path, default=Path("build/verdict"), metavar="FOLDER")
     parser.add_argument(
         "--markdown", type=Path, metavar="PAGE", help="write the tables there, too"

@@ -10,14 +10,12 @@ from __future__ import annotations
 
 import argparse
 import json
-import os
 import re
 import sys
 from pathlib import Path
 
-from . import __version__
+from . import __version__, options
 from .files import explain, write_atomic
-from .shipped import DEFAULT_MODEL, model_path
 from .words.background import beside
 
 
@@ -25,10 +23,7 @@ def main(argv: list[str] | None = None) -> int:
     """Command line. Returns the exit status: 0, or 2 after a message on stderr."""
     args = _arguments().parse_args(argv)
     try:
-        for name in ("per_class", "workers"):
-            if getattr(args, name) < 1:
-                option = name.replace("_", "-")
-                raise ValueError(f"--{option} {getattr(args, name)}: must be 1 or more")
+        options.check_counts(args, per_class=1, workers=1)
         from .measure import calibrate, held_out
 
         if args.plot:  # before minutes of work: ImportError says what is missing
@@ -67,21 +62,15 @@ def _arguments() -> argparse.ArgumentParser:
         metavar="PATTERN",
         help="training shards; only photos that tinyvlm-train holds out are used",
     )
-    parser.add_argument(
-        "--model", type=model_path, default=DEFAULT_MODEL, metavar="MODEL", help="default: base"
-    )
-    parser.add_argument(
-        "-o", "--output", type=Path, metavar="FILE.json", help="default: beside the encoder"
-    )
+    options.model(parser)
+    options.output(parser, "FILE.json", "beside the encoder")
     parser.add_argument(
         "--all", action="store_true", help="the photos are of another set: use all of them"
     )
     parser.add_argument(
         "--per-class", type=int, default=60, metavar="N", help="photos a class, at most (60)"
     )
-    parser.add_argument(
-        "--workers", type=int, default=os.cpu_count() or 1, metavar="N", help="default: all cores"
-    )
+    options.workers(parser)
     parser.add_argument("--cache", type=Path, metavar="FILE.npz", help="keep the embeddings")
     parser.add_argument("--plot", type=Path, metavar="FILE.svg", help="draw the curves")
     return parser

@@ -4,7 +4,7 @@
     tinyvlm-eval --data ../shared/data/eval --json results.json --plots plots
     tinyvlm-eval --data mine=photos/ pets='pets-*.tar' --model mine.tvlm nano.tvlm --table
     tinyvlm-eval --data mine=photos/ --vocab pets.tvp              # what the board would answer
-    tinyvlm-eval --from results.json --markdown docs/models.md     # tables and plots again
+    tinyvlm-eval --results results.json --markdown docs/models.md     # tables and plots again
 
 Class names become prototypes as `tinyvlm-pack` makes them; every photo goes through the frame
 intake and the engine that the boards run. What is measured is defined in metrics.py and
@@ -15,11 +15,10 @@ from __future__ import annotations
 
 import argparse
 import json
-import os
 import sys
 from pathlib import Path
 
-from . import __version__
+from . import __version__, options
 from .files import check_folder, explain, write_atomic
 from .measure import eval_captions as captions
 from .measure import eval_naming as naming
@@ -27,7 +26,7 @@ from .measure import eval_sets as sets
 from .measure import labelled
 from .measure.eval_table import confusion_lines, summary, tables
 from .net import tvlm
-from .shipped import DEFAULT_MODEL, model_path
+from .shipped import DEFAULT_MODEL
 from .words import tvp, vocabulary
 from .words.encoders import create_text_encoder
 
@@ -183,9 +182,7 @@ def _load(path: Path) -> dict:
 
 def _check(args: argparse.Namespace) -> None:
     """What would otherwise fail only after minutes of work."""
-    for name in ("dim", "workers"):
-        if getattr(args, name) < 1:
-            raise ValueError(f"--{name} {getattr(args, name)}: must be 1 or more")
+    options.check_counts(args, dim=1, workers=1)
     if len({model.resolve() for model in args.model}) < len(args.model):
         raise ValueError("--model: the same file is given twice")
     if args.plots:
@@ -215,20 +212,12 @@ def _arguments() -> argparse.ArgumentParser:
         "says which classes to report apart, too",
     )
     source.add_argument(
-        "--from",
-        dest="results",
+        "--results",
         type=Path,
         metavar="FILE.json",
         help="measure nothing: tables and plots of what --json wrote",
     )
-    parser.add_argument(
-        "--model",
-        type=model_path,
-        nargs="+",
-        default=[DEFAULT_MODEL],
-        metavar="MODEL",
-        help="encoders to compare: base (default), nano, max78000 or FILE.tvlm",
-    )
+    options.model(parser, "encoders to compare", several=True)
     parser.add_argument(
         "--vocab",
         type=Path,
@@ -237,18 +226,8 @@ def _arguments() -> argparse.ArgumentParser:
         "a packed vocabulary: what a board would answer with it, unknown included, where classes "
         "that are no label count as none",
     )
-    parser.add_argument(
-        "--text-encoder",
-        default="lexicon",
-        metavar="ENCODER",
-        help="lexicon (default, offline) or open_clip:MODEL/TAG",
-    )
-    parser.add_argument(
-        "--prompt",
-        action="append",
-        metavar="TEMPLATE",
-        help='for open_clip, e.g. "a photo of a {}"; repeat to average',
-    )
+    options.text_encoder(parser, "lexicon")
+    options.prompt(parser)
     parser.add_argument(
         "--caption-vectors",
         type=Path,
@@ -268,16 +247,8 @@ def _arguments() -> argparse.ArgumentParser:
         metavar=("IMAGES.npz", "NAMES.npz"),
         help="real CLIP vectors of labelled images and of names: what they are worth when cut",
     )
-    parser.add_argument(
-        "--dim", type=int, default=64, help="dimensions used for the confusions (default: 64)"
-    )
-    parser.add_argument(
-        "--workers",
-        type=int,
-        default=os.cpu_count() or 1,
-        metavar="N",
-        help="photos embedded at the same time (default: one a core)",
-    )
+    options.dim(parser, "dimensions used for the confusions")
+    options.workers(parser)
     parser.add_argument(
         "--json",
         nargs="?",

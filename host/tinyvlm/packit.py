@@ -8,14 +8,13 @@ mpremote cp pets.tvp :
 from __future__ import annotations
 
 import argparse
-import errno
 import sys
 from pathlib import Path
 
-from .files import check_folder, explain, write_atomic
-from .shipped import DEFAULT_MODEL, model_path
+from . import options
+from .files import explain, write_atomic
 from .words import background, lint, report, tvp, vocabulary
-from .words.encoders import create_text_encoder, default_text_encoder
+from .words.encoders import create_text_encoder
 from .words.lexicon import Lexicon
 from .words.packing import prepare
 from .words.prototypes import is_known
@@ -54,7 +53,8 @@ def _run(args: argparse.Namespace) -> list[str]:
     else:
         output, name = output or args.vocab.with_suffix(".tvp"), str(args.vocab)
         entries = vocabulary.read(args.vocab)
-    _check_outputs(args, output)
+    taken = {args.vocab: "the word list", args.model: "the encoder"}
+    options.check_outputs(taken, [("-o", output), ("--report", args.report)], "the packed file")
     made = prepare(
         entries,
         args.model,
@@ -127,20 +127,6 @@ def _promise(rates: dict[str, float], unknown: str) -> str:
     )
 
 
-def _check_outputs(args: argparse.Namespace, output: Path) -> None:
-    """OSError or ValueError, before anything is written, if a file cannot be or must not be."""
-    taken = {args.vocab.resolve(): "the word list", args.model.resolve(): "the encoder"}
-    for option, path in (("-o", output), ("--report", args.report)):
-        if path is None:
-            continue
-        check_folder(path.parent)
-        if path.is_dir():
-            raise IsADirectoryError(errno.EISDIR, "a folder; give the name of a file", path)
-        if what := taken.get(path.resolve()):
-            raise ValueError(f"{path} is {what}; give another name with {option}")
-        taken[path.resolve()] = "the packed file"
-
-
 def _said(
     args: argparse.Namespace,
     output: Path,
@@ -176,52 +162,18 @@ def _arguments() -> argparse.ArgumentParser:
         description="Pack a word list into a prototype file (.tvp) for the board.",
     )
     words = parser.add_mutually_exclusive_group(required=True)
-    what = "one label a line; `label: phrase, phrase` for synonyms; # comments"
-    words.add_argument("list", nargs="?", type=Path, metavar="LIST.txt", help=f"{what}; -: stdin")
+    said = f"{options.LIST}; -: stdin"
+    words.add_argument("list", nargs="?", type=Path, metavar="LIST.txt", help=said)
     words.add_argument("--vocab", type=Path, metavar="LIST.txt", help="the same")
-    parser.add_argument(
-        "-o",
-        "--output",
-        type=Path,
-        metavar="FILE.tvp",
-        help="default: beside the list, with the suffix .tvp",
-    )
-    parser.add_argument(
-        "--dim",
-        type=int,
-        default=64,
-        help="dimensions per label, any prefix of the embedding (default: 64)",
-    )
+    options.output(parser, "FILE.tvp", "beside the list, with the suffix .tvp")
+    options.dim(parser, "dimensions per label, any prefix of the embedding")
     parser.add_argument(
         "--bits", type=int, choices=(8, 4), default=8, help="bits per dimension (default: 8)"
     )
-    parser.add_argument(
-        "--prompt",
-        action="append",
-        metavar="TEMPLATE",
-        help='for open_clip, e.g. "a photo of a {}"; repeat to average',
-    )
-    parser.add_argument(
-        "--text-encoder",
-        default=default_text_encoder(),
-        metavar="ENCODER",
-        help="lexicon (offline), sentence (any English phrase, offline; needs the extra `words`, "
-        "and is the default with it) or open_clip:MODEL/TAG",
-    )
-    parser.add_argument(
-        "--model",
-        type=model_path,
-        default=DEFAULT_MODEL,
-        metavar="MODEL",
-        help="the encoder on the board: base (default), nano, max78000 or FILE.tvlm",
-    )
-    parser.add_argument(
-        "--unknown",
-        choices=(*background.KNOB, "off"),
-        default="balanced",
-        help="when a frame shows none of the labels: cautious names few such frames, eager many "
-        "(default: balanced); off names every frame",
-    )
+    options.prompt(parser)
+    options.text_encoder(parser)
+    options.model(parser, "the encoder on the board")
+    options.unknown(parser, "balanced", "balanced")
     parser.add_argument(
         "--background",
         type=Path,
@@ -233,12 +185,7 @@ def _arguments() -> argparse.ArgumentParser:
         action="store_true",
         help="print how each label got its vector, and the nearest pairs at every dimension",
     )
-    parser.add_argument(
-        "--report",
-        type=Path,
-        metavar="FILE.html",
-        help="write a page with the similarity of all labels, one file, no network",
-    )
+    options.report(parser, "the similarity of all labels")
     parser.add_argument("-q", "--quiet", action="store_true", help="print nothing if all is well")
     return parser
 

@@ -18,12 +18,12 @@ from PIL import Image, UnidentifiedImageError
 
 import tinyvlm
 
+from . import options
 from .annotate import Boxes, Scores, annotate
 from .files import check_folder, explain, write_atomic
 from .measure.labelled import PICTURES
 from .net.intake import MAX_SIDE
 from .picture import rgb
-from .shipped import model_path
 
 MARK = ".tinyvlm.png"
 
@@ -66,8 +66,7 @@ def main(argv: list[str] | None = None) -> int:
     args = _arguments().parse_intermixed_args(argv)
     warnings.simplefilter("ignore", Image.DecompressionBombWarning)  # photos of 100 megapixels
     try:
-        if args.top < 1:
-            raise ValueError(f"--top {args.top}: show 1 or more")
+        options.check_counts(args, top=1)
         if bool(args.pictures) == (args.camera is not None):
             raise ValueError("give pictures or folders of them, or --camera N")
         if args.out:
@@ -195,7 +194,7 @@ def _arguments() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="tinyvlm-try", description="Draw labels and boxes on pictures, as a board sees them."
     )
-    parser.add_argument("--vocab", required=True, metavar="FILE.tvp", help="from tinyvlm-pack")
+    parser.add_argument("--vocab", required=True, metavar="FILE.tvp", help=options.PACKED)
     parser.add_argument(
         "pictures", nargs="*", type=Path, metavar="PICTURE", help="files, or folders of them"
     )
@@ -211,12 +210,7 @@ def _arguments() -> argparse.ArgumentParser:
         "--threshold", type=float, metavar="P", help="least score (default: the vocabulary's)"
     )
     parser.add_argument("--frames", type=int, metavar="N", help="with --camera: stop after N")
-    parser.add_argument(
-        "--model",
-        type=model_path,
-        metavar="MODEL",
-        help="the encoder: base (default), nano, max78000 or FILE.tvlm",
-    )
+    options.model(parser, default=None)
     return parser
 
 

@@ -12,8 +12,6 @@ photos that it was fitted without (measure/tune_folds.py).
 from __future__ import annotations
 
 import argparse
-import errno
-import os
 import sys
 import warnings
 from collections.abc import Callable, Sequence
@@ -23,12 +21,12 @@ import numpy as np
 from PIL import Image
 from tqdm import tqdm
 
-from .files import check_folder, explain, write_atomic
+from . import options
+from .files import explain, write_atomic
 from .measure import sorted_photos, tune_page
 from .measure.answers import Answers, ask, encoder_of, label_lines, matrix_lines, rates, worst
-from .measure.tune_fit import COSTS, Tuned
+from .measure.tune_fit import Tuned
 from .measure.tune_folds import Outcome, gained, tune
-from .shipped import model_path
 from .words import background, tvp
 
 WORST = 5  # mistakes that are printed
@@ -57,9 +55,7 @@ def _run(args: argparse.Namespace, out: Callable[[str], None]) -> None:
         raise ValueError(
             f"{args.vocab}: a folder; the vocabulary comes first: tinyvlm-tune FILE.tvp FOLDER"
         )
-    for name, least in (("shots", 0), ("workers", 1)):
-        if getattr(args, name) < least:
-            raise ValueError(f"--{name} {getattr(args, name)}: must be {least} or more")
+    options.check_counts(args, shots=0, workers=1)
     p = tvp.read(args.vocab)
     model, encoder = encoder_of(p, args.vocab, [args.model] if args.model else [])
     output = args.output or (args.vocab if args.overwrite else _beside(args.vocab))
@@ -119,22 +115,13 @@ def _beside(vocab: Path) -> Path:
 def _check_outputs(
     args: argparse.Namespace, output: Path, model: Path, photos: Sequence[sorted_photos.Photo]
 ) -> None:
-    """OSError or ValueError, before any work, if a file cannot be or must not be written."""
-    taken = {photo.path.resolve(): "one of the photos" for photo in photos}
-    taken[model.resolve()] = "the encoder"
+    """OSError or ValueError if a file cannot be or must not be written."""
+    taken = {photo.path: "one of the photos" for photo in photos} | {model: "the encoder"}
     if not (args.overwrite and output.resolve() == args.vocab.resolve()):
-        taken[args.vocab.resolve()] = "the vocabulary"
-    hint = {"-o": ", or --overwrite to replace it", "--report": ""}
-    for option, path in (("-o", output), ("--report", args.report)):
-        if path is None:
-            continue
-        check_folder(path.parent)
-        if path.is_dir():
-            raise IsADirectoryError(errno.EISDIR, "a folder; give the name of a file", str(path))
-        if what := taken.get(path.resolve()):
-            more = hint[option] if what == "the vocabulary" else ""
-            raise ValueError(f"{path} is {what}; give another name with {option}{more}")
-        taken[path.resolve()] = "the tuned vocabulary"
+        taken[args.vocab] = "the vocabulary"
+    hint = {"the vocabulary": ", or --overwrite to replace it"}
+    files = [("-o", output), ("--report", args.report)]
+    options.check_outputs(taken, files, "the tuned vocabulary", hint)
 
 
 def packed_with(p: tvp.Prototypes, model: Path) -> str:
@@ -277,7 +264,7 @@ def _arguments() -> argparse.ArgumentParser:
         prog="tinyvlm-tune",
         description="Measure a packed vocabulary on your own photos, and make it fit them better.",
     )
-    parser.add_argument("vocab", type=Path, metavar="FILE.tvp", help="from tinyvlm-pack")
+    parser.add_argument("vocab", type=Path, metavar="FILE.tvp", help=options.PACKED)
     parser.add_argument(
         "photos",
         type=Path,
@@ -285,17 +272,12 @@ def _arguments() -> argparse.ArgumentParser:
         help="a folder of photos for each label, called like it, and one called other (or "
         "unknown) for photos that show none of them",
     )
-    parser.add_argument(
-        "-o", "--output", type=Path, metavar="FILE.tvp", help="default: FILE-tuned.tvp beside it"
-    )
+    options.output(parser, "FILE.tvp", "FILE-tuned.tvp beside it")
     parser.add_argument(
         "--overwrite", action="store_true", help="the tuned file may replace FILE.tvp itself"
     )
-    parser.add_argument(
-        "--unknown",
-        choices=tuple(COSTS),
-        help="as for tinyvlm-pack: cautious names few photos that show none, eager many, off "
-        "every photo (default: what the file was packed with, if that can be told, else balanced)",
+    options.unknown(
+        parser, None, "what the file was packed with, if that can be told, else balanced"
     )
     parser.add_argument(
         "--shots",
@@ -308,22 +290,9 @@ def _arguments() -> argparse.ArgumentParser:
     parser.add_argument(
         "--measure", action="store_true", help="measure alone: tune nothing and write no .tvp"
     )
-    parser.add_argument(
-        "--report", type=Path, metavar="FILE.html", help="write a page with matrix and mistakes"
-    )
-    parser.add_argument(
-        "--model",
-        type=model_path,
-        metavar="MODEL",
-        help="the encoder, if it is none that ships: FILE.tvlm",
-    )
-    parser.add_argument(
-        "--workers",
-        type=int,
-        default=os.cpu_count() or 1,
-        metavar="N",
-        help="photos embedded at the same time (default: one a core)",
-    )
+    options.report(parser, "matrix and mistakes")
+    options.model(parser, default=None, otherwise="the one of these that it was packed for")
+    options.workers(parser)
     return parser
 
 

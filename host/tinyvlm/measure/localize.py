@@ -34,11 +34,11 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
+from .. import options
 from ..api import Vocab, load, to_frame
 from ..device import locate
 from ..files import explain
 from ..net import tvlm
-from ..shipped import DEFAULT_MODEL, model_path
 from ..words import background, prototypes, tvp
 from ..words.encoders import create_text_encoder
 from ..words.space import TextEncoder
@@ -256,7 +256,7 @@ def _arguments() -> argparse.ArgumentParser:
     source.add_argument("--composites", type=Path, metavar="FOLDER", help="of training shards")
     source.add_argument("--data", type=Path, metavar="SHARD", help="with boxes")
     parser.add_argument("--count", type=int, default=500, help="pictures (default: 500)")
-    parser.add_argument("--dim", type=int, default=64, help="dimensions compared (default: 64)")
+    options.dim(parser, "dimensions compared")
     parser.add_argument(
         "--words",
         choices=("photo", "all"),
@@ -269,12 +269,8 @@ def _arguments() -> argparse.ArgumentParser:
         default=True,
         help="slide crops, too, which is most of the work (default)",
     )
-    parser.add_argument(
-        "--model", type=model_path, default=DEFAULT_MODEL, metavar="MODEL", help="default: base"
-    )
-    parser.add_argument(
-        "--text-encoder", default="lexicon", metavar="ENCODER", help="as tinyvlm-pack takes it"
-    )
+    options.model(parser)
+    options.text_encoder(parser, "lexicon")
     return parser
 
 
