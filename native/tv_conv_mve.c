@@ -142,27 +142,67 @@ MULTIPLY(multiply_halves, "", "", "vstrh.32")
 MULTIPLY(multiply_rest_bytes, NO_STEP, "2:\n" REST, "vstrb.32")
 MULTIPLY(multiply_rest_halves, NO_STEP, "2:\n" REST, "vstrh.32")
 
-// The inputs of output pixel x of row y, as the weights lie.
-static void gather_window(const tv_layer_t *l, int8_t *arena, uint32_t y, uint32_t x, int8_t *to) {
-    int32_t k = l->kernel, c = l->in_c, in_w = l->in_w;
-    int32_t iy = (int32_t)(y * l->stride) - l->pad_top;
-    int32_t ix = (int32_t)(x * l->stride) - l->pad_left;
-    int32_t left = ix < 0 ? -ix : 0; // taps left of the image, then in it, then right of it
-    int32_t right = ix + k > in_w ? ix + k - in_w : 0;
-    for (int32_t ky = 0; ky < k; ky++, iy++) {
-        if (iy < 0 || iy >= l->in_h) {
-            to = tv_fill_mve(to, l->in_zero_point, k * c);
-            continue;
+// The inputs of `n` output pixels of row y from x on, as the weights lie, `step` bytes from pixel to
+// pixel.
+static void gather(const tv_layer_t *l, int8_t *arena, uint32_t y, uint32_t x, uint32_t n, int8_t *to, uint32_t step) {
+    int32_t k = l->kernel, c = l->in_c, in_w = l->in_w, stride = l->stride;
+    int32_t iy = (int32_t)y * stride - l->pad_top;
+    mve_pred16_t p = vctp8q((uint32_t)(k * c));
+    for (int32_t ky = 0; ky < k; ky++, iy++, to += k * c) {
+        bool inside = iy >= 0 && iy < l->in_h;
+        const int8_t *row = inside ? tv_row(arena, &l->in, (uint32_t)iy) : NULL;
+        int32_t ix = (int32_t)x * stride - l->pad_left;
+        int8_t *at = to;
+        for (uint32_t i = 0; i < n; i++, at += step, ix += stride) {
+            if (!inside) {
+                tv_fill_mve(at, l->in_zero_point, k * c);
+                continue;
+            }
+            if (k * c <= 16) {
+                for (; i + 1 < n && ix >= 0 && ix + k <= in_w; i++, at += step, ix += stride) {
+                    vstrbq_p_s8(at, vldrbq_z_s8(row + ix * c, p), p);
+                }
+            }
+            int32_t left = ix < 0 ? -ix : 0; // taps left of the image, then in it, then right of it
+            int32_t right = ix + k > in_w ? ix + k - in_w : 0;
+            int8_t *next = tv_fill_mve(at, l->in_zero_point, left * c);
+            next = tv_copy_mve(next, row + (ix + left) * c, (k - left - right) * c);
+            tv_fill_mve(next, l->in_zero_point, right * c);
         }
-        const int8_t *from = tv_row(arena, &l->in, (uint32_t)iy) + (ix + left) * c;
-        to = tv_fill_mve(to, l->in_zero_point, left * c);
-        to = tv_copy_mve(to, from, (k - left - right) * c);
-        to = tv_fill_mve(to, l->in_zero_point, right * c);
+    }
+}
+
+// Two channels of a single pixel.
+static void multiply_one(const pair_t *pair, const tile_t *tile, mve_pred16_t rest, int32_t zero_point, bool halves) {
+    const int8_t *from = tile->from[0];
+    const uint8_t *w = pair->weights;
+    int32_t sum = pair->bias[0], sum2 = pair->bias[TILE];
+    for (; w != pair->end; w += 32, from += 16) {
+        int32x4x2_t two = vld2q_s32((const int32_t *)(const void *)w);
+        int8x16_t x = vldrbq_s8(from);
+        sum = vmladavaq_s8(sum, x, vreinterpretq_s8_s32(two.val[0]));
+        sum2 = vmladavaq_s8(sum2, x, vreinterpretq_s8_s32(two.val[1]));
+    }
+    if (rest) {
+        int32x4x2_t two = vld2q_s32((const int32_t *)(const void *)w);
+        int8x16_t x = vldrbq_z_s8(from, rest);
+        sum = vmladavaq_s8(sum, x, vreinterpretq_s8_s32(two.val[0]));
+        sum2 = vmladavaq_s8(sum2, x, vreinterpretq_s8_s32(two.val[1]));
+    }
+    int8_t q2 = tv_clamp8(tv_requantize(sum2, pair->mult2, (uint32_t)-pair->minus_shift2) + zero_point);
+    int8_t q = tv_clamp8(tv_requantize(sum, pair->mult, (uint32_t)-pair->minus_shift) + zero_point);
+    int8_t *to = tile->to[0] + pair->at, *to2 = tile->to[0] + pair->at2;
+    if (halves) {
+        *(int16_t *)(void *)to2 = q2;
+        *(int16_t *)(void *)to = q;
+    } else {
+        *to2 = q2;
+        *to = q;
     }
 }
 
 // All channels of the tiles whose inputs are where the tiles say.
-static void multiply_tiles(const tv_layer_t *l, const tile_t *tiles, const tile_t *last, int8_t *copy, uint32_t dc) {
+static void multiply_tiles(const tv_layer_t *l, const tile_t *tiles, const tile_t *last, int8_t *copy, uint32_t dc, bool single) {
     uint32_t taps = (uint32_t)l->kernel * l->kernel * l->in_c, steps = taps / 16, rest = taps % 16;
     uint32_t channels = l->out_c, k4 = tv_align4(taps);
     const uint8_t *bias = l->table, *mult = bias + 4 * channels, *shift = mult + 4 * channels;
@@ -188,7 +228,11 @@ static void multiply_tiles(const tv_layer_t *l, const tile_t *tiles, const tile_
         pair.minus_shift2 = -(int32_t)shift[next];
         pair.at = o * dc;
         pair.at2 = next * dc;
-        multiply(&pair.mult, tiles, vctp8q(rest), l->out_zero_point);
+        if (single) {
+            multiply_one(&pair, tiles, vctp8q(rest), l->out_zero_point, halves);
+        } else {
+            multiply(&pair.mult, tiles, vctp8q(rest), l->out_zero_point);
+        }
     }
 }
 
@@ -212,10 +256,10 @@ void tv_conv_mve(const tv_layer_t *l, int8_t *arena, void *scratch, uint32_t scr
             const int8_t *row = l->kernel > 1 ? columns + i * k16 : tv_row(arena, &l->in, at * l->stride) + x * step;
             uint32_t from_step = l->kernel > 1 ? k16 : step;
             int8_t *to = out.base + x * out.dx;
+            if (l->kernel > 1) {
+                gather(l, arena, at, x, end - i, columns + i * k16, k16);
+            }
             for (; i < end; i++, x++, row += from_step, to += out.dx) {
-                if (l->kernel > 1) {
-                    gather_window(l, arena, at, x, columns + i * k16);
-                }
                 tiles[i / TILE].from[i % TILE] = row;
                 tiles[i / TILE].to[i % TILE] = to;
             }
@@ -228,7 +272,7 @@ void tv_conv_mve(const tv_layer_t *l, int8_t *arena, void *scratch, uint32_t scr
             tiles[i / TILE].from[i % TILE] = tiles[(n - 1) / TILE].from[(n - 1) % TILE];
             tiles[i / TILE].to[i % TILE] = tiles[(n - 1) / TILE].to[(n - 1) % TILE];
         }
-        multiply_tiles(l, tiles, tiles + i / TILE, copy, out.dc);
+        multiply_tiles(l, tiles, tiles + i / TILE, copy, out.dc, n == 1);
         left -= n;
     }
     tv_fill_margins(l, arena, y, rows);

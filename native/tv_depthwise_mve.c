@@ -13,34 +13,28 @@
 
 #include "tv_mve.h"
 
+#define INLINE __attribute__((always_inline)) static inline // kernel and stride are constants
 #define ROWS (8) // of output at once
 #define COLUMNS_SIZE (256) // bytes of columns at once
 #define SLACK (112) // what the vectors of outputs that are not there may read behind them
-
-// One channel: what its outputs are made with.
-typedef struct {
-    int8x16_t taps[4];
-    int32_t bias, mult, minus_shift, zero_point;
-    uint32_t dx; // bytes from output to output
-} channel_t;
 
 // Bytes of two rows, in turns.
 static inline int16x8_t two_rows(int16x8_t a, int16x8_t b) {
     return vreinterpretq_s16_s8(vmovntq_s16(vreinterpretq_s8_s16(a), b));
 }
 
-// Columns of `n` pixels of kernel rows, from pixel x of channel `at` on.
-__attribute__((always_inline)) static inline void sort_columns(int8_t *to, const int16_t *const *rows, uint32_t at, uint32_t n, uint32_t kernel) {
-    const int16_t *a = rows[0] + at, *b = rows[kernel > 1 ? 1 : 0] + at, *c = rows[kernel > 1 ? 2 : 0] + at;
-    if (kernel <= 3) {
-        for (; (int32_t)n > 0; n -= 8, to += 32, a += 8, b += 8, c += 8) {
-            mve_pred16_t p = vctp16q(n);
-            int16x8x2_t column = { { two_rows(vldrhq_z_s16(a, p), vldrhq_z_s16(b, p)), vldrhq_z_s16(c, p) } };
+// Columns of `n` pixels, from pixel `at` on, of 1, 5 or 7 rows.
+INLINE void sort_columns(int8_t *to, const int16_t *const *rows, uint32_t at, uint32_t n, uint32_t kernel) {
+    const int16_t *a = rows[0] + at;
+    if (kernel == 1) {
+        for (; (int32_t)n > 0; n -= 8, to += 32, a += 8) {
+            int16x8_t one = vldrhq_z_s16(a, vctp16q(n));
+            int16x8x2_t column = { { one, one } };
             vst2q_s16((int16_t *)(void *)to, column);
         }
         return;
     }
-    const int16_t *d = rows[3] + at, *e = rows[4] + at;
+    const int16_t *b = rows[1] + at, *c = rows[2] + at, *d = rows[3] + at, *e = rows[4] + at;
     const int16_t *f = rows[kernel == 7 ? 5 : 4] + at, *g = rows[kernel == 7 ? 6 : 4] + at;
     for (; (int32_t)n > 0; n -= 8, to += 64, a += 8, b += 8, c += 8, d += 8, e += 8, f += 8, g += 8) {
         mve_pred16_t p = vctp16q(n);
@@ -63,8 +57,8 @@ __attribute__((always_inline)) static inline void sort_columns(int8_t *to, const
         "vmov %q[sum][2], %q[sum][0], %[s0], %[s2]\n" \
         "vmov %q[sum][3], %q[sum][1], %[s1], %[s3]\n" \
         : [sum] "=&w" (sum), [x] "=&w" (x), [s0] "=&Te" (s0), [s1] "=&Te" (s1), [s2] "=&Te" (s2), [s3] "=&Te" (s3) \
-        : [at] "r" (at), [t0] "w" (t[0]), [t1] "w" (t[1]), __VA_ARGS__ "m" (*(const int8_t (*)[])at))
-#define THREE [t2] "w" (t[2]),
+        : [at] "r" (at), [t0] "w" (t[0]), __VA_ARGS__ "m" (*(const int8_t (*)[])at))
+#define THREE [t1] "w" (t[1]), [t2] "w" (t[2]),
 #define FOUR THREE [t3] "w" (t[3]),
 
 // The sums of four windows side by side.
@@ -72,10 +66,9 @@ static inline int32x4_t four_windows(const int8_t *at, const int8x16_t *t, uint3
     int32x4_t sum;
     int8x16_t x;
     int32_t s0, s1, s2, s3;
-    if (kernel <= 3 && stride == 1) {
-        WINDOWS(LOAD(0) FIRST(0) "vmladav.s8 %[s1], %q[x], %q[t1]\n"
-            LOAD(8) FIRST(2) "vmladav.s8 %[s3], %q[x], %q[t1]\n", );
-    } else if (kernel <= 3) {
+    if (kernel == 1 && stride == 1) {
+        WINDOWS(LOAD(0) FIRST(0) LOAD(4) FIRST(1) LOAD(8) FIRST(2) LOAD(12) FIRST(3), );
+    } else if (kernel == 1) {
         WINDOWS(LOAD(0) FIRST(0) LOAD(8) FIRST(1) LOAD(16) FIRST(2) LOAD(24) FIRST(3), );
     } else if (kernel == 5 && stride == 1) {
         WINDOWS(LOAD(0) FIRST(0) LOAD(16) NEXT(0, 1) FIRST(2) LOAD(32) NEXT(0, 2) NEXT(2, 1) LOAD(48) NEXT(2, 2)
@@ -96,107 +89,300 @@ static inline int32x4_t four_windows(const int8_t *at, const int8x16_t *t, uint3
     return sum;
 }
 
-static inline int32x4_t four_outputs(const int8_t *at, const channel_t *c, uint32_t kernel, uint32_t stride) {
-    int32x4_t sum = vaddq_n_s32(four_windows(at, c->taps, kernel, stride), c->bias);
-    return tv_requantize_mve(sum, c->mult, c->minus_shift, c->zero_point);
+// One channel of kernel 3. The assembly uses the offsets from `mult`; LDM needs the fields in this
+// order.
+typedef struct {
+    int32_t bias[8];        // -32: eight times the same
+    int32_t mult;           // 0
+    int32_t minus_shift;    // 4
+    int32_t zero_point;     // 8
+    int8_t *columns;        // 12
+    uint32_t outputs;       // 16: of a row, at once
+    uint32_t pixels;        // 20: of input for them
+    const int16_t **rows;   // 24: of input
+    uint32_t at;            // 28: bytes from there to the channel and the first pixel
+    int8_t *out;            // 32
+    uint32_t row_bytes;     // 36
+    uint32_t bands;         // 40: left to do
+    uint32_t step;          // 44: bytes from an output to the fourth one after it
+    uint32x4_t offsets;     // 48: of four outputs
+} channel_t;
+
+#define LOAD_ROWS_3 \
+    "vpsttt                     \n" \
+    "vldrht.u16 q4, [r1], #16   \n" \
+    "vldrht.u16 q6, [r3], #16   \n" \
+    "vldrht.u16 q5, [r5], #16   \n"
+#define LOAD_ROWS_4 \
+    "vpstttt                    \n" \
+    "vldrht.u16 q4, [r1], #16   \n" \
+    "vldrht.u16 q6, [r3], #16   \n" \
+    "vldrht.u16 q5, [r5], #16   \n" \
+    "vldrht.u16 q7, [r9], #16   \n" \
+    "vmovnt.i16 q5, q7          \n"
+
+// Sums of four windows into q4; of two rows also into q5.
+#define WINDOWS_3_1 \
+    "vldrb.8 q4, [r1], #8       \n" \
+    "ldmdb r7, {r0, r2, r4, r6} \n" \
+    "vmladava.s8 r0, q4, q0     \n" \
+    "vldrb.8 q5, [r1], #8       \n" \
+    "vmladava.s8 r2, q4, q1     \n" \
+    "vmladava.s8 r4, q5, q0     \n" \
+    "vmladava.s8 r6, q5, q1     \n" \
+    "vmov q4[2], q4[0], r0, r4  \n" \
+    "vmov q4[3], q4[1], r2, r6  \n"
+#define WINDOWS_3_2 \
+    "vldrb.8 q4, [r1], #8       \n" \
+    "ldmdb r7, {r0, r2, r4, r6} \n" \
+    "vmladava.s8 r0, q4, q0     \n" \
+    "vldrb.8 q5, [r1], #8       \n" \
+    "vmladava.s8 r2, q5, q0     \n" \
+    "vldrb.8 q4, [r1], #8       \n" \
+    "vmladava.s8 r4, q4, q0     \n" \
+    "vldrb.8 q5, [r1], #8       \n" \
+    "vmladava.s8 r6, q5, q0     \n" \
+    "vmov q4[2], q4[0], r0, r4  \n" \
+    "vmov q4[3], q4[1], r2, r6  \n"
+#define WINDOWS_3_PAIRS \
+    "vldrb.8 q4, [r1], #8       \n" \
+    "ldmdb r7, {r0, r2, r4, r6, r8, r10, r12, lr} \n" \
+    "vmladava.s8 r0, q4, q0     \n" \
+    "vldrb.8 q5, [r1], #8       \n" \
+    "vmladava.s8 r2, q4, q1     \n" \
+    "vmladava.s8 r8, q4, q2     \n" \
+    "vmladava.s8 r10, q4, q3    \n" \
+    "vmladava.s8 r4, q5, q0     \n" \
+    "vmladava.s8 r6, q5, q1     \n" \
+    "vmladava.s8 r12, q5, q2    \n" \
+    "vmladava.s8 lr, q5, q3     \n" \
+    "vmov q4[2], q4[0], r0, r4  \n" \
+    "vmov q4[3], q4[1], r2, r6  \n" \
+    "vmov q5[2], q5[0], r8, r12 \n" \
+    "vmov q5[3], q5[1], r10, lr \n"
+
+// As tv_requantize_mve().
+#define REQUANT(to, from) \
+    "vshr.s32 " to ", " from ", #31 \n" \
+    "vqrdmlah.s32 " to ", " from ", r0 \n" \
+    "vrshl.s32 " to ", r2       \n" \
+    "vadd.i32 " to ", " to ", r4 \n" \
+    "vqmovnb.s32 " to ", " to " \n" \
+    "vqmovnb.s16 " to ", " to " \n"
+#define STORE_1 \
+    REQUANT("q6", "q4") \
+    "vpst                       \n" \
+    "vstrbt.32 q6, [r3, q7]     \n"
+#define STORE_2 \
+    REQUANT("q6", "q4") \
+    REQUANT("q4", "q5") \
+    "vpstt                      \n" \
+    "vstrbt.32 q6, [r3, q7]     \n" \
+    "vstrbt.32 q4, [r5, q7]     \n" \
+    "add r5, r11                \n"
+
+// All bands of a channel: its row of output, or two that are made of the same columns.
+#define CHANNEL(name, LOAD_ROWS, WINDOWS, STORE, next_rows, NEXT_OUT) \
+    __attribute__((naked, noinline)) static void name(int8x16_t first __attribute__((unused)), \
+    int8x16_t right __attribute__((unused)), int8x16_t down __attribute__((unused)), \
+    int8x16_t both __attribute__((unused)), int32_t *mult __attribute__((unused))) { \
+        __asm volatile ( \
+            "push {r4-r11, lr}          \n" \
+            "vpush {d8-d15}             \n" \
+            "mov r7, r0                 \n" \
+            "1:                         \n" \
+            "ldrd r12, lr, [r7, #24]    \n" /* rows, at */ \
+            "ldm r12, {r1, r3, r5, r9}  \n" \
+            "add r12, #" next_rows "    \n" \
+            "str r12, [r7, #24]         \n" \
+            "add r1, lr                 \n" \
+            "add r3, lr                 \n" \
+            "add r5, lr                 \n" \
+            "add r9, lr                 \n" \
+            "ldr lr, [r7, #20]          \n" /* pixels */ \
+            "ldr r12, [r7, #12]         \n" /* columns */ \
+            "2: vctp.16 lr              \n" \
+            LOAD_ROWS \
+            "vmovnt.i16 q4, q6          \n" \
+            "vst20.16 {q4, q5}, [r12]   \n" \
+            "subs lr, #8                \n" \
+            "vst21.16 {q4, q5}, [r12]!  \n" \
+            "bgt 2b                     \n" \
+            "ldrd r3, r5, [r7, #32]     \n" /* out, row_bytes */ \
+            "ldrd r8, r11, [r7, #40]    \n" /* bands, step */ \
+            "vldrw.32 q7, [r7, #48]     \n" \
+            "ldrd r1, r9, [r7, #12]     \n" /* columns, outputs */ \
+            "add r10, r3, " NEXT_OUT "  \n" \
+            "add r5, r3                 \n" \
+            "sub r8, #1                 \n" \
+            "str r10, [r7, #32]         \n" \
+            "str r8, [r7, #40]          \n" \
+            "3: vctp.32 r9              \n" \
+            WINDOWS \
+            "ldm r7, {r0, r2, r4}       \n" \
+            STORE \
+            "add r3, r11                \n" \
+            "subs r9, #4                \n" \
+            "bgt 3b                     \n" \
+            "ldr r8, [r7, #40]          \n" \
+            "cmp r8, #0                 \n" \
+            "bne 1b                     \n" \
+            "vpop {d8-d15}              \n" \
+            "pop {r4-r11, pc}           \n" \
+            ); \
+    }
+
+CHANNEL(channel_3_1, LOAD_ROWS_3, WINDOWS_3_1, STORE_1, "4", "r5")
+CHANNEL(channel_3_2, LOAD_ROWS_3, WINDOWS_3_2, STORE_1, "8", "r5")
+CHANNEL(channel_3_pairs, LOAD_ROWS_4, WINDOWS_3_PAIRS, STORE_2, "8", "r5, lsl #1")
+
+// Input rows of 1 ... ROWS rows, and those of them that are outside the image: they have but one
+// channel.
+typedef struct {
+    const int16_t *row[2 * (ROWS - 1) + 8];
+    const int16_t **outside[2 * (ROWS - 1) + 8];
+    uint32_t blanks;
+} rows_t;
+
+static void find_rows(rows_t *in, const tv_layer_t *l, int8_t *arena, const int16_t *blank, uint32_t y, uint32_t rows) {
+    in->blanks = 0;
+    for (uint32_t i = 0; i < (rows - 1) * l->stride + l->kernel; i++) {
+        uint32_t iy = y * l->stride + i - l->pad_top; // wraps to a huge number above the image
+        bool inside = iy < l->in_h;
+        in->row[i] = inside ? (const int16_t *)(void *)tv_row(arena, &l->in, iy) : blank;
+        if (!inside) {
+            in->outside[in->blanks++] = &in->row[i];
+        }
+    }
 }
 
-// `n` outputs whose columns are sorted.
-static inline void outputs(const int8_t *at, int8_t *out, uint32_t n, const channel_t *c, uint32_t kernel, uint32_t stride) {
-    uint32_t bytes = (kernel <= 3 ? 4 : 8) * 4 * stride, dx = c->dx;
-    uint32x4_t offsets = vmulq_n_u32(vidupq_n_u32(0, 1), dx);
-    for (; n >= 4; n -= 4, at += bytes, out += 4 * dx) {
-        vstrbq_scatter_offset_s32(out, offsets, four_outputs(at, c, kernel, stride));
-    }
-    if (n) {
-        vstrbq_scatter_offset_p_s32(out, offsets, four_outputs(at, c, kernel, stride), vctp32q(n));
+static inline void next_channel(rows_t *in, uint32_t pitch) {
+    for (uint32_t i = 0; i < in->blanks; i++) {
+        *in->outside[i] -= pitch;
     }
 }
 
-// All channels of 1 ... ROWS rows. kernel and stride are constants.
-__attribute__((always_inline)) static inline void depthwise_rows(const tv_layer_t *l, int8_t *arena, const int16_t *blank, uint32_t y, uint32_t rows,
-    uint32_t kernel, uint32_t stride) {
-    uint32_t channels = l->out_c, pitch = l->in.pitch, column = kernel <= 3 ? 4 : 8;
-    uint32_t most = ((COLUMNS_SIZE / column - kernel) / stride + 1) & ~3u; // outputs at once
+// Where the taps of vector v lie in the file: byte i of it is the one of row i % column, column
+// i / column. Those that the kernel has not are 0.
+static inline uint8x16_t places(uint32_t kernel, uint32_t v, mve_pred16_t *real) {
+    uint8x16_t bytes = vidupq_n_u8(0, 1);
+    uint8x16_t ky = vandq_u8(bytes, vdupq_n_u8(kernel <= 3 ? 3 : 7));
+    uint8x16_t kx = vaddq_n_u8(kernel <= 3 ? vshrq_n_u8(bytes, 2) : vshrq_n_u8(bytes, 3), (uint8_t)(2 * v));
+    *real = vcmpltq_m_n_s8(vreinterpretq_s8_u8(kx), (int8_t)kernel, vcmpltq_n_s8(vreinterpretq_s8_u8(ky), (int8_t)kernel));
+    return vaddq_u8(vmulq_n_u8(ky, (uint8_t)tv_align4(kernel)), kx);
+}
+
+static void depthwise_3(const tv_layer_t *l, int8_t *arena, const int16_t *blank, uint32_t y, uint32_t rows) {
+    uint32_t channels = l->out_c, pitch = l->in.pitch, stride = l->stride, width = l->out_w;
+    uint32_t most = ((COLUMNS_SIZE / 4 - 3) / stride + 1) & ~3u; // outputs at once
     const uint8_t *packed = l->weights, *bias = l->table, *mult = bias + 4 * channels, *shift = mult + 4 * channels;
-    const int16_t *in[2 * (ROWS - 1) + 7];
-    const int16_t **outside[2 * (ROWS - 1) + 7]; // those of them that are blank
-    uint32_t blanks = 0;
-    for (uint32_t i = 0; i < (rows - 1) * stride + kernel; i++) {
-        uint32_t iy = y * stride + i - l->pad_top; // wraps to a huge number above the image
-        in[i] = iy < l->in_h ? (const int16_t *)(void *)tv_row(arena, &l->in, iy) : blank;
-        if (in[i] == blank) {
-            outside[blanks++] = &in[i];
-        }
-    }
-    // Where the taps of a vector lie in the file: byte i of it is the one of row i % column, column
-    // i / column. Those that the kernel has not are 0.
-    uint8x16_t place[4], bytes = vidupq_n_u8(0, 1);
-    mve_pred16_t real[4];
-    uint32_t vectors = kernel <= 3 ? 1 : (kernel + 1) / 2;
-    for (uint32_t v = 0; v < vectors; v++) {
-        uint8x16_t ky = vandq_u8(bytes, vdupq_n_u8((uint8_t)(column - 1)));
-        uint8x16_t kx = vaddq_n_u8(column == 4 ? vshrq_n_u8(bytes, 2) : vshrq_n_u8(bytes, 3), (uint8_t)(2 * v));
-        place[v] = vaddq_u8(vmulq_n_u8(ky, (uint8_t)tv_align4(kernel)), kx);
-        real[v] = vcmpltq_m_n_s8(vreinterpretq_s8_u8(kx), (int8_t)kernel, vcmpltq_n_s8(vreinterpretq_s8_u8(ky), (int8_t)kernel));
-    }
+    bool pairs = stride == 1 && rows % 2 == 0;
     _Alignas(8) int8_t columns[COLUMNS_SIZE + SLACK];
+    rows_t in;
+    find_rows(&in, l, arena, blank, y, rows);
+    mve_pred16_t real;
+    uint8x16_t place = places(3, 0, &real);
+    int8_t *out = tv_row(arena, &l->out, y);
     channel_t c;
-    c.dx = channels;
     c.zero_point = l->out_zero_point;
-    for (uint32_t o = 0; o < channels; o++, packed += kernel * tv_align4(kernel)) {
-        for (uint32_t v = 0; v < vectors; v++) {
-            c.taps[v] = vldrbq_gather_offset_z_s8((const int8_t *)packed, place[v], real[v]);
-        }
-        if (column == 4) {
-            uint32_t carry = 0;
-            c.taps[1] = vshlcq_s8(c.taps[0], &carry, 32);
-        }
-        c.bias = tv_i32(bias + 4 * o);
+    c.columns = columns;
+    c.row_bytes = l->out.row_bytes;
+    c.step = 4 * channels;
+    c.offsets = vmulq_n_u32(vidupq_n_u32(0, 1), channels);
+    for (uint32_t o = 0; o < channels; o++, packed += 12, out++) {
+        uint32_t carry = 0; // what is moved out is 0
+        int8x16_t first = vldrbq_gather_offset_z_s8((const int8_t *)packed, place, real);
+        int8x16_t right = vshlcq_s8(first, &carry, 32), down = vshlcq_s8(first, &carry, 8);
+        int32x4_t four = vdupq_n_s32(tv_i32(bias + 4 * o));
+        vstrwq_s32(c.bias, four);
+        vstrwq_s32(c.bias + 4, four);
         c.mult = tv_i32(mult + 4 * o);
         c.minus_shift = -(int32_t)shift[o];
-        for (uint32_t i = 0; i < rows; i++) {
-            int8_t *out = tv_row(arena, &l->out, y + i) + o;
-            for (uint32_t x = 0, n; x < l->out_w; x += n) {
-                n = l->out_w - x < most ? l->out_w - x : most;
-                sort_columns(columns, in + i * stride, o * pitch + x * stride, (n - 1) * stride + kernel, kernel);
-                outputs(columns, out + x * channels, n, &c, kernel, stride);
+        for (uint32_t x = 0; x < width; x += most) {
+            c.outputs = width - x < most ? width - x : most;
+            c.pixels = (c.outputs - 1) * stride + 3;
+            c.rows = in.row;
+            c.at = 2 * (o * pitch + x * stride);
+            c.out = out + x * channels;
+            c.bands = pairs ? rows / 2 : rows;
+            if (pairs) {
+                channel_3_pairs(first, right, down, vshlcq_s8(right, &carry, 8), &c.mult);
+            } else if (stride == 1) {
+                channel_3_1(first, right, down, down, &c.mult);
+            } else {
+                channel_3_2(first, right, down, down, &c.mult);
             }
         }
-        for (uint32_t j = 0; j < blanks; j++) {
-            *outside[j] -= pitch; // they have but one channel
-        }
+        next_channel(&in, pitch);
     }
 }
 
-typedef void rows_t(const tv_layer_t *l, int8_t *arena, const int16_t *blank, uint32_t y, uint32_t rows);
+// The same for kernels 1, 5 and 7.
+INLINE void depthwise_rows(const tv_layer_t *l, int8_t *arena, const int16_t *blank, uint32_t y, uint32_t rows,
+    uint32_t kernel, uint32_t stride) {
+    uint32_t channels = l->out_c, pitch = l->in.pitch, width = l->out_w, taps_size = kernel * tv_align4(kernel);
+    uint32_t column = kernel == 1 ? 4 : 8, vectors = (kernel + 1) / 2;
+    uint32_t most = ((COLUMNS_SIZE / column - kernel) / stride + 1) & ~3u; // outputs at once
+    const uint8_t *packed = l->weights, *bias = l->table, *mult = bias + 4 * channels, *shift = mult + 4 * channels;
+    _Alignas(8) int8_t columns[COLUMNS_SIZE + SLACK];
+    rows_t in;
+    find_rows(&in, l, arena, blank, y, rows);
+    uint8x16_t place[4];
+    mve_pred16_t real[4];
+    int8x16_t taps[4];
+    for (uint32_t v = 0; v < vectors; v++) {
+        place[v] = places(kernel, v, &real[v]);
+    }
+    uint32x4_t offsets = vmulq_n_u32(vidupq_n_u32(0, 1), channels);
+    int8_t *first = tv_row(arena, &l->out, y);
+    for (uint32_t o = 0; o < channels; o++, packed += taps_size, first++) {
+        for (uint32_t v = 0; v < vectors; v++) {
+            taps[v] = vldrbq_gather_offset_z_s8((const int8_t *)packed, place[v], real[v]);
+        }
+        int32_t b = tv_i32(bias + 4 * o), m = tv_i32(mult + 4 * o), minus_shift = -(int32_t)shift[o];
+        for (uint32_t i = 0; i < rows; i++) {
+            int8_t *out = first + i * l->out.row_bytes;
+            for (uint32_t x = 0, n; x < width; x += n) {
+                n = width - x < most ? width - x : most;
+                sort_columns(columns, in.row + i * stride, o * pitch + x * stride, (n - 1) * stride + kernel, kernel);
+                const int8_t *at = columns;
+                for (int32_t left = (int32_t)n; left > 0; left -= 4, at += 4 * column * stride, out += 4 * channels) {
+                    int32x4_t sum = vaddq_n_s32(four_windows(at, taps, kernel, stride), b);
+                    sum = tv_requantize_mve(sum, m, minus_shift, l->out_zero_point);
+                    vstrbq_scatter_offset_p_s32(out, offsets, sum, vctp32q((uint32_t)left));
+                }
+                out += (int32_t)(n - ((n + 3) & ~3u)) * (int32_t)channels;
+            }
+        }
+        next_channel(&in, pitch);
+    }
+}
 
-#define ROWS_OF(kernel, stride) \
-    static void rows_ ## kernel ## _ ## stride(const tv_layer_t *l, int8_t *arena, const int16_t *blank, uint32_t y, uint32_t rows) { \
+typedef void depthwise_t(const tv_layer_t *l, int8_t *arena, const int16_t *blank, uint32_t y, uint32_t rows);
+
+#define DEPTHWISE(name, kernel, stride) \
+    static void name(const tv_layer_t *l, int8_t *arena, const int16_t *blank, uint32_t y, uint32_t rows) { \
         depthwise_rows(l, arena, blank, y, rows, kernel, stride); \
     }
 
-ROWS_OF(1, 1)
-ROWS_OF(1, 2)
-ROWS_OF(3, 1)
-ROWS_OF(3, 2)
-ROWS_OF(5, 1)
-ROWS_OF(5, 2)
-ROWS_OF(7, 1)
-ROWS_OF(7, 2)
+DEPTHWISE(depthwise_1_1, 1, 1)
+DEPTHWISE(depthwise_1_2, 1, 2)
+DEPTHWISE(depthwise_5_1, 5, 1)
+DEPTHWISE(depthwise_5_2, 5, 2)
+DEPTHWISE(depthwise_7_1, 7, 1)
+DEPTHWISE(depthwise_7_2, 7, 2)
 
 void tv_depthwise_mve(const tv_layer_t *l, int8_t *arena, void *scratch, uint32_t scratch_size, uint32_t y, uint32_t rows) {
-    static rows_t *const all[] = {
-        rows_1_1, rows_1_2, rows_3_1, rows_3_2, rows_5_1, rows_5_2, rows_7_1, rows_7_2,
+    static depthwise_t *const all[] = {
+        depthwise_1_1, depthwise_1_2, depthwise_3, depthwise_3, depthwise_5_1, depthwise_5_2, depthwise_7_1, depthwise_7_2,
     };
     (void)scratch_size;
     int16_t *blank = scratch;
     for (uint32_t i = 0; i < l->in.pitch; i += 8) {
         vstrhq_p_s16(blank + i, vdupq_n_s16(l->in_zero_point), vctp16q(l->in.pitch - i));
     }
-    rows_t *run = all[l->kernel - 1 + l->stride - 1];
     for (uint32_t done = 0; done < rows; done += ROWS) {
-        run(l, arena, blank, y + done, rows - done < ROWS ? rows - done : ROWS);
+        all[l->kernel - 1 + l->stride - 1](l, arena, blank, y + done, rows - done < ROWS ? rows - done : ROWS);
     }
 }
 
