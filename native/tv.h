@@ -16,9 +16,9 @@
 //
 // Reentrancy and lifetimes: functions keep no state and only tv_model_open() and tv_backend_use()
 // write to a model. So any number of threads may run one model at once, each with an arena, a frame
-// and outputs of its own. The file stays in
-// place, and as it is, for as long as its model is used; so do the arena, the frame and the
-// outputs until tv_run() is back, a hook included: it may stop the run, not move what the run works in.
+// and outputs of its own. The file stays in place, and as it is, for as long as its model is used; so do
+// the arena, the frame and the outputs until tv_run() is back, a hook included: it may stop the run, not
+// move what the run works in.
 
 #ifndef TV_H
 #define TV_H

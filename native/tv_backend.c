@@ -32,7 +32,7 @@ const char *tv_backend_name(const tv_backend_t *backend) {
 }
 
 int tv_backend_use(tv_model_t *model, const tv_backend_t *backend) {
-    if ((backend->library == NULL) != (model->backend->library == NULL)) {
+    if ((tv_library_of(backend) == NULL) != (tv_library_of(model->backend) == NULL)) {
         return TV_ERR_ORDER;
     }
     model->backend = backend;

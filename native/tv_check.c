@@ -117,7 +117,7 @@ static int check_weights(const tv_model_t *m, const uint8_t *record, const tv_la
             return TV_ERR_WEIGHTS;
         }
         ok = multipliers_ok(t, 3) && t[12] <= 30 && t[13] <= 30 && t[14] >= 1 && t[14] <= 30;
-    } else if (m->backend->library == NULL) {
+    } else if (tv_library_of(m->backend) == NULL) {
         uint32_t taps = (uint32_t)tv_stored_taps(l), count = l->out_c;
         uint32_t channels = l->op == TV_OP_CONV ? (count + 1) / 2 * 2 : count;
         if (!inside(m, record + 60, channels * taps) || !inside(m, record + 64, 9 * count)
@@ -154,7 +154,7 @@ static int check_layer(const tv_model_t *m, int index, tv_layer_t *l) {
     if (!err && tv_layer_work(l) > TV_MAX_WORK) {
         err = TV_ERR_WORK;
     }
-    const tv_library_t *library = m->backend->library;
+    const tv_library_t *library = tv_library_of(m->backend);
     if (!err) {
         err = library ? library->check(m, record, l) : check_layout(l);
     }

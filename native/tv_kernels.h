@@ -51,6 +51,15 @@ struct tv_backend {
 
 extern const tv_backend_t tv_cmsis_nn; // only with TINYVLM_CMSIS_NN
 
+static inline const tv_library_t *tv_library_of(const tv_backend_t *backend) {
+    #if defined(TINYVLM_CMSIS_NN)
+    return backend->library;
+    #else
+    (void)backend;
+    return NULL; // none is linked: no code for one
+    #endif
+}
+
 // plain C: complete, and the reference for all others
 tv_kernel_t tv_conv, tv_depthwise, tv_add, tv_avgpool, tv_space_to_depth;
 tv_kernel_t tv_conv_dsp, tv_depthwise_dsp, tv_add_dsp, tv_avgpool_dsp; // Cortex-M4, M7, M33

@@ -119,8 +119,9 @@ int tv_run(const tv_model_t *m, tv_frame_t *frame, void *arena,
     if (map != NULL && m->dense_layer == TV_NO_LAYER) {
         return TV_ERR_NO_MAP;
     }
-    if (m->backend->library != NULL) {
-        return m->backend->library->run(m, frame, arena, embedding, map, hook, hook_ctx);
+    const tv_library_t *library = tv_library_of(m->backend);
+    if (library != NULL) {
+        return library->run(m, frame, arena, embedding, map, hook, hook_ctx);
     }
     for (int last, first = -1; first < m->layers; first = last + 1) {
         last = tv_segment_end(m, first);

@@ -15,15 +15,16 @@ import pytest
 from conftest import make
 from nets import Builder, base_like, random_graph
 from test_board_engine import FRAMES
-from test_legal import RECORD, check_equal, kinds, layer, put, record, sections
+from test_legal import check_equal, kinds, layer, put, record, sections
 
 from tinyvlm import export, inspect
-from tinyvlm.device import pure_file
 from tinyvlm.boards.romfs import make_image
+from tinyvlm.device import pure_file
 from tinyvlm.net import cmsis_nn, tvlm
 from tinyvlm.net.graph import Conv
 from tinyvlm.net.plan import plan
 from tinyvlm.shipped import DEFAULT_MODEL
+from tinyvlm.virtual import count
 
 TOP = Path(__file__).resolve().parents[1]
 BACKENDS = ["dsp", "dsp-m4", "portable", "cmsis-nn"]
@@ -127,7 +128,7 @@ def loads(data):
 
 
 def test_the_file_holds_the_same_network():
-    """Read back it is the very graph; nothing streams, every tensor is whole, no two that live meet."""
+    """Read back it is the very graph; every tensor is whole."""
     for seed in range(12):
         graph = random_graph(seed)
         ours = tvlm.load(tvlm.to_bytes(graph))
@@ -308,6 +309,13 @@ assert all(list(t).count(0) == 1 for t in counts.values())  # only the dense lay
     sums = {name: board.eval(f"sum(counts['{name}'])") for name in BACKENDS}
     print(f"\n{sums}")
     assert sums["dsp"] < sums["cmsis-nn"] < sums["portable"]
+
+
+def test_the_bench_runs_it(firmware):
+    """On its own file, beside ours, and compares the answers."""
+    (result,) = count.run({"base": DEFAULT_MODEL.read_bytes()}, False, firmware)["models"]
+    assert result["differ"] == 0 < result["compared"]
+    assert result["backends"]["cmsis-nn"]["sum"] > result["backends"]["dsp"]["sum"]
 
 
 def test_what_the_board_says(start_board, tmp_path):

@@ -19,6 +19,7 @@ from stm32 import BOARDS, INTERNAL, SHARED, TOP, NoBoard, gcc, variables
 
 from tinyvlm.boards import romfs
 from tinyvlm.boards.firmware import read_image
+from tinyvlm.net import tvlm
 from tinyvlm.shipped import DEFAULT_MODEL
 
 sys.path.insert(0, str(SHARED))
@@ -188,6 +189,16 @@ def test_report(linked, capsys):
     assert f"{romfs:10}{room:10}{room - romfs:10}" in said
 
 
+def test_an_encoder_for_cmsis_nn_fits(linked, tmp_path, capsys):
+    """Its arena in DTCM, and its file in the flash that ours has."""
+    path = tmp_path / "base-cmsis.tvlm"
+    path.write_bytes(tvlm.to_bytes(tvlm.read(DEFAULT_MODEL), library=True))
+    assert report.main(linked, path) == 0
+    arena = tvlm.load(path).plan.arena_size
+    assert f"{arena:10}{DTCM[1]:10}{DTCM[1] - arena:10}" in capsys.readouterr().out
+    assert path.stat().st_size < 1152 << 10
+
+
 def test_report_says_what_does_not_fit(linked, capsys, monkeypatch):
     rows = report.rows(linked, DEFAULT_MODEL, 1)
     monkeypatch.setattr(report, "rows", lambda *_: [*rows, ("DTCM: arena", 131073, 131072)])
@@ -241,8 +252,11 @@ def test_manifest(micropython, monkeypatch):
     assert run(manifestfile.ManifestFile) == names
 
 
-def firmware_sh(tmp_path, board="NUCLEO_H743ZI_TINYVLM", mpy="", encoder=DEFAULT_MODEL):
+def firmware_sh(
+    tmp_path, board="NUCLEO_H743ZI_TINYVLM", mpy="", encoder=DEFAULT_MODEL, library=""
+):
     environment = {**os.environ, "MPY_DIR": str(mpy), "PYTHON": sys.executable}
+    environment["CMSIS_NN"] = str(library)
     command = [TOP / "boards" / "firmware.sh", board, tmp_path / "built", encoder]
     done = subprocess.run(command, env=environment, capture_output=True, text=True)
     assert done.returncode == 1 and not (tmp_path / "built").exists() and not done.stdout
@@ -278,13 +292,15 @@ def test_what_is_missing_is_said_in_one_line(tmp_path):
     whole = tree(tmp_path / "whole", "lib/stm32lib", "lib/tinyusb")
     said = firmware_sh(tmp_path, mpy=whole, encoder=tmp_path / "none.tvlm")
     assert "no encoder at ENCODER=" in said
+    said = firmware_sh(tmp_path, mpy=whole, library=tmp_path)
+    assert f"CMSIS_NN={tmp_path} has no include/arm_nnfunctions.h or no lib/libcmsis-nn.a" in said
 
 
 def test_another_micropython_starts_from_scratch(tmp_path):
     """Else its objects and the ones of the tree before would be linked together."""
     built = tmp_path / "built"
     environment = {name: value for name, value in os.environ.items() if "MAKE" not in name}
-    environment |= {"PYTHON": sys.executable, "MICROPY_MPYCROSS": "none"}
+    environment |= {"PYTHON": sys.executable, "MICROPY_MPYCROSS": "none", "CMSIS_NN": ""}
     command = [TOP / "boards" / "firmware.sh", "NUCLEO_H743ZI_TINYVLM", built, DEFAULT_MODEL]
     for name in ("one", "two"):
         folder = tree(tmp_path / name, "lib/stm32lib", "lib/tinyusb")

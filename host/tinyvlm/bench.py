@@ -28,7 +28,7 @@ from .shipped import DATA, DEFAULT_MODEL
 from .train import config, shape
 from .virtual import calibration, cycles, marks
 from .virtual.board import FIRMWARE, VirtualBoardError
-from .virtual.count import FRAMES, MHZ, fit, run
+from .virtual.count import FRAMES, LIBRARY, MHZ, fit, run
 
 PUBLISHED = DATA / "mlperf.json"
 
@@ -75,8 +75,13 @@ def show(report: dict) -> str:
         lines.append(_sum("layers", result, [e[of] for e in result["backends"].values()]))
         for title, _, _, _ in FRAMES:
             lines += _frame_lines(title, result)
-        used = max(entry["arena_used"] for entry in result["backends"].values())
+        entries = dict(result["backends"])
+        library = entries.pop(LIBRARY, None)
+        used = max(entry["arena_used"] for entry in entries.values())
         lines.append(f"arena: {result['arena']} B in the file, {used} B seen in use")
+        if library:
+            file, arena, used = (library[key] for key in ("file", "arena", "arena_used"))
+            lines.append(f"{LIBRARY}: file {file} B, arena {arena} B, {used} B seen in use")
         if len(backends) > 1:
             lines.append(
                 f"{' = '.join(backends)}: {result['differ']} of {result['compared']} differ"

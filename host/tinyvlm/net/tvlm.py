@@ -34,9 +34,8 @@ from .graph import (
     SpaceToDepth,
     window,
 )
-from .plan import Plan, restore
+from .plan import Plan, plan_whole, restore
 from .plan import plan as make_plan
-from .plan import plan_whole
 from .reference import TEST_SEED, add_multipliers, embed, known_image
 from .schedule import Ref, operands
 
@@ -134,7 +133,8 @@ def to_bytes(
     """Serialize. ValueError names the layer that the engine cannot run and says why.
 
     A net of scheme max78000 gets its plans for that accelerator, too. cpu=False: for a board that
-    runs them, without what only the engine needs. library=True: for CMSIS-NN, by a plan of its own.
+    runs them, without what only the engine needs. library=True: for CMSIS-NN, by a plan
+    of its own.
     """
     limits.check(graph)
     if library:

@@ -11,13 +11,13 @@ from __future__ import annotations
 import ast
 import itertools
 import subprocess
-import sys
 import tempfile
 from pathlib import Path
 
 import numpy as np
 from mpremote.transport_serial import SerialTransport
 
+from ..boards.romfs import make_image
 from ..net import cost, samples, tvlm
 from ..words import tvp
 from . import cycles, m7
@@ -31,6 +31,8 @@ PIXEL = (1, 2, 2, 3, 3, 2)  # bytes
 FITTED = 16  # nets that the cost model is fitted on; tests take others
 FITTED_WIDE = ((5, 7), (7, 5))  # kernels of as many more, in every size
 FIT_RUNS = 3  # all of them at once are more than a ROMFS holds
+LIBRARY = "cmsis-nn"  # backend that runs files of its own, where the firmware has it
+ARENA = 128 << 10  # bytes of the board for one
 OTHER_CORES = "dsp-m4"  # backend of loops that this core is not meant to run (conv_m4.c)
 COMPARED = 4  # frames whose answers the backends must agree on
 
@@ -43,12 +45,9 @@ class Session:
     def __init__(
         self, firmware: Path, folder: Path, files: dict[str, bytes], plugin: str | None = None
     ) -> None:
-        (folder / "rom").mkdir(parents=True)
-        for name, data in files.items():
-            (folder / "rom" / name).write_bytes(data)
-        image = folder / "rom.romfs"
-        command = [sys.executable, "-m", "mpremote", "romfs", "-o", image, "build", folder / "rom"]
-        subprocess.run(command, check=True, capture_output=True)
+        folder.mkdir(parents=True, exist_ok=True)
+        image, self.files = folder / "rom.romfs", set(files)
+        image.write_bytes(make_image([(f"/rom/{name}", data) for name, data in files.items()]))
         self.board = Board(firmware, romfs=image, icount=True, plugin=plugin)
         self.transport = SerialTransport(self.board.port)
         self.transport.enter_raw_repl(soft_reset=False)
@@ -89,6 +88,12 @@ def vocabulary(data: bytes, dim: int) -> bytes:
     return tvp.to_bytes(words)
 
 
+def for_library(name: str, data: bytes) -> dict[str, bytes]:
+    """The same encoder for CMSIS-NN, if its arena fits the board."""
+    theirs = tvlm.to_bytes(tvlm.read(data), library=True)
+    return {f"{name}.{LIBRARY}.tvlm": theirs} if tvlm.load(theirs).plan.arena_size <= ARENA else {}
+
+
 def frame(i: int) -> str:
     """Arguments for the engine: frame i."""
     _, width, height, format = FRAMES[i % len(FRAMES)]
@@ -112,7 +117,8 @@ def measure(session: Session, name: str, data: bytes, portable: bool) -> dict:
     }
     answers = {}
     for backend in session.eval("_tinyvlm.backends()"):
-        if backend == OTHER_CORES or (backend == "portable" and not portable):
+        other = backend == LIBRARY and f"{name}.{LIBRARY}.tvlm" not in session.files
+        if backend == OTHER_CORES or other or (backend == "portable" and not portable):
             continue
         session.exec(f"open_encoder({name!r}, {backend!r})")
         if not result["layers"]:
@@ -127,6 +133,8 @@ def measure(session: Session, name: str, data: bytes, portable: bool) -> dict:
         for i in range(COMPARED):
             session.exec(f"run({frame(i)})")
             answers[backend] += bytes.fromhex(session.eval("hexed(out) + hexed(dense)"))
+        if backend == LIBRARY:
+            entry |= session.eval("{'file': core_size, 'arena': core.arena}")
         result["backends"][backend] = entry
     truth = answers.pop("portable" if portable else next(iter(answers)))
     want = np.frombuffer(truth, np.int8)
@@ -259,11 +267,17 @@ def run(
     with_cycles: bool = True,
     firmware: Path = FIRMWARE,
     portable: bool = True,
+    library: bool = True,
 ) -> dict:
-    """Measure encoders; the report that --json prints. portable=False: the fast kernels alone."""
+    """Measure encoders; the report that --json prints. portable=False: the fast kernels alone.
+
+    library: CMSIS-NN, too, where the firmware has it.
+    """
     files = frames()
+    library &= LIBRARY.encode() in firmware.read_bytes()
     for name, data in encoders.items():
         files[f"{name}.tvlm"] = data
+        files |= for_library(name, data) if library else {}
         files[f"{name}.tvp"] = vocabulary(data, tvlm.load(data).test[1].size)
     report = {"mhz": MHZ, "models": [], "no_cycles": None if with_cycles else "not asked for"}
     with tempfile.TemporaryDirectory() as folder:
@@ -289,7 +303,7 @@ def fit(firmware: Path) -> dict:
     encoders = {name: tvlm.to_bytes(graph) for name, graph in graphs.items()}
     results, measured = [], []
     for some in (dict(list(encoders.items())[i::FIT_RUNS]) for i in range(FIT_RUNS)):
-        report = run(some, firmware=firmware, portable=False)
+        report = run(some, firmware=firmware, portable=False, library=False)
         if report["no_cycles"]:
             raise VirtualBoardError(f"cycles cannot be estimated: {report['no_cycles']}")
         results += report["models"]

@@ -38,10 +38,13 @@ def hexed(buffer):
 
 
 def open_encoder(name, backend):
-    global core, vocab, out, times, dense
+    global core, core_size, vocab, out, times, dense
     core = vocab = out = times = dense = None
     gc.collect()
-    core = tinyvlm.load("/rom/%s.tvlm" % name)._engine
+    own = ".cmsis-nn" if backend == "cmsis-nn" else ""  # it runs a file of its own
+    path = "/rom/%s%s.tvlm" % (name, own)
+    core_size = len(read(path[5:]))
+    core = tinyvlm.load(path)._engine
     core.backend = backend
     vocab = tinyvlm.Vocab("/rom/%s.tvp" % name)
     out, times = bytearray(core.dim), array.array("I", [0] * (core.layers + 1))
