@@ -32,6 +32,19 @@ static inline uint32_t tv_sxtb16_ror8(uint32_t x) {
     return r;
 }
 
+// The same, added to what is in the halves of a sum
+static inline uint32_t tv_sxtab16(uint32_t sum, uint32_t x) {
+    uint32_t r;
+    __asm ("sxtab16 %0, %1, %2" : "=r" (r) : "r" (sum), "r" (x));
+    return r;
+}
+
+static inline uint32_t tv_sxtab16_ror8(uint32_t sum, uint32_t x) {
+    uint32_t r;
+    __asm ("sxtab16 %0, %1, %2, ror #8" : "=r" (r) : "r" (sum), "r" (x));
+    return r;
+}
+
 static inline uint32_t tv_sadd16(uint32_t a, uint32_t b) {
     uint32_t r;
     __asm ("sadd16 %0, %1, %2" : "=r" (r) : "r" (a), "r" (b));

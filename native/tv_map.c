@@ -9,9 +9,14 @@
 // point much worse (docs/design.md). Floats as in tv_score.c: nothing that could be contracted.
 
 #include <math.h>
+#include <stdbool.h>
 #include <string.h>
 
-#include "tv.h"
+#include "tv_kernels.h"
+
+#if TV_HAVE_DSP
+#include "tv_dsp.h"
+#endif
 
 void tv_map_peaks(const int8_t *map, size_t cells, size_t map_dim, const uint8_t *vectors, size_t rows,
     size_t stored_dim, int bits, size_t dim, float *cosines, float *peaks, float *levels) {
@@ -56,6 +61,41 @@ void tv_map_heat(const int8_t *map, size_t cells, size_t map_dim, const uint8_t 
 #define BLOCK (8) // numbers summed at a time, in registers
 
 // Sums of the next `count` (at most BLOCK) numbers of the cells in the mask.
+#if TV_HAVE_DSP
+#define MOST (255) // cells whose sums fit in 16 bits
+
+static void sum_block(const int8_t *map, size_t cells, size_t map_dim, const uint8_t *mask, size_t count, int32_t *sums) {
+    uint32_t even = 0, odd = 0, high_even = 0, high_odd = 0; // two sums in a word
+    bool fast = count == BLOCK && cells <= MOST;
+    memset(sums, 0, BLOCK * sizeof(*sums));
+    for (size_t c = 0; c < cells; c++, map += map_dim) {
+        if (mask[c] == 0) {
+            continue;
+        }
+        if (fast) {
+            uint32_t low = tv_u32((const uint8_t *)map), high = tv_u32((const uint8_t *)map + 4);
+            even = tv_sxtab16(even, low);
+            odd = tv_sxtab16_ror8(odd, low);
+            high_even = tv_sxtab16(high_even, high);
+            high_odd = tv_sxtab16_ror8(high_odd, high);
+            continue;
+        }
+        for (size_t i = 0; i < count; i++) {
+            sums[i] += map[i];
+        }
+    }
+    if (fast) {
+        sums[0] = (int16_t)even;
+        sums[1] = (int16_t)odd;
+        sums[2] = (int32_t)even >> 16;
+        sums[3] = (int32_t)odd >> 16;
+        sums[4] = (int16_t)high_even;
+        sums[5] = (int16_t)high_odd;
+        sums[6] = (int32_t)high_even >> 16;
+        sums[7] = (int32_t)high_odd >> 16;
+    }
+}
+#else
 static void sum_block(const int8_t *map, size_t cells, size_t map_dim, const uint8_t *mask, size_t count, int32_t *sums) {
     int32_t total[BLOCK] = { 0 };
     for (size_t c = 0; c < cells; c++, map += map_dim) {
@@ -79,6 +119,7 @@ static void sum_block(const int8_t *map, size_t cells, size_t map_dim, const uin
     }
     memcpy(sums, total, sizeof(total));
 }
+#endif
 
 // 127 * size / largest, rounded. Long division takes a Cortex-M 60 instructions.
 static int32_t share(int32_t size, int32_t largest) {

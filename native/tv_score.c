@@ -8,18 +8,37 @@
 
 #include "tv_kernels.h"
 
-static inline int32_t element(const uint8_t *row, size_t i, int bits) {
-    if (bits == 8) {
-        return (int8_t)row[i];
+#if TV_HAVE_DSP
+#include "tv_dsp.h"
+#endif
+
+// Of rows of bytes: products with e, and squares. dim is at most 65535: |sum| <= 2^30
+static void sums_of_bytes(const int8_t *e, const int8_t *row, size_t dim, int32_t *dot, int32_t *square) {
+    int32_t d = 0, s = 0;
+    size_t i = 0;
+    #if TV_HAVE_DSP
+    for (; i + 4 <= dim; i += 4) {
+        uint32_t a = tv_u32((const uint8_t *)e + i), b = tv_u32((const uint8_t *)row + i);
+        uint32_t even = tv_sxtb16(b), odd = tv_sxtb16_ror8(b);
+        d = tv_smlad(tv_sxtb16(a), even, d);
+        s = tv_smlad(even, even, s);
+        d = tv_smlad(tv_sxtb16_ror8(a), odd, d);
+        s = tv_smlad(odd, odd, s);
     }
-    int32_t nibble = i & 1 ? row[i / 2] >> 4 : row[i / 2] & 15;
-    return (nibble ^ 8) - 8;
+    #endif
+    for (; i < dim; i++) {
+        d += e[i] * row[i];
+        s += row[i] * row[i];
+    }
+    *dot = d;
+    *square = s;
 }
 
-static void sums(const int8_t *e, const uint8_t *row, size_t dim, int bits, int32_t *dot, int32_t *square) {
-    int32_t d = 0, s = 0; // dim is at most 65535: |sum| <= 2^30
+// Of rows of two numbers a byte.
+static void sums_of_nibbles(const int8_t *e, const uint8_t *row, size_t dim, int32_t *dot, int32_t *square) {
+    int32_t d = 0, s = 0;
     for (size_t i = 0; i < dim; i++) {
-        int32_t v = element(row, i, bits);
+        int32_t nibble = i & 1 ? row[i / 2] >> 4 : row[i / 2] & 15, v = (nibble ^ 8) - 8;
         d += e[i] * v;
         s += v * v;
     }
@@ -30,16 +49,14 @@ static void sums(const int8_t *e, const uint8_t *row, size_t dim, int bits, int3
 void tv_score(const int8_t *embedding, const uint8_t *vectors, size_t rows,
     size_t stored_dim, int bits, size_t dim, float *cosines) {
     size_t step = tv_vector_size(stored_dim, bits);
-    int32_t own = 0;
-    for (size_t i = 0; i < dim; i++) {
-        own += embedding[i] * embedding[i];
-    }
+    int32_t own, again;
+    sums_of_bytes(embedding, embedding, dim, &own, &again);
     for (size_t r = 0; r < rows; r++, vectors += step) {
         int32_t dot, square;
         if (bits == 8) {
-            sums(embedding, vectors, dim, 8, &dot, &square);
+            sums_of_bytes(embedding, (const int8_t *)vectors, dim, &dot, &square);
         } else {
-            sums(embedding, vectors, dim, 4, &dot, &square);
+            sums_of_nibbles(embedding, vectors, dim, &dot, &square);
         }
         float length = sqrtf((float)own * (float)square);
         cosines[r] = dot == 0 ? 0.0f : (float)dot / length;

@@ -86,17 +86,30 @@ def test_equal_to_the_pc(start_board, tmp_path):
 
 def test_scores_are_equal_to_the_pc(board):
     rng = np.random.default_rng(0)
-    for bits in (8, 4):
-        size = 50 * (32 if bits == 8 else 16)
-        embedding, vectors = rng.bytes(32), rng.bytes(size)
+    for bits, stored in ((8, 32), (8, 35), (4, 32)):  # 35: rows at every offset
+        embedding, vectors = rng.bytes(stored), rng.bytes(50 * stored * bits // 8)
         out = np.zeros(50, np.float32)
-        for dim in (1, 17, 32):
-            _tinyvlm.score(embedding, vectors, 50, 32, bits, dim, out)
+        for dim in (1, 7, 17, stored):
+            _tinyvlm.score(embedding, vectors, 50, stored, bits, dim, out)
             board.exec(
                 "import _tinyvlm, array; out = array.array('f', [0] * 50); "
-                f"_tinyvlm.score({embedding!r}, {vectors!r}, 50, 32, {bits}, {dim}, out)"
+                f"_tinyvlm.score({embedding!r}, {vectors!r}, 50, {stored}, {bits}, {dim}, out)"
             )
             assert bytes.fromhex(board.eval("bytes(out).hex()")) == out.tobytes()
+
+
+@pytest.mark.parametrize("cells, dim", [(6, 20), (36, 16), (255, 8), (256, 9)])
+def test_means_of_a_region_are_equal_to_the_pc(board, cells, dim):
+    """Also where 16 bits do not hold a sum."""
+    rng = np.random.default_rng(cells)
+    for grid in (rng.bytes(cells * dim), bytes([128]) * (cells * dim)):
+        mask, out = bytes(rng.integers(0, 4, cells, np.uint8) | (grid[0] == 128)), bytearray(dim)
+        _tinyvlm.map_mean(grid, cells, mask, out)
+        board.exec(
+            f"import _tinyvlm; out = bytearray({dim}); "
+            f"_tinyvlm.map_mean({grid!r}, {cells}, {mask!r}, out)"
+        )
+        assert bytes.fromhex(board.eval("out.hex()")) == out
 
 
 @pytest.fixture(scope="module")

@@ -122,9 +122,9 @@ def _sum(title: str, result: dict, counts: list[int]) -> str:
 def published(report: dict) -> str:
     """The layers' cycles beside what others measured; a line each, the fewest first."""
     table = json.loads(PUBLISHED.read_text())
-    lines = ["", "cycles of one image from input to output, the frame's intake not counted"]
+    lines = ["cycles of one image from input to output, the frame's intake not counted"]
     for result in report["models"]:
-        ours = next(iter(result["backends"].values())).get("cycles")
+        ours = next(iter(result["backends"].values()))["cycles"]
         rows = [
             (
                 r["cycles"],
@@ -133,8 +133,8 @@ def published(report: dict) -> str:
             )
             for r in table[result["name"]]
         ]
-        if ours:  # to a digit that interrupts do not change
-            rows.append((ours, 1, "estimated: this engine, Cortex-M7"))
+        digits = 1 if ours > 1e6 else 2  # that interrupts do not change
+        rows.append((ours, digits, "estimated: this engine, Cortex-M7"))
         lines += ["", f"{result['name']}: {result['macs'] / 1e6:.2f} M MAC"]
         if note := mlperf.NOTES.get(result["name"]):
             lines.append(note)
@@ -159,8 +159,8 @@ def models(paths: list[Path]) -> dict[str, bytes]:
 
 def marked() -> dict[str, bytes]:
     """Encoders that the marks are about."""
-    nets = {"large": shape.build(config.read("large", "")["student"])}
-    nets["mobilenet_like"] = samples.mobilenet_like()
+    nets = {"large": shape.build(config.read("large", "")["student"], dense=False)}
+    nets["mobilenet_like"] = samples.mobilenet_like(dense=False)
     nets |= {name: mlperf.NETS[name]() for name in ("vww", "resnet8", "dscnn", "autoencoder")}
     base = {"base": DEFAULT_MODEL.read_bytes()}
     return base | {name: tvlm.to_bytes(graph) for name, graph in nets.items()}
@@ -177,7 +177,7 @@ def calibrate(firmware: Path) -> str:
     }
     if "arm_convolve_s8" in cycles.program(firmware).names:
         nets = {name: tvlm.to_bytes(mlperf.NETS[name]()) for name in timed}
-        results = run(nets, firmware=firmware, portable=False)["models"]
+        results = run(nets, firmware=firmware, brief=True)["models"]
     return calibration.show(results, timed)
 
 
@@ -210,21 +210,17 @@ def main(argv: list[str] | None = None) -> int:
             nets = {name: tvlm.to_bytes(make()) for name, make in mlperf.NETS.items()}
         else:
             nets = marked() if args.marks else models(args.model)
-        portable = not args.marks
-        report = run(nets, not args.no_cycles, args.firmware, portable)
-        if args.marks and report["no_cycles"]:
+        brief = bool(args.nets or args.marks)
+        report = run(nets, not args.no_cycles, args.firmware, brief)
+        if brief and report["no_cycles"]:
             raise VirtualBoardError(f"cycles cannot be estimated: {report['no_cycles']}")
     except (VirtualBoardError, OSError, ValueError) as error:
         print(f"tinyvlm-bench: {error}", file=sys.stderr)
         return 1
     if args.json:
         print(json.dumps(report, indent=1))
-    elif args.marks:
-        print(marks.show(report))
     else:
-        print(show(report))
-    if args.nets and not args.json:
-        print(published(report))
+        print(published(report) if args.nets else (marks.show if args.marks else show)(report))
     return 1 if any(result["differ"] for result in report["models"]) else 0
 
 

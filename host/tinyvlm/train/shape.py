@@ -11,8 +11,8 @@ from ..net.samples import Builder
 from .config import Bottleneck, StudentConfig
 
 
-def build(student: StudentConfig) -> Graph:
-    """A net of this shape with random weights."""
+def build(student: StudentConfig, dense: bool = True) -> Graph:
+    """A net of this shape with random weights. dense: with the map of embeddings."""
     net = Builder(student.size)
     accelerator = student.scheme == "max78000"
     if accelerator:
@@ -28,7 +28,7 @@ def build(student: StudentConfig) -> Graph:
         (net.shifted if accelerator else net.conv)(block.out, block.kernel)
     if student.last:
         (net.shifted if accelerator else net.conv)(student.last)
-    graph = net.finish(student.dim, dense=True, **({"head": net.shifted} if accelerator else {}))
+    graph = net.finish(student.dim, dense=dense, **({"head": net.shifted} if accelerator else {}))
     graph.info["scheme"] = student.scheme
     return graph
 

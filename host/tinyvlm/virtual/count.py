@@ -100,8 +100,11 @@ def frame(i: int) -> str:
     return f"frame{i}, {width}, {height}, {format}, 0"
 
 
-def measure(session: Session, name: str, data: bytes, portable: bool) -> dict:
-    """Everything about one encoder but cycles. The board's answers are compared on the PC."""
+def measure(session: Session, name: str, data: bytes, brief: bool = False) -> dict:
+    """Everything about one encoder but cycles. The board's answers are compared on the PC.
+
+    brief: nothing is counted or compared, and the portable kernels are left out.
+    """
     encoder = tvlm.load(data)
     for i in range(COMPARED):
         session.exec(f"frame{i} = read('frame{i}')")
@@ -118,17 +121,18 @@ def measure(session: Session, name: str, data: bytes, portable: bool) -> dict:
     answers = {}
     for backend in session.eval("_tinyvlm.backends()"):
         other = backend == LIBRARY and f"{name}.{LIBRARY}.tvlm" not in session.files
-        if backend == OTHER_CORES or other or (backend == "portable" and not portable):
+        if backend == OTHER_CORES or other or (backend == "portable" and brief):
             continue
         session.exec(f"open_encoder({name!r}, {backend!r})")
         if not result["layers"]:
             for i in range(len(encoder.graph.layers)):
-                result["layers"].append(_layer(session.eval(f"core.layer({i})")))
+                result["layers"].append(_layer(session.eval(f"core.layer({i})"), encoder))
+        if brief:
+            result["backends"][backend] = {"frames": {FRAMES[0][0]: {}}}
+            continue
         entry, counts = _count(session)
         for row, count in zip(result["layers"], counts, strict=True):
-            if row["name"] == encoder.graph.dense:
-                count, row["dense"] = entry["dense"], True
-            row["instructions"][backend] = count
+            row["instructions"][backend] = entry["dense"] if row["dense"] else count
         answers[backend] = b""
         for i in range(COMPARED):
             session.exec(f"run({frame(i)})")
@@ -136,8 +140,7 @@ def measure(session: Session, name: str, data: bytes, portable: bool) -> dict:
         if backend == LIBRARY:
             entry |= session.eval("{'file': core_size, 'arena': core.arena}")
         result["backends"][backend] = entry
-    truth = answers.pop("portable" if portable else next(iter(answers)))
-    want = np.frombuffer(truth, np.int8)
+    want = np.frombuffer(answers.pop("portable", b""), np.int8)
     got = [np.frombuffer(answer, np.int8) for answer in answers.values()]
     result["compared"] = want.size * len(got)
     result["differ"] = sum(int((g != want).sum()) for g in got)
@@ -166,10 +169,10 @@ def _count(session: Session) -> tuple[dict, list[int]]:
     return entry, layers
 
 
-def _layer(said: tuple) -> dict:
+def _layer(said: tuple, encoder: tvlm.Encoder) -> dict:
     keys = ("name", "op", "in", "out", "macs")
     return dict(zip(keys, said, strict=True)) | {
-        "dense": False,
+        "dense": said[0] == encoder.graph.dense,
         "instructions": {},
         "cycles": {},
         "lines": {},
@@ -181,9 +184,14 @@ def estimate(
     folder: Path,
     files: dict[str, bytes],
     results: list[dict],
+    brief: bool = False,
 ) -> None:
-    """Add cycles to the results: of layers and of a frame of each format, for every backend."""
+    """Add cycles to the results: of layers and of a frame of each format, for every backend.
+
+    brief: of the camera's frame alone, and not of the dense layer.
+    """
     folder.mkdir()
+    seen = 1 if brief else len(FRAMES)
     program = cycles.program(firmware)
     written = folder / "counts.txt"
     plugin, cuts = cycles.build_plugin(folder), ":".join(f"{at:#x}" for at in program.cuts)
@@ -191,41 +199,35 @@ def estimate(
     option = f"{plugin},mark={program.mark:#x},cut={cuts},out={written}"
     with Session(firmware, folder, files, option) as session:
         for result in results:
-            for i in range(len(FRAMES)):  # in RAM, where a camera's are
+            for i in range(seen):  # in RAM, where a camera's are
                 session.exec(f"frame{i} = bytearray(read('frame{i}'))")
             for backend in result["backends"]:
                 session.exec(f"open_encoder({result['name']!r}, {backend!r})")
                 places.append(session.eval("uctypes.addressof(times)"))
                 session.exec(f"between_marks(core.profile, {frame(0)}, times)")
-                session.exec(f"between_marks(run_without, {frame(0)})")
-                session.exec(f"between_marks(run, {frame(0)})")
-                for i, (_, width, height, format) in enumerate(FRAMES):
+                if not brief:
+                    session.exec(f"between_marks(run_without, {frame(0)})")
+                    session.exec(f"between_marks(run, {frame(0)})")
+                for i, (_, width, height, format) in reversed([*enumerate(FRAMES)][:seen]):
                     session.exec(f"f = tinyvlm.Frame(frame{i}, {width}, {height}, {format})")
                     session.exec("between_marks(tinyvlm.classify, f, vocab)")
-                if result["map"]:
-                    session.exec(
-                        f"f = tinyvlm.Frame(frame0, {', '.join(map(str, FRAMES[0][1:]))})"
-                    )
+                if result["map"]:  # of the camera's frame
                     session.exec("between_marks(tinyvlm.detect, f, vocab)")
     found = iter(cycles.read_counts(written)[1::2])
     for result in results:
         for backend in result["backends"]:
             entry = result["backends"][backend]
             profile, place = next(found), places.pop(0)
-            without, with_map = next(found), next(found)
+            entry["inner"] = program.inner(profile.every)
             for i, row in enumerate(result["layers"], 1):
                 at = place + 4 * i
-                row["cycles"][backend] = round(program.layer(profile.parts.get(at, {})))
-                row["lines"][backend] = profile.fills.get(at, cycles.Fills()).flash
-                if row["dense"]:  # is not in a profile: what a frame with it takes more
-                    more = program.layer(with_map.every) - program.layer(without.every)
-                    row["cycles"][backend] = round(more)
-                    row["lines"][backend] = with_map.filled.flash - without.filled.flash
-            entry["cycles"] = sum(
-                row["cycles"][backend] for row in result["layers"] if not row["dense"]
-            )
-            entry["inner"] = program.inner(without.every)
-            for title, _, _, _ in FRAMES:
+                if not row["dense"]:
+                    row["cycles"][backend] = round(program.layer(profile.parts.get(at, {})))
+                    row["lines"][backend] = profile.fills.get(at, cycles.Fills()).flash
+            entry["cycles"] = sum(row["cycles"].get(backend, 0) for row in result["layers"])
+            if not brief:
+                _dense(result, backend, program, next(found), next(found))
+            for title, _, _, _ in reversed(FRAMES[:seen]):
                 counts = next(found)
                 entry["frames"][title] |= _frame(program.estimate(counts.every))
                 entry["frames"][title] |= {
@@ -235,6 +237,21 @@ def estimate(
                 }
             if result["map"]:
                 entry["detect"] = round(program.estimate(next(found).every).cycles)
+
+
+def _dense(
+    result: dict,
+    backend: str,
+    program: cycles.Program,
+    without: cycles.Counts,
+    with_map: cycles.Counts,
+) -> None:
+    """The dense layer is not in a profile: what a frame with it takes more."""
+    for row in result["layers"]:
+        if row["dense"]:
+            more = program.layer(with_map.every) - program.layer(without.every)
+            row["cycles"][backend] = round(more)
+            row["lines"][backend] = with_map.filled.flash - without.filled.flash
 
 
 def _frame(one: cycles.Estimate) -> dict:
@@ -266,11 +283,12 @@ def run(
     encoders: dict[str, bytes],
     with_cycles: bool = True,
     firmware: Path = FIRMWARE,
-    portable: bool = True,
+    brief: bool = False,
     library: bool = True,
 ) -> dict:
-    """Measure encoders; the report that --json prints. portable=False: the fast kernels alone.
+    """Measure encoders; the report that --json prints.
 
+    brief: cycles of the layers and of one frame alone, by all kernels but the portable ones.
     library: CMSIS-NN, too, where the firmware has it.
     """
     files = frames()
@@ -282,11 +300,11 @@ def run(
     report = {"mhz": MHZ, "models": [], "no_cycles": None if with_cycles else "not asked for"}
     with tempfile.TemporaryDirectory() as folder:
         with Session(firmware, Path(folder) / "count", files) as session:
-            report["models"] = [measure(session, *item, portable) for item in encoders.items()]
+            report["models"] = [measure(session, *item, brief) for item in encoders.items()]
         if with_cycles:
             try:
                 where = Path(folder) / "cycles"
-                estimate(firmware, where, files, report["models"])
+                estimate(firmware, where, files, report["models"], brief)
             except cycles.NoEstimate as error:
                 report["no_cycles"] = str(error)
     return report | {"engine": engine_size(firmware)}
@@ -303,13 +321,13 @@ def fit(firmware: Path) -> dict:
     encoders = {name: tvlm.to_bytes(graph) for name, graph in graphs.items()}
     results, measured = [], []
     for some in (dict(list(encoders.items())[i::FIT_RUNS]) for i in range(FIT_RUNS)):
-        report = run(some, firmware=firmware, portable=False, library=False)
+        report = run(some, firmware=firmware, brief=True, library=False)
         if report["no_cycles"]:
             raise VirtualBoardError(f"cycles cannot be estimated: {report['no_cycles']}")
         results += report["models"]
     for result in results:
         backend = next(iter(result["backends"]))
-        counts = [row["cycles"][backend] for row in result["layers"]]
+        counts = [row["cycles"].get(backend, 0) for row in result["layers"]]
         loaded = tvlm.load(encoders[result["name"]])
         measured.append((loaded.graph, loaded.plan, counts))
     return cost.fit(measured)
