@@ -53,11 +53,12 @@ int qemu_plugin_version = 1;
 #define PARTS (512)
 #define CUTS (8)
 
-// What is cached, of virt_cortex_m7.ld.
+// What is cached, of virt_cortex_m7.ld. Above ROMFS is RAM for CMSIS-NN, which no chip has.
 #define RAM (0x20020000u)
 #define RAM_END (0x20080000u)
 #define ROMFS (0x60800000u)
-#define ROMFS_END (0x60c00000u)
+#define MORE_RAM (0x60c00000u)
+#define MORE_RAM_END (0x61000000u)
 enum { CODE, CONSTANTS, FILES, IN_RAM, KINDS };
 
 static cache_t icache = { .ways = 2 }, dcache = { .ways = 4 };
@@ -145,10 +146,10 @@ static void at_access(unsigned cpu, uint32_t info, uint64_t at, void *arg) {
     uint64_t *filled;
     if (address < FLASH) {
         filled = &fills[CONSTANTS];
-    } else if (address >= RAM && address < RAM_END) {
-        filled = &fills[IN_RAM];
-    } else if (address >= ROMFS && address < ROMFS_END) {
+    } else if (address >= ROMFS && address < MORE_RAM) {
         filled = &fills[FILES];
+    } else if ((address >= RAM && address < RAM_END) || (address >= MORE_RAM && address < MORE_RAM_END)) {
+        filled = &fills[IN_RAM];
     } else {
         return;
     }

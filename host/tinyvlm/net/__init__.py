@@ -6,5 +6,5 @@ intake.py     from frame to image    limits.py     what the engine cannot do
 schedule.py   rows and segments      plan.py       where each tensor lies in RAM
 packing.py    weights as bytes       tvlm.py       the .tvlm file
 tflite.py     the .tflite file       cost.py       cycles before there is a file
-samples.py    nets of random weights  mlperf.py     two of MLPerf Tiny
+samples.py    nets of random weights  mlperf.py     MLPerf Tiny, MCUNet
 """

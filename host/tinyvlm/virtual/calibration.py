@@ -93,7 +93,11 @@ def show(results: list[dict], timed: dict[str, int]) -> str:
         )
     for result in results:
         name, entry = result["name"], result["backends"][CMSIS_NN]
-        fills = sum(row["lines"][CMSIS_NN] for row in result["layers"]) * m7.LINE_FILL
+        fills = sum(
+            row["lines"][CMSIS_NN] * m7.LINE_FILL + row["ram_lines"][CMSIS_NN] * m7.RAM_FILL
+            for row in result["layers"]
+            if not row["dense"]
+        )
         rules, with_lines = entry["cycles"], entry["cycles"] + fills
         lines.append(
             f"{name:15}{'CMSIS-NN, this run':20}{timed[name] / 480e3:5.0f} ms"

@@ -176,6 +176,7 @@ def _layer(said: tuple, encoder: tvlm.Encoder) -> dict:
         "instructions": {},
         "cycles": {},
         "lines": {},
+        "ram_lines": {},
     }
 
 
@@ -223,7 +224,8 @@ def estimate(
                 at = place + 4 * i
                 if not row["dense"]:
                     row["cycles"][backend] = round(program.layer(profile.parts.get(at, {})))
-                    row["lines"][backend] = profile.fills.get(at, cycles.Fills()).flash
+                    fills = profile.fills.get(at, cycles.Fills())
+                    row["lines"][backend], row["ram_lines"][backend] = fills.flash, fills.ram
             entry["cycles"] = sum(row["cycles"].get(backend, 0) for row in result["layers"])
             if not brief:
                 _dense(result, backend, program, next(found), next(found))

@@ -78,6 +78,7 @@ UNALIGNED = 3  # cycles more that a load takes that is not at a whole word, at l
 # is taken that the core waits for all of it.
 WAIT_STATES, TRANSFERS, CORE_PER_BUS = 4, 4, 2
 LINE_FILL = (1 + WAIT_STATES + TRANSFERS) * CORE_PER_BUS
+RAM_FILL = (1 + TRANSFERS) * CORE_PER_BUS  # of the RAM on the same bus
 # Another chip's flash on four wires at 80 MHz (MicroPython's setting for a bus of 240): two clocks
 # a byte, and nothing for the command, which lines that follow one another do not need.
 QSPI_FILL = 32 * 2 * (480 // 80)
