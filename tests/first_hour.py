@@ -5,6 +5,7 @@
 the packages that the wheel depends on. In order: each test goes on where the one before ended.
 """
 
+import json
 import os
 import re
 import shutil
@@ -173,11 +174,9 @@ def test_flash_finds_its_image(pc, release):
         assert f"for {file.target}\n" in _run(pc, "tinyvlm-flash", *words, check=True).stdout
 
 
-def test_mypy_knows_the_package_and_the_boards(pc, release):
-    """With typings.zip unpacked into the project, as editors look for it."""
-    done = _run(pc, "pip", "install", "--quiet", "mypy")
-    if done.returncode:
-        pytest.skip(f"mypy cannot be installed: {done.stderr.strip()[-200:]}")
+@pytest.fixture(scope="module")
+def project(pc, release):
+    """A program of somebody's, with a mistake in its last line, and typings.zip beside it."""
     shutil.unpack_archive(release.path(release.one("stubs")), pc / "typings")
     (pc / "watch.py").write_text(
         "import _tinyvlm\nimport camera\nimport tinyvlm\n"
@@ -186,16 +185,37 @@ def test_mypy_knows_the_package_and_the_boards(pc, release):
         "reveal_type(scores[0])\n"
         "_tinyvlm.Encoder(b'').no_such_thing\n"
     )
-    command = [
-        "python",
-        "-m",
-        "mypy",
-        "--no-color-output",
-        "--config-file",
-        "mypy.ini",
-        "watch.py",
-    ]
-    (pc / "mypy.ini").write_text("[mypy]\nmypy_path = typings\n")
-    said = _run(pc, *command).stdout
+    return pc
+
+
+def _checker(pc, name):
+    done = _run(pc, "pip", "install", "--quiet", name)
+    if done.returncode:
+        pytest.skip(f"{name} cannot be installed: {done.stderr.strip()[-200:]}")
+
+
+def test_mypy_knows_the_package_and_the_boards(project):
+    _checker(project, "mypy")
+    (project / "mypy.ini").write_text("[mypy]\nmypy_path = typings\n")
+    options = "--no-color-output", "--config-file", "mypy.ini"
+    said = _run(project, "python", "-m", "mypy", *options, "watch.py").stdout
     assert "tuple[str, float]" in said.replace("builtins.", "")  # older ones say it so
     assert said.count("error:") == 1 and 'no attribute "no_such_thing"' in said
+
+
+def test_pyright_knows_the_package_and_the_boards(project):
+    """By itself: what it is told is which Python is meant, as an editor tells it."""
+    node = shutil.which("node") or shutil.which("nodejs")
+    if node is None:
+        pytest.skip("pyright needs node, which is not installed (Debian: nodejs)")
+    _checker(project, "pyright")
+    if not (project / "tools" / "node").exists():
+        (project / "tools" / "node").symlink_to(node)
+    python = project / "venv" / "bin" / "python"
+    done = _run(project, "pyright", "--pythonpath", python, "--outputjson", "watch.py")
+    assert done.stdout.startswith("{"), done.stdout + done.stderr
+    found = json.loads(done.stdout)["generalDiagnostics"]
+    said = [(one["severity"], one["range"]["start"]["line"] + 1, one["message"]) for one in found]
+    errors = [(line, text) for severity, line, text in said if severity == "error"]
+    assert [line for line, _ in errors] == [7] and "no_such_thing" in errors[0][1], said
+    assert any(line == 6 and "tuple[str, float]" in text for _, line, text in said), said
