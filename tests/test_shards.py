@@ -2,13 +2,16 @@
 """Shards in, batches out: order, sharing among processes, weights, and broken files."""
 
 import gzip
+import io
 import json
+import random
 from collections import Counter
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image
 from tars import encoded, pair, write
@@ -396,24 +399,76 @@ def test_a_folder_without_vectors(paths, tmp_path):
 
 
 def test_every_view_has_the_size_and_follows_the_seed():
-    import random
-
     photo = Image.fromarray(np.random.default_rng(0).integers(0, 256, (50, 70, 3), np.uint8))
     other = Image.new("RGB", (30, 30), "red")
     for seed in range(300):
         size, much = (16, 33, 64)[seed % 3], ("mild", "strong")[seed % 2]
-        one, two = (augment.augment(photo, size, random.Random(seed), other, much) for _ in "12")
+        rngs = [random.Random(seed) for _ in "12"]
+        one, two = (
+            augment.augment(photo, augment.draw(size, rng, much), rng, other, much) for rng in rngs
+        )
         assert one.size == (size, size) and one.mode == "RGB"
         assert one.tobytes() == two.tobytes()
 
 
 def test_a_turned_view_has_no_empty_corners():
-    import random
-
     white = Image.new("RGB", (60, 60), "white")
-    for angle in (-0.2, -0.1, 0.1, 0.2):
-        large = augment.crop(white, 77, random.Random(1), augment.AMOUNTS["mild"])
-        assert augment.turn(large, 64, angle).getextrema() == ((255, 255),) * 3
+    turned = [augment.draw(64, random.Random(seed), "strong") for seed in range(60)]
+    turned = [view for view in turned if view.angle]
+    assert len(turned) > 5
+    for view in turned:
+        large = augment.crop(white, view)
+        shown = augment.turn(large, view.side, view.angle)
+        assert shown.size == (view.side,) * 2 and shown.getextrema() == ((255, 255),) * 3
+
+
+@given(st.integers(8, 700), st.integers(8, 700), st.integers(4, 120), st.integers(0, 10**6))
+@settings(max_examples=200, deadline=None)
+def test_a_decoded_part_has_the_pixels_that_a_view_needs(w, h, size, seed):
+    """At most what was decoded without looking at the view, a picture of twice its size."""
+    view = augment.draw(size, random.Random(seed), ("mild", "strong")[seed % 2])
+    least = view.needs(w, h)
+    assert least[0] / w == pytest.approx(least[1] / h)
+    assert size <= min(least) * 1.001 and min(least) <= 2 * size * 1.001
+    left, top, right, bottom = view.box(w, h)
+    assert 0 <= left < right <= w * 1.001 and 0 <= top < bottom <= h * 1.001
+    part = min(right - left, bottom - top) * least[0] / w
+    twice = 2 if view.filter == Image.BOX else 1
+    assert part > 0.999 * twice * (view.few or view.large) or min(least) > 0.999 * 2 * size
+
+
+def test_a_small_picture_is_decoded_as_it_is():
+    image = Image.fromarray(np.random.default_rng(0).integers(0, 256, (70, 90, 3), np.uint8))
+    file = io.BytesIO()
+    image.save(file, "JPEG")
+    for seed in range(20):
+        needs = augment.draw(64, random.Random(seed)).needs
+        assert shards.decode(file.getvalue(), 64, needs).size == (90, 70)
+
+
+def test_what_decoding_smaller_changes_is_less_than_what_scalers_differ_by():
+    """A photo's views out of a JPEG at half its size and out of the whole; grey levels."""
+    import skimage.data
+
+    photo = Image.fromarray(skimage.data.astronaut()).resize((256, 256), Image.BILINEAR)
+    file = io.BytesIO()
+    photo.save(file, "JPEG", quality=95)
+    whole, halved, changed, scalers = shards.decode(file.getvalue(), 256), 0, [], []
+    for seed in range(60):
+        view = augment.draw(96, random.Random(seed))
+        image = shards.decode(file.getvalue(), 96, view.needs)
+        if image.size == whole.size:
+            continue
+        halved += 1
+        changed.append(apart(augment.crop(whole, view), augment.crop(image, view)))
+        if not view.few:
+            both = [replace(view, filter=f) for f in (Image.BILINEAR, Image.BICUBIC)]
+            scalers.append(apart(*(augment.crop(whole, view) for view in both)))
+    assert halved > 30 and np.mean(changed) < np.mean(scalers)
+
+
+def apart(one: Image.Image, other: Image.Image) -> float:
+    return float(np.abs(np.asarray(one, float) - np.asarray(other, float)).mean())
 
 
 def test_a_sheet_of_views(folder, tmp_path):

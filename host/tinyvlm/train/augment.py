@@ -4,7 +4,8 @@
     python tools/sheet.py --sheet sheet.png SHARD...      look at it
 
 Everything is drawn from one `random.Random` a sample, which the loader seeds with seed, epoch and
-id, and done with Pillow, whose resizing is area-correct. Cost: about 0.2 ms a picture of 64 px.
+id, and done with Pillow, whose resizing is area-correct. Which part of a picture is shown is drawn
+first, so that a JPEG is decoded no larger than that needs (View.needs).
 """
 
 from __future__ import annotations
@@ -69,34 +70,90 @@ SHIFT = 24.0  # brightness, up or down
 LUMA = (0.299, 0.587, 0.114)  # ITU-R BT.601, as Pillow's "L"
 
 
+@dataclass(frozen=True)
+class View:
+    """Which part of a picture is shown, how large: drawn before the picture is decoded.
+
+    side: of the photo in the view of `size`; area, aspect: of the part; left, top: of what is
+    free, 0 ... 1; few: pixels of a thumbnail, 0: none.
+    """
+
+    size: int
+    side: int
+    angle: float
+    area: float
+    aspect: float
+    left: float
+    top: float
+    few: int
+    filter: int
+
+    @property
+    def large(self) -> int:
+        """The side that a part is resized to: a square turned by `angle` fits in, so that no
+        corner is empty."""
+        return math.ceil(self.side * (math.cos(self.angle) + abs(math.sin(self.angle))))
+
+    def box(self, w: int, h: int) -> tuple[float, float, float, float]:
+        """The part of a picture, in its pixels."""
+        area = w * h * self.area
+        cw, ch = min(w, math.sqrt(area * self.aspect)), min(h, math.sqrt(area / self.aspect))
+        left, top = (w - cw) * self.left, (h - ch) * self.top
+        return left, top, left + cw, top + ch
+
+    def needs(self, w: int, h: int) -> tuple[float, float]:
+        """How large a picture of this size must be at least: JPEGs are decoded at 1/2 for less.
+
+        The part has the pixels that it is resized to: what the decoder's averaging changes is less
+        than what FILTERS differ by. BOX takes whole pixels, so it gets twice as many. Never less
+        than `size` (the picture may be a background, too), nor is more than twice that needed.
+        """
+        left, top, right, bottom = self.box(w, h)
+        target = (self.few or self.large) * (2 if self.filter == Image.BOX else 1)
+        least = target / min(right - left, bottom - top) * min(w, h)
+        factor = min(max(least, self.size), 2 * self.size) / min(w, h)
+        return w * factor, h * factor
+
+
+def draw(size: int, rng: random.Random, amounts: str = "mild") -> View:
+    """The first part of what is drawn of a view; amounts: a name of AMOUNTS."""
+    much = AMOUNTS[amounts]
+    side = size
+    if rng.random() < much.background:
+        side = round(size * rng.uniform(*BACKGROUND_SIDE))
+    angle = math.radians(rng.uniform(-ANGLE, ANGLE)) if rng.random() < much.rotate else 0.0
+    area = rng.uniform(*much.area)
+    aspect = math.exp(rng.uniform(-much.aspect, much.aspect))
+    left, top = rng.random(), rng.random()
+    thumbnail = rng.random() < much.thumbnail
+    few = rng.randint(*THUMBNAIL_SIDE) if thumbnail else 0
+    filter = Image.BILINEAR if thumbnail else rng.choice(FILTERS)
+    return View(size, side, angle, area, aspect, left, top, few, filter)
+
+
 def augment(
     image: Image.Image,
-    size: int,
+    view: View,
     rng: random.Random,
     other: Image.Image | None = None,
     amounts: str = "mild",
 ) -> Image.Image:
     """A training view of an RGB picture, (size, size); `other` may become its background.
 
-    amounts: a name of AMOUNTS.
+    rng: what `draw` made the view of, as it left it.
     """
-    much = AMOUNTS[amounts]
-    small = rng.random() < much.background
-    side = round(size * rng.uniform(*BACKGROUND_SIDE)) if small else size
-    angle = math.radians(rng.uniform(-ANGLE, ANGLE)) if rng.random() < much.rotate else 0.0
-    # A square turned by `angle` fits into one that is larger by this factor: no empty corners.
-    large = math.ceil(side * (math.cos(angle) + abs(math.sin(angle))))
-    view = crop(image, large, rng, much)
-    if angle:
-        view = turn(view, side, angle)
-    if small:
-        view = on_background(view, size, rng, other)
+    much, size = AMOUNTS[amounts], view.size
+    shown = crop(image, view)
+    if view.angle:
+        shown = turn(shown, view.side, view.angle)
+    if view.side < size:
+        shown = on_background(shown, size, rng, other)
     if rng.random() < much.blur:
         radius = rng.uniform(*BLUR_RADIUS) * size / 64
-        view = view.filter(ImageFilter.GaussianBlur(radius))
+        shown = shown.filter(ImageFilter.GaussianBlur(radius))
     if rng.random() < FLIP:
-        view = view.transpose(Image.FLIP_LEFT_RIGHT)
-    return colour(view, rng, much)
+        shown = shown.transpose(Image.FLIP_LEFT_RIGHT)
+    return colour(shown, rng, much)
 
 
 def centre(image: Image.Image, size: int) -> Image.Image:
@@ -107,18 +164,13 @@ def centre(image: Image.Image, size: int) -> Image.Image:
     return image.resize((size, size), Image.BILINEAR, box)
 
 
-def crop(image: Image.Image, size: int, rng: random.Random, much: Amounts) -> Image.Image:
-    """A random part of the picture as (size, size)."""
-    w, h = image.size
-    area = w * h * rng.uniform(*much.area)
-    aspect = math.exp(rng.uniform(-much.aspect, much.aspect))
-    cw, ch = min(w, math.sqrt(area * aspect)), min(h, math.sqrt(area / aspect))
-    left, top = rng.uniform(0, w - cw), rng.uniform(0, h - ch)
-    box = (left, top, left + cw, top + ch)
-    if rng.random() < much.thumbnail:
-        few = rng.randint(*THUMBNAIL_SIDE)
-        return image.resize((few, few), Image.BILINEAR, box).resize((size, size), Image.BICUBIC)
-    return image.resize((size, size), rng.choice(FILTERS), box)
+def crop(image: Image.Image, view: View) -> Image.Image:
+    """The part of the picture that a view shows, as (large, large)."""
+    box, full = view.box(*image.size), (view.large, view.large)
+    if view.few:
+        few = image.resize((view.few, view.few), view.filter, box)
+        return few.resize(full, Image.BICUBIC)
+    return image.resize(full, view.filter, box)
 
 
 def turn(view: Image.Image, size: int, angle: float) -> Image.Image:

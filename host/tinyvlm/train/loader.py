@@ -32,8 +32,8 @@ from torch import Tensor
 from torch.utils.data import DataLoader, Dataset
 
 from tinyvlm.train import shards, teacher_cache
-from tinyvlm.train.augment import augment, centre
-from tinyvlm.train.shards import Sample, Shard, draw
+from tinyvlm.train.augment import View, augment, centre, draw
+from tinyvlm.train.shards import Sample, Shard
 
 FIRST = 16  # a buffer is shuffled from when this part of it is full, so that training begins soon
 REPEAT = 1000  # copies of a sample in a second pass of an epoch are counted from here
@@ -68,10 +68,14 @@ class Maker(Dataset):
         batches are equally large; evaluation leaves it out.
         """
         images: dict[int, Image.Image] = {}
+        drawn: dict[int, tuple[random.Random, View]] = {}
         errors: dict[int, str] = {}
         for i, (_, blob, _) in enumerate(batch):
             try:
-                images[i] = shards.decode(blob, self.size)
+                if self.augment:
+                    drawn[i] = self._draw(batch[i])
+                needs = drawn[i][1].needs if self.augment else None
+                images[i] = shards.decode(blob, self.size, needs)
             except ValueError as error:
                 errors[i] = str(error)
         good = list(images)
@@ -81,15 +85,21 @@ class Maker(Dataset):
         out = np.empty((len(rows), self.size, self.size, 3), np.uint8)
         for place, i in enumerate(rows):
             if self.augment:
-                id, _, copy = batch[i]
-                filler = place if place != i else ""  # another view than the sample's own
-                rng = random.Random(draw("view", self.seed, self.epoch, id, copy, filler))
-                other = images[rows[place - 1]]
-                view = augment(images[i], self.size, rng, other, self.augment)
+                # what fills a place is another view than the sample's own
+                rng, view = drawn[i] if place == i else self._draw(batch[i], place)
+                shown = augment(images[i], view, rng, images[rows[place - 1]], self.augment)
             else:
-                view = centre(images[i], self.size)
-            out[place] = np.asarray(view)
+                shown = centre(images[i], self.size)
+            out[place] = np.asarray(shown)
         return torch.from_numpy(out), rows, errors
+
+    def _draw(
+        self, sample: tuple[str, bytes, int], filler: int | str = ""
+    ) -> tuple[random.Random, View]:
+        """The view of a sample that comes in this epoch, and what the rest is drawn from."""
+        id, _, copy = sample
+        rng = random.Random(shards.draw("view", self.seed, self.epoch, id, copy, filler))
+        return rng, draw(self.size, rng, self.augment)
 
 
 def as_is(made: tuple) -> tuple:
@@ -200,7 +210,7 @@ class Loader:
 
     def _shuffled(self, again: int) -> Iterator[Sample]:
         """The stream through a buffer, which gives a sample for every two until it is full."""
-        rng = random.Random(draw("order", self.seed, self.epoch))
+        rng = random.Random(shards.draw("order", self.seed, self.epoch))
         buffer: list[Sample] = []
         held, turn, early = 0, False, self.dealt and self.maker.augment
         for sample in self._stream(rng, again):

@@ -14,6 +14,7 @@ import hashlib
 import io
 import json
 import logging
+import math
 from collections import Counter
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
@@ -34,6 +35,7 @@ REASONS = ("bad shard", "bad image", "no image", "no text", "no teacher vector")
 
 Names = list[tuple[str, str]]  # (id, text) of samples
 Known = Callable[[str], Names | None]  # those of a shard by its stem; None: not known
+Needs = Callable[[int, int], tuple[float, float]]  # the least of a picture's sides, by its sides
 
 log = logging.getLogger(__name__)
 
@@ -219,11 +221,15 @@ def times(weight: float, seed: int, epoch: int, id: str) -> int:
     return int(weight + draw("times", seed, epoch, id) / 2**64)
 
 
-def decode(blob: bytes, size: int) -> Image.Image:
-    """An RGB image, at least twice `size` if it is larger. ValueError: it cannot be decoded."""
+def decode(blob: bytes, size: int, needs: Needs | None = None) -> Image.Image:
+    """An RGB image, at least twice `size` if it is larger. ValueError: it cannot be decoded.
+
+    needs: how large a picture must be at least, by its size, instead of twice `size`.
+    """
     try:
         image = Image.open(io.BytesIO(blob), formats=("JPEG", "WEBP", "PNG"))
-        image.draft("RGB", (2 * size, 2 * size))  # JPEG: decoded at 1/2, 1/4, 1/8 for free
+        least = needs(*image.size) if needs else (2 * size, 2 * size)
+        image.draft("RGB", tuple(map(math.ceil, least)))  # JPEG: 1/2, 1/4, 1/8 for less
         image.load()
         return image if image.mode == "RGB" else image.convert("RGB")
     except Exception as error:  # Pillow raises OSError, SyntaxError, struct.error, ...
