@@ -116,7 +116,7 @@ def test_mlperf(firmware):
 
 
 def test_calibration(firmware):
-    check_region("calibration", f"```text\n{printed('--calibrate').rstrip()}\n```")
+    check_region("calibrate", f"```text\n{printed('--calibrate').rstrip()}\n```")
 
 
 def test_marks(firmware):
