@@ -87,6 +87,7 @@ def test_frames():
             value = int(told[2]) / million if most else rates[told[2], told[3] or ""]
             new = frames.replace(told[1], f"{value:.1f}")
             check(f"| {frames} |", f"| {new} |")
+            frames = new
         if "accelerator" in frames:
             rate = int(figure("[MAX78000FTHR](docs/boards/max78000fthr.md)"))
             assert f"{rate} the accelerator alone" in frames
