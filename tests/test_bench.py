@@ -202,3 +202,11 @@ def test_cost_model(firmware):
         print(f"{result['name']}: {measured} measured, {predicted / measured - 1:+.1%} predicted")
         assert predicted == pytest.approx(measured, rel=0.06)
         assert cost.arena(encoder.graph, encoder.plan) == result["arena"]
+
+
+def test_marks_without_an_estimate(monkeypatch, capsys):
+    """As where LLVM is not installed: a sentence, and `make bench` goes on."""
+    report = {"models": [], "no_cycles": "llvm-objdump is not installed"}
+    monkeypatch.setattr(bench, "run", lambda *_: report)
+    assert bench.main(["--marks"]) == 0
+    assert capsys.readouterr().out == "no estimate of cycles: llvm-objdump is not installed\n"
