@@ -15,18 +15,18 @@
 // Of rows of bytes: products with e, and squares. dim is at most 65535: |sum| <= 2^30
 static void sums_of_bytes(const int8_t *e, const int8_t *row, size_t dim, int32_t *dot, int32_t *square) {
     int32_t d = 0, s = 0;
-    size_t i = 0;
     #if TV_HAVE_DSP
-    for (; i + 4 <= dim; i += 4) {
-        uint32_t a = tv_u32((const uint8_t *)e + i), b = tv_u32((const uint8_t *)row + i);
+    for (size_t fours = dim / 4; fours > 0; fours--, e += 4, row += 4) {
+        uint32_t a = tv_u32((const uint8_t *)e), b = tv_u32((const uint8_t *)row);
         uint32_t even = tv_sxtb16(b), odd = tv_sxtb16_ror8(b);
         d = tv_smlad(tv_sxtb16(a), even, d);
         s = tv_smlad(even, even, s);
         d = tv_smlad(tv_sxtb16_ror8(a), odd, d);
         s = tv_smlad(odd, odd, s);
     }
+    dim %= 4;
     #endif
-    for (; i < dim; i++) {
+    for (size_t i = 0; i < dim; i++) {
         d += e[i] * row[i];
         s += row[i] * row[i];
     }
