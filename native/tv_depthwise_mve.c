@@ -12,6 +12,7 @@
 #if TV_HAVE_MVE
 
 #include "tv_mve.h"
+#include "tv_depthwise_mve.h"
 
 #define INLINE __attribute__((always_inline)) static inline // kernel and stride are constants
 #define ROWS (8) // of output at once
@@ -57,7 +58,7 @@ INLINE void sort_columns(int8_t *to, const int16_t *const *rows, uint32_t at, ui
         "vmov %q[sum][2], %q[sum][0], %[s0], %[s2]\n" \
         "vmov %q[sum][3], %q[sum][1], %[s1], %[s3]\n" \
         : [sum] "=&w" (sum), [x] "=&w" (x), [s0] "=&Te" (s0), [s1] "=&Te" (s1), [s2] "=&Te" (s2), [s3] "=&Te" (s3) \
-        : [at] "r" (at), [t0] "w" (t[0]), __VA_ARGS__ "m" (*(const int8_t (*)[])at))
+        : [at] "r" (at), [t0] "w" (t[0]), __VA_ARGS__ "m" (*(const int8_t (*)[SLACK])at))
 #define THREE [t1] "w" (t[1]), [t2] "w" (t[2]),
 #define FOUR THREE [t3] "w" (t[3]),
 
@@ -89,154 +90,7 @@ static inline int32x4_t four_windows(const int8_t *at, const int8x16_t *t, uint3
     return sum;
 }
 
-// One channel of kernel 3. The assembly uses the offsets from `mult`; LDM needs the fields in this
-// order.
-typedef struct {
-    int32_t bias[8];        // -32: eight times the same
-    int32_t mult;           // 0
-    int32_t minus_shift;    // 4
-    int32_t zero_point;     // 8
-    int8_t *columns;        // 12
-    uint32_t outputs;       // 16: of a row, at once
-    uint32_t pixels;        // 20: of input for them
-    const int16_t **rows;   // 24: of input
-    uint32_t at;            // 28: bytes from there to the channel and the first pixel
-    int8_t *out;            // 32
-    uint32_t row_bytes;     // 36
-    uint32_t bands;         // 40: left to do
-    uint32_t step;          // 44: bytes from an output to the fourth one after it
-    uint32x4_t offsets;     // 48: of four outputs
-} channel_t;
-
-#define LOAD_ROWS_3 \
-    "vpsttt                     \n" \
-    "vldrht.u16 q4, [r1], #16   \n" \
-    "vldrht.u16 q6, [r3], #16   \n" \
-    "vldrht.u16 q5, [r5], #16   \n"
-#define LOAD_ROWS_4 \
-    "vpstttt                    \n" \
-    "vldrht.u16 q4, [r1], #16   \n" \
-    "vldrht.u16 q6, [r3], #16   \n" \
-    "vldrht.u16 q5, [r5], #16   \n" \
-    "vldrht.u16 q7, [r9], #16   \n" \
-    "vmovnt.i16 q5, q7          \n"
-
-// Sums of four windows into q4; of two rows also into q5.
-#define WINDOWS_3_1 \
-    "vldrb.8 q4, [r1], #8       \n" \
-    "ldmdb r7, {r0, r2, r4, r6} \n" \
-    "vmladava.s8 r0, q4, q0     \n" \
-    "vldrb.8 q5, [r1], #8       \n" \
-    "vmladava.s8 r2, q4, q1     \n" \
-    "vmladava.s8 r4, q5, q0     \n" \
-    "vmladava.s8 r6, q5, q1     \n" \
-    "vmov q4[2], q4[0], r0, r4  \n" \
-    "vmov q4[3], q4[1], r2, r6  \n"
-#define WINDOWS_3_2 \
-    "vldrb.8 q4, [r1], #8       \n" \
-    "ldmdb r7, {r0, r2, r4, r6} \n" \
-    "vmladava.s8 r0, q4, q0     \n" \
-    "vldrb.8 q5, [r1], #8       \n" \
-    "vmladava.s8 r2, q5, q0     \n" \
-    "vldrb.8 q4, [r1], #8       \n" \
-    "vmladava.s8 r4, q4, q0     \n" \
-    "vldrb.8 q5, [r1], #8       \n" \
-    "vmladava.s8 r6, q5, q0     \n" \
-    "vmov q4[2], q4[0], r0, r4  \n" \
-    "vmov q4[3], q4[1], r2, r6  \n"
-#define WINDOWS_3_PAIRS \
-    "vldrb.8 q4, [r1], #8       \n" \
-    "ldmdb r7, {r0, r2, r4, r6, r8, r10, r12, lr} \n" \
-    "vmladava.s8 r0, q4, q0     \n" \
-    "vldrb.8 q5, [r1], #8       \n" \
-    "vmladava.s8 r2, q4, q1     \n" \
-    "vmladava.s8 r8, q4, q2     \n" \
-    "vmladava.s8 r10, q4, q3    \n" \
-    "vmladava.s8 r4, q5, q0     \n" \
-    "vmladava.s8 r6, q5, q1     \n" \
-    "vmladava.s8 r12, q5, q2    \n" \
-    "vmladava.s8 lr, q5, q3     \n" \
-    "vmov q4[2], q4[0], r0, r4  \n" \
-    "vmov q4[3], q4[1], r2, r6  \n" \
-    "vmov q5[2], q5[0], r8, r12 \n" \
-    "vmov q5[3], q5[1], r10, lr \n"
-
-// As tv_requantize_mve().
-#define REQUANT(to, from) \
-    "vshr.s32 " to ", " from ", #31 \n" \
-    "vqrdmlah.s32 " to ", " from ", r0 \n" \
-    "vrshl.s32 " to ", r2       \n" \
-    "vadd.i32 " to ", " to ", r4 \n" \
-    "vqmovnb.s32 " to ", " to " \n" \
-    "vqmovnb.s16 " to ", " to " \n"
-#define STORE_1 \
-    REQUANT("q6", "q4") \
-    "vpst                       \n" \
-    "vstrbt.32 q6, [r3, q7]     \n"
-#define STORE_2 \
-    REQUANT("q6", "q4") \
-    REQUANT("q4", "q5") \
-    "vpstt                      \n" \
-    "vstrbt.32 q6, [r3, q7]     \n" \
-    "vstrbt.32 q4, [r5, q7]     \n" \
-    "add r5, r11                \n"
-
-// All bands of a channel: its row of output, or two that are made of the same columns.
-#define CHANNEL(name, LOAD_ROWS, WINDOWS, STORE, next_rows, NEXT_OUT) \
-    __attribute__((naked, noinline)) static void name(int8x16_t first __attribute__((unused)), \
-    int8x16_t right __attribute__((unused)), int8x16_t down __attribute__((unused)), \
-    int8x16_t both __attribute__((unused)), int32_t *mult __attribute__((unused))) { \
-        __asm volatile ( \
-            "push {r4-r11, lr}          \n" \
-            "vpush {d8-d15}             \n" \
-            "mov r7, r0                 \n" \
-            "1:                         \n" \
-            "ldrd r12, lr, [r7, #24]    \n" /* rows, at */ \
-            "ldm r12, {r1, r3, r5, r9}  \n" \
-            "add r12, #" next_rows "    \n" \
-            "str r12, [r7, #24]         \n" \
-            "add r1, lr                 \n" \
-            "add r3, lr                 \n" \
-            "add r5, lr                 \n" \
-            "add r9, lr                 \n" \
-            "ldr lr, [r7, #20]          \n" /* pixels */ \
-            "ldr r12, [r7, #12]         \n" /* columns */ \
-            "2: vctp.16 lr              \n" \
-            LOAD_ROWS \
-            "vmovnt.i16 q4, q6          \n" \
-            "vst20.16 {q4, q5}, [r12]   \n" \
-            "subs lr, #8                \n" \
-            "vst21.16 {q4, q5}, [r12]!  \n" \
-            "bgt 2b                     \n" \
-            "ldrd r3, r5, [r7, #32]     \n" /* out, row_bytes */ \
-            "ldrd r8, r11, [r7, #40]    \n" /* bands, step */ \
-            "vldrw.32 q7, [r7, #48]     \n" \
-            "ldrd r1, r9, [r7, #12]     \n" /* columns, outputs */ \
-            "add r10, r3, " NEXT_OUT "  \n" \
-            "add r5, r3                 \n" \
-            "sub r8, #1                 \n" \
-            "str r10, [r7, #32]         \n" \
-            "str r8, [r7, #40]          \n" \
-            "3: vctp.32 r9              \n" \
-            WINDOWS \
-            "ldm r7, {r0, r2, r4}       \n" \
-            STORE \
-            "add r3, r11                \n" \
-            "subs r9, #4                \n" \
-            "bgt 3b                     \n" \
-            "ldr r8, [r7, #40]          \n" \
-            "cmp r8, #0                 \n" \
-            "bne 1b                     \n" \
-            "vpop {d8-d15}              \n" \
-            "pop {r4-r11, pc}           \n" \
-            ); \
-    }
-
-CHANNEL(channel_3_1, LOAD_ROWS_3, WINDOWS_3_1, STORE_1, "4", "r5")
-CHANNEL(channel_3_2, LOAD_ROWS_3, WINDOWS_3_2, STORE_1, "8", "r5")
-CHANNEL(channel_3_pairs, LOAD_ROWS_4, WINDOWS_3_PAIRS, STORE_2, "8", "r5, lsl #1")
-
-// Input rows of 1 ... ROWS rows, and those of them that are outside the image: they have but one
+// Input rows of 1 ... ROWS rows, and those of them that are outside the image, which have but one
 // channel.
 typedef struct {
     const int16_t *row[2 * (ROWS - 1) + 8];
@@ -273,47 +127,42 @@ static inline uint8x16_t places(uint32_t kernel, uint32_t v, mve_pred16_t *real)
 }
 
 static void depthwise_3(const tv_layer_t *l, int8_t *arena, const int16_t *blank, uint32_t y, uint32_t rows) {
-    uint32_t channels = l->out_c, pitch = l->in.pitch, stride = l->stride, width = l->out_w;
-    uint32_t most = ((COLUMNS_SIZE / 4 - 3) / stride + 1) & ~3u; // outputs at once
-    const uint8_t *packed = l->weights, *bias = l->table, *mult = bias + 4 * channels, *shift = mult + 4 * channels;
+    uint32_t channels = l->out_c, stride = l->stride, width = l->out_w;
+    uint32_t most = ((COLUMNS_SIZE / 4 - 3) / stride + 1) & ~3u; // outputs of a row at once
     bool pairs = stride == 1 && rows % 2 == 0;
     _Alignas(8) int8_t columns[COLUMNS_SIZE + SLACK];
     rows_t in;
-    find_rows(&in, l, arena, blank, y, rows);
     mve_pred16_t real;
-    uint8x16_t place = places(3, 0, &real);
-    int8_t *out = tv_row(arena, &l->out, y);
-    channel_t c;
+    channels_t c;
     c.zero_point = l->out_zero_point;
     c.columns = columns;
     c.row_bytes = l->out.row_bytes;
     c.step = 4 * channels;
     c.offsets = vmulq_n_u32(vidupq_n_u32(0, 1), channels);
-    for (uint32_t o = 0; o < channels; o++, packed += 12, out++) {
-        uint32_t carry = 0; // what is moved out is 0
-        int8x16_t first = vldrbq_gather_offset_z_s8((const int8_t *)packed, place, real);
-        int8x16_t right = vshlcq_s8(first, &carry, 32), down = vshlcq_s8(first, &carry, 8);
-        int32x4_t four = vdupq_n_s32(tv_i32(bias + 4 * o));
-        vstrwq_s32(c.bias, four);
-        vstrwq_s32(c.bias + 4, four);
-        c.mult = tv_i32(mult + 4 * o);
-        c.minus_shift = -(int32_t)shift[o];
-        for (uint32_t x = 0; x < width; x += most) {
-            c.outputs = width - x < most ? width - x : most;
-            c.pixels = (c.outputs - 1) * stride + 3;
-            c.rows = in.row;
-            c.at = 2 * (o * pitch + x * stride);
-            c.out = out + x * channels;
-            c.bands = pairs ? rows / 2 : rows;
-            if (pairs) {
-                channel_3_pairs(first, right, down, vshlcq_s8(right, &carry, 8), &c.mult);
-            } else if (stride == 1) {
-                channel_3_1(first, right, down, down, &c.mult);
-            } else {
-                channel_3_2(first, right, down, down, &c.mult);
-            }
+    c.place = places(3, 0, &real);
+    c.first_rows = in.row;
+    c.all_bands = pairs ? rows / 2 : rows;
+    c.pitch = 2 * l->in.pitch;
+    c.outside = in.outside;
+    for (uint32_t x = 0; x < width; x += most) {
+        find_rows(&in, l, arena, blank, y, rows);
+        c.blanks = in.blanks;
+        c.outputs = width - x < most ? width - x : most;
+        c.pixels = (c.outputs - 1) * stride + 3;
+        c.at = 2 * x * stride;
+        c.first_out = tv_row(arena, &l->out, y) + x * channels;
+        c.packed = l->weights;
+        c.bias = l->table;
+        c.mults = c.bias + 4 * channels;
+        c.shift = c.mults + 4 * channels;
+        c.channels = channels;
+        if (pairs) {
+            channels_3_pairs(&c.mult);
+        } else if (stride == 1) {
+            channels_3_1(&c.mult);
+        } else {
+            channels_3_2(&c.mult);
         }
-        next_channel(&in, pitch);
     }
 }
 

@@ -5,6 +5,7 @@ A program without MicroPython runs nets in QEMU's mps3-an547 (tests/c/helium). I
 where memory ends, so a kernel that reads behind them makes a fault; encoders lie at any address.
 """
 
+import os
 import re
 import shutil
 import subprocess
@@ -60,12 +61,24 @@ pytestmark = pytest.mark.skipif(lacks() is not None, reason=str(lacks()))
 
 
 @pytest.fixture(scope="module")
-def compare(tmp_path_factory):
+def build(tmp_path_factory):
+    """build("compare") -> path of the program."""
+    folder = tmp_path_factory.mktemp("helium")
+
+    def build(name, flags=(), libraries=()):
+        elf = folder / f"{name}.elf"
+        sources = [PROGRAMS / f"{name}.c", *(TOP / "native").glob("tv_*.c"), *libraries, "-lm"]
+        command = ["arm-none-eabi-gcc", *CORE, *FLAGS, *flags, *sources, "-o", elf]
+        subprocess.run(command, check=True)
+        return elf
+
+    return build
+
+
+@pytest.fixture(scope="module")
+def compare(build):
     """The program that compares."""
-    elf = tmp_path_factory.mktemp("helium") / "compare.elf"
-    sources = [PROGRAMS / "compare.c", *(TOP / "native").glob("tv_*.c")]
-    subprocess.run(["arm-none-eabi-gcc", *CORE, *FLAGS, *sources, "-lm", "-o", elf], check=True)
-    return elf
+    return build("compare")
 
 
 def run(program, folder, encoders, *options):
@@ -76,7 +89,6 @@ def run(program, folder, encoders, *options):
     command = [*QEMU, *options, "-kernel", program]
     done = subprocess.run(command, cwd=folder, capture_output=True, text=True, timeout=600)
     said = done.stdout + done.stderr
-    print(f"\n{said[-3000:]}")
     assert done.returncode == 0, said[-3000:]
     return said
 
@@ -104,6 +116,7 @@ def variants(graph):
 def test_shapes(compare, tmp_path, make, table):
     encoders = [data for shape in table[::2] for data in variants(make(*shape))]
     said = run(compare, tmp_path, encoders)
+    print(f"\n{make.__name__}: {said.strip()}")
     nets, flat, backend, differ, total = re.search(
         r"(\d+) nets, (\d+) flat, first backend (\w+): (\d+) of (\d+) values differ", said
     ).groups()
@@ -114,3 +127,50 @@ def test_shapes(compare, tmp_path, make, table):
 def test_random_nets(compare, tmp_path):
     encoders = [data for seed in range(20) for data in variants(random_graph(seed))]
     assert f"{len(encoders)} nets" in run(compare, tmp_path, encoders)
+
+
+def kind(layer, graph) -> str:
+    """What a layer is counted with."""
+    name = type(layer).__name__
+    if name not in ("Conv", "Depthwise"):
+        return name.lower()
+    height, width, _ = graph.shapes()[layer.name]
+    size = f"{layer.weights.shape[1]}x{layer.weights.shape[1]}"
+    return f"{name.lower()} {size}, {height}x{width}"
+
+
+def test_instructions(build, tmp_path):
+    """Every layer of `base` by every backend, and by CMSIS-NN where it is: CMSIS_NN=/prefix."""
+    prefix, flags, libraries = os.environ.get("CMSIS_NN"), [], []
+    if prefix:
+        flags = ["-DTINYVLM_CMSIS_NN", "-isystem", Path(prefix) / "include"]
+        libraries = [Path(prefix) / "lib" / "libcmsis-nn.a"]
+    data = (TOP / "host" / "tinyvlm" / "data" / "base.tvlm").read_bytes()
+    program = build("count", flags, libraries)
+    *lines, last = run(program, tmp_path, [data], "-icount", "shift=5").splitlines()
+    graph = tvlm.load(data).graph
+    backends, rows = [], {}
+    for _, index, backend, count in map(str.split, lines):
+        layer = graph.layers[int(index)] if int(index) >= 0 else None
+        if layer is None or layer.name == graph.dense:
+            continue
+        if backend not in backends:
+            backends.append(backend)
+        groups = [kind(layer, graph), "all"]
+        if type(layer).__name__ in ("Conv", "Depthwise"):
+            groups.insert(1, "conv and depthwise")
+        for group in groups:
+            row = rows.setdefault(group, {})
+            row[backend] = row.get(backend, 0) + int(count)
+    print(f"\n| layers of base, thousands of instructions | {' | '.join(backends)} |")
+    print("|---" * (1 + len(backends)) + "|")
+    rows |= {group: rows.pop(group) for group in ("conv and depthwise", "all")}
+    for group, row in rows.items():
+        shares = [f"{row[b] / 1e3:,.0f} ({row['mve'] / row[b]:.2f})" for b in backends[1:]]
+        print(f"| {group} | {row['mve'] / 1e3:,.0f} | {' | '.join(shares)} |")
+    print(last)
+    assert last.startswith("0 of ")
+    assert rows["all"]["mve"] < rows["all"]["dsp"] / 2
+    if prefix:
+        row = rows["conv and depthwise"]
+        assert row["mve"] < row["cmsis-nn"] / 2
