@@ -39,6 +39,7 @@ typedef struct {
     int32_t minus_shift2;   // 12
     uint32_t at, at2;       // 16, 20: from an output of channel 0 to these
     const tile_t *last;     // 24: where the tiles end
+    uint32_t entry;         // 28: where in the unrolled loop to begin, in bytes
 } pair_t;
 
 // pair: its field mult. rest: which of the last sixteen inputs there are.
@@ -49,6 +50,9 @@ typedef void multiply_t(const int32_t *pair, const tile_t *tiles, mve_pred16_t r
     "vld20.32 {q0, q1}, [r9]    \n" \
     "vld21.32 {q0, q1}, [r9]!   \n"
 
+#define UNROLLED (4) // steps
+#define STEP_BYTES (56)
+#define LOOP_END_BYTES (8)
 #define STEP \
     WEIGHTS \
     "vldrb.8 q2, [r1], #16      \n" \
@@ -83,13 +87,17 @@ typedef void multiply_t(const int32_t *pair, const tile_t *tiles, mve_pred16_t r
     "vmladava.s8 lr, q3, q1     \n"
 
 // A pair of channels of all tiles. tv_requantize_mve() says how a sum becomes a value.
-#define MULTIPLY(name, SKIP, TAIL, STORE) \
+#define MULTIPLY(name, REST, STORE) \
     __attribute__((naked)) static void name(const int32_t *pair __attribute__((unused)), const tile_t *tiles __attribute__((unused)), \
     mve_pred16_t rest __attribute__((unused)), int32_t zero_point __attribute__((unused))) { \
         __asm volatile ( \
             "push {r4-r11, lr}          \n" \
             "vpush {d8-d15}             \n" \
-            "push {r0, r1}              \n" \
+            "ldr r12, [r0, #28]         \n" /* entry */ \
+            "adr.w r4, 1f               \n" \
+            "add r4, r12                \n" \
+            "orr r4, #1                 \n" \
+            "push {r0, r1, r4}          \n" \
             "vmsr p0, r2                \n" \
             "vdup.32 q6, r3             \n" \
             "vmvn.i32 q4, #127          \n" \
@@ -101,12 +109,12 @@ typedef void multiply_t(const int32_t *pair, const tile_t *tiles, mve_pred16_t r
             "str r11, [sp, #4]          \n" \
             "ldmdb r9!, {r0, r2, r4, r6, r8, r10, r12, lr} \n" \
             "ldrd r9, r11, [r9, #-8]    \n" \
-            SKIP \
+            "ldr pc, [sp, #8]           \n" \
             "1:                         \n" \
-            STEP \
-            "cmp r9, r11                \n" \
-            "bne 1b                     \n" \
-            TAIL \
+            STEP STEP STEP STEP \
+            "cmp.w r9, r11              \n" \
+            "bne.w 1b                   \n" \
+            REST \
             "vmov q0[2], q0[0], r0, r4  \n" \
             "ldrd r9, r11, [sp]         \n" \
             "vmov q1[2], q1[0], r8, r12 \n" \
@@ -129,18 +137,16 @@ typedef void multiply_t(const int32_t *pair, const tile_t *tiles, mve_pred16_t r
             STORE " q2, [r8, q7]        \n" \
             "cmp r11, r12               \n" \
             "bne 0b                     \n" \
-            "add sp, #8                 \n" \
+            "add sp, #12                \n" \
             "vpop {d8-d15}              \n" \
             "pop {r4-r11, pc}           \n" \
             ); \
     }
 
-#define NO_STEP "cmp r9, r11\n beq 2f\n"
-
-MULTIPLY(multiply_bytes, "", "", "vstrb.32")
-MULTIPLY(multiply_halves, "", "", "vstrh.32")
-MULTIPLY(multiply_rest_bytes, NO_STEP, "2:\n" REST, "vstrb.32")
-MULTIPLY(multiply_rest_halves, NO_STEP, "2:\n" REST, "vstrh.32")
+MULTIPLY(multiply_bytes, "", "vstrb.32")
+MULTIPLY(multiply_halves, "", "vstrh.32")
+MULTIPLY(multiply_rest_bytes, REST, "vstrb.32")
+MULTIPLY(multiply_rest_halves, REST, "vstrh.32")
 
 // The inputs of `n` output pixels of row y from x on, as the weights lie, `step` bytes from pixel to
 // pixel.
@@ -212,6 +218,7 @@ static void multiply_tiles(const tv_layer_t *l, const tile_t *tiles, const tile_
         : halves ? multiply_halves : multiply_bytes;
     pair_t pair;
     pair.last = last;
+    pair.entry = steps ? (0 - steps) % UNROLLED * STEP_BYTES : UNROLLED * STEP_BYTES + LOOP_END_BYTES;
     for (uint32_t o = 0; o < channels; o += 2, packed += 2 * k4) {
         uint32_t next = o + 1 < channels ? o + 1 : o; // a lone channel comes last, over what it is paired with
         pair.weights = packed;
