@@ -177,7 +177,7 @@ export const S = {
         lead: "A board on USB with MicroPython: the page copies package, encoder and words, tests them there and shows the board's own answers.",
         connect: "Connect board",
         disconnect: "Disconnect",
-        unsupported: "This browser cannot talk to boards; Chrome and Edge on a PC can. Download the file and copy it by hand.",
+        unsupported: "This browser cannot talk to boards; Chrome, Edge and a current Firefox on a PC can. Download the file and copy it by hand.",
         insecure: "A browser talks to boards from safe pages only: open the page from disk or by tinyvlm-studio (http://localhost).",
         noPort: "No board was chosen. If yours is not in the list, try another USB cable (some only charge).",
         lost: (why: string) => `${why}. Connect it again.`,
