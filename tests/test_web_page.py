@@ -175,7 +175,9 @@ def test_a_camera_that_is_unplugged_is_a_sentence(seen):
 def test_another_browser_gets_a_sentence_and_a_way_out(seen):
     facts = seen["facts"]
     assert "by tinyvlm-studio (http://localhost). Photos work everywhere." in facts["no_camera"]
-    assert "Chrome, Edge and a current Firefox on a PC can. Download the file" in facts["no_serial"]
+    assert (
+        "Chrome, Edge and a current Firefox on a PC can. Download the file" in facts["no_serial"]
+    )
     assert "Connect board" not in facts["no_serial"]  # no dead button
 
 
