@@ -165,6 +165,15 @@ def test_deploy_and_classify(pc, port):
     assert done.stdout.strip() == "cat"
 
 
+def test_an_image_for_an_openmv_camera(pc):
+    """Its program comes with the wheel."""
+    words = "pets.tvp", "--openmv", "camera.romfs", "--from", DIST
+    said = _run(pc, "tinyvlm-deploy", *words, check=True).stdout
+    assert "/rom/base.tflite, " in said and "/rom/main.py, " in said
+    program = (TOP / "device" / "examples" / "openmv_detect.py").read_bytes()
+    assert program in (pc / "camera.romfs").read_bytes()
+
+
 def test_flash_finds_its_image(pc, release):
     found = release.files("firmware")
     if not found:

@@ -29,6 +29,7 @@ from releasing import VERSION, make_release
 
 import tinyvlm
 from tinyvlm import device, shipped
+from tinyvlm.boards import openmv
 from tinyvlm.shipped import DATA
 
 NAMES = st.text("abcXYZ019_-./", min_size=1, max_size=20).filter(
@@ -210,7 +211,7 @@ def test_every_core_that_natmod_knows_is_built_or_left_out_by_name():
     assert sorted(release_boards.ARCHS) == sorted(known)
 
 
-def test_the_sdist_carries_the_page(tmp_path, monkeypatch):
+def test_the_sdist_carries_the_page_and_the_examples(tmp_path, monkeypatch):
     """As data of the package, so the wheel that is built of it does, too: tests/first_hour.py."""
     monkeypatch.setattr(release_boards, "WORK", tmp_path)
     page = DATA / "tinyvlm.html"
@@ -218,8 +219,11 @@ def test_the_sdist_carries_the_page(tmp_path, monkeypatch):
     carried = {page: b"<title>the page</title>"}
     [sdist] = release_boards.python(1_700_000_000, env, carried, wheel=False).values()
     with tarfile.open(fileobj=io.BytesIO(sdist)) as archive:
-        name = f"tinyvlm-{VERSION}/host/tinyvlm/data/tinyvlm.html"
-        assert archive.extractfile(name).read() == b"<title>the page</title>"
+        inside = f"tinyvlm-{VERSION}/host/tinyvlm"
+        html = archive.extractfile(f"{inside}/data/tinyvlm.html").read()
+        assert html == b"<title>the page</title>"
+        program = archive.extractfile(f"{inside}/examples/openmv_detect.py").read()
+        assert program == openmv.EXAMPLE.read_bytes()  # which tinyvlm-deploy copies
     assert page.exists() == there  # the checkout stays as it is
 
 

@@ -8,6 +8,7 @@ from pathlib import Path
 PACKAGE = Path(__file__).parent
 CHECKOUT = PACKAGE.resolve().parents[1]  # the source tree, if this is no installed wheel
 DATA = PACKAGE / "data"
+EXAMPLES = PACKAGE / "examples"  # programs for boards: a link to device/examples
 DEFAULT_MODEL = DATA / "base.tvlm"  # the encoder that is used where none is named
 
 

@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from ..net import tvlm
-from ..shipped import CHECKOUT, DEFAULT_MODEL, PACKAGE
+from ..shipped import DEFAULT_MODEL, EXAMPLES, PACKAGE
 from ..words import tvp
 from . import native_mpy, openmv
 from .ports import BoardError
@@ -112,13 +112,7 @@ def make_plan(target, args, vocabs, model: Model | None, native: bytes | None = 
         name = "code.py" if facts.name == "circuitpython" else "main.py"
         plan.programs.append(File(name, args.main.read_bytes()))
     if args.examples:
-        detect = CHECKOUT / "device" / "examples" / "detect.py"
-        if not detect.exists():
-            raise BoardError(
-                "--examples: they come with the source, and in a release's examples.zip; copy one "
-                "by mpremote cp"
-            )
-        plan.programs.append(File("detect.py", detect.read_bytes()))
+        plan.programs.append(File("detect.py", (EXAMPLES / "detect.py").read_bytes()))
     target.compare([*plan.package, *plan.vocabs, *plan.programs])
     if plan.package:
         words = {file.was for file in plan.package}

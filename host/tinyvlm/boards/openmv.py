@@ -10,12 +10,12 @@ from __future__ import annotations
 from pathlib import Path
 
 from ..net import tflite, tvlm
-from ..shipped import CHECKOUT
+from ..shipped import EXAMPLES
 from .drive import Drive, is_plain
 from .ports import BoardError, drives
 from .target import Facts, File
 
-EXAMPLE = CHECKOUT / "device" / "examples" / "openmv_detect.py"
+EXAMPLE = EXAMPLES / "openmv_detect.py"
 IMAGES = (".romfs", ".img")  # as mpremote and OpenMV's IDE name them
 OLD = "main.old.py"  # where a main.py goes that is not the example
 
