@@ -74,7 +74,7 @@ export const S = {
         none: "No words yet: write one above.",
         unknown: "unknown",
         verdictUnknown: "unknown: none of the words",
-        notKnown: "not in the lexicon; show it",
+        notKnown: "not known here; show it",
         heat: "Heat",
         heatOf: (label: string) => `Heat map of ${label}`,
         show: "Show it",
