@@ -176,8 +176,8 @@ int tv_check_layers(tv_model_t *m) {
             return err;
         }
         bool last = !(l.flags & TV_FLAG_STREAM), dense = l.flags & TV_FLAG_DENSE;
-        if (i - first >= TV_MAX_STAGES || (!last && i == m->layers - 1)
-            || (dense && (!last || i != first || i == 0))) {
+        bool bad = last ? dense && (i != first || i == 0) : dense || i == m->layers - 1;
+        if (bad || i - first >= TV_MAX_STAGES) {
             return TV_ERR_SEGMENT;
         }
         first = last ? i + 1 : first;

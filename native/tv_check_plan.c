@@ -71,17 +71,16 @@ static bool is_done_before(const tv_stage_t *stage, const tv_stage_t *last) {
 
 // Does record i, an addition, write over the operand in a way that harms nobody?
 static bool in_place(const tv_model_t *m, const operand_t *o, int i, const tv_layer_t *l) {
-    bool whole = o->t->rows == o->reader->in_h;
-    if (i <= o->producer) { // the producer's own operand
-        tv_layer_t producer;
-        tv_record_get(m, o->producer, &producer);
-        return producer.op == TV_OP_ADD && (whole || i == o->producer - 1);
+    if (i < o->producer) {
+        // Record i + 1 reads i's output, in this segment, and the producer writes over it: what that needs
+        // was checked for that operand, as it comes first.
+        return true;
     }
     // an operand of it, which the reader is done with
     if (l->op != TV_OP_ADD || i == o->index) {
         return l->op == TV_OP_ADD;
     }
-    if (i < o->index || !whole) {
+    if (i < o->index || o->t->rows != o->reader->in_h) { // before it is read, or a ring
         return false;
     }
     tv_stage_t stages[TV_MAX_STAGES + 1];

@@ -6,6 +6,7 @@ import struct
 import zlib
 
 import _tinyvlm
+import hostile
 import numpy as np
 import pytest
 from nets import Builder, random_graph
@@ -149,6 +150,15 @@ def test_what_is_refused_everywhere(data, message):
     assert message in check_equal(data)
     with pytest.raises(ValueError):
         tvlm.load(data)
+
+
+@pytest.mark.parametrize("name", hostile.FILES)
+def test_what_no_net_of_the_writer_comes_near(name):
+    data, message = hostile.FILES[name]
+    said = check_equal(data)
+    assert said == message or (message and message in said)
+    with pytest.raises(ValueError):
+        tvlm.load(data)  # the tools want true tables and a fingerprint, too
 
 
 @pytest.mark.parametrize("text", [b"[]", b"12", b'""', b"{]", b"[" * 200_000])

@@ -326,6 +326,7 @@ def test_sanitizers(tmp_path):
     done = subprocess.run([program, "60", *files], capture_output=True, text=True)
     print(done.stdout, done.stderr[-3000:])
     assert done.returncode == 0, done.stdout[-1000:] + done.stderr[-3000:]
+    assert "49 broken rules refused" in done.stdout
 
 
 @pytest.mark.skipif(not shutil.which("arm-none-eabi-gcc"), reason="arm-none-eabi-gcc is missing")

@@ -83,6 +83,10 @@ def test_damaged_files_are_refused(build, small):
     run(build("test_model"), "damage", small)
 
 
+def test_calls_that_a_file_has_no_answer_to(build):
+    run(build("test_model"), "calls", ROOT / "tests" / "corpus" / "model" / "tiny-conv.tvlm")
+
+
 @pytest.mark.parametrize("seed", [1, 2, 3])
 def test_hostile_files_do_no_harm(build, small, seed):
     run(build("test_model"), "fuzz", small, 20000, seed)

@@ -5,7 +5,8 @@
     python tools/branches.py tv_check.c         # and the lines of a file where one never was
 
 gcc and gcov count, without optimization, what tests/corpus does to the targets of `make fuzz`,
-what grew in build/fuzz, and what tests/c does to files with damage that is the same each time.
+what grew in build/fuzz, the files of tests/hostile.py, and what tests/c does to files with damage
+that is the same each time.
 """
 
 from __future__ import annotations
@@ -17,6 +18,9 @@ import sys
 from pathlib import Path
 
 from fuzz import CORPUS, FUZZ, INCLUDES, OUT, TOP, C, sources_of
+
+sys.path.insert(0, str(TOP / "tests"))
+from hostile import FILES  # noqa: E402
 
 BUILD = TOP / "build" / "branches"
 READERS = (
@@ -67,6 +71,14 @@ def count() -> None:
     for path in sorted((CORPUS / "model").iterdir()):
         # the few that are no encoder give nothing to change
         subprocess.run([model, "fuzz", path, "5000", "1"], capture_output=True)
+    hostile = BUILD / "hostile"
+    hostile.mkdir(exist_ok=True)
+    for number, (data, _) in enumerate(FILES.values()):
+        (hostile / f"{number}.tvlm").write_bytes(data)
+    replay = BUILD / "fuzz_model"
+    subprocess.run([replay, *hostile.iterdir()], check=True, capture_output=True)
+    small = CORPUS / "model" / "tiny-conv.tvlm"
+    subprocess.run([model, "calls", small], check=True, capture_output=True)
     for name in ("whole.tvlm", "streamed.tvlm"):
         subprocess.run([model, "damage", CORPUS / "model" / name], check=True, capture_output=True)
     frame = program("test_frame", [tests / "test_frame.c"], made, engine)

@@ -123,12 +123,14 @@ def _is_alive(file, index, producer, reader, reference):
 
 def _in_place(file, index, producer, reader, reference, i, layer):
     # Does record i, an addition, write over the operand in a way that harms nobody?
-    whole = parts(reference)[2] == reader.in_h
-    if i <= producer:  # the producer's own operand
-        return _record(file, producer).op == ADD and (whole or i == producer - 1)
+    if i < producer:
+        # Record i + 1 reads i's output, in this segment, and the producer writes over it: what that
+        # needs was checked for that operand, as it comes first.
+        return True
     # an operand of it, which the reader is done with
     if layer.op != ADD or i == index:
         return layer.op == ADD
+    whole = parts(reference)[2] == reader.in_h
     return i > index and whole and _is_done_before(_stages(file, index, i))
 
 

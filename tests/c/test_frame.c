@@ -36,6 +36,13 @@ static void check_errors(void) {
     data[20] = 0xff;
     data[21] = 0xdb;
     CHECK(tv_frame_check(&f, &need) == TV_ERR_FRAME_JPEG);
+    static const struct { uint8_t at, value; } no_jpeg[] = { { 2, 0xfe }, { 3, 0xbf }, { 4, 1 }, { 21, 0xbf } };
+    for (unsigned i = 0; i < sizeof(no_jpeg) / sizeof(no_jpeg[0]); i++) {
+        uint8_t was = data[no_jpeg[i].at];
+        data[no_jpeg[i].at] = no_jpeg[i].value;
+        CHECK(tv_frame_check(&f, &need) == TV_OK);
+        data[no_jpeg[i].at] = was;
+    }
     data[0] = 0;
     f.size = 63;
     CHECK(tv_frame_check(&f, &need) == TV_ERR_FRAME_SHORT && need == 64);
@@ -49,6 +56,10 @@ static void check_errors(void) {
     CHECK(tv_frame_check(&f, NULL) == TV_ERR_FRAME_FORMAT);
     f = (tv_frame_t) { .data = data, .size = 64, .width = 0, .height = 2 };
     CHECK(tv_frame_check(&f, NULL) == TV_ERR_FRAME_EMPTY);
+    f = (tv_frame_t) { .data = data, .size = 64, .width = 2, .height = 0 };
+    CHECK(tv_frame_check(&f, NULL) == TV_ERR_FRAME_EMPTY);
+    f = (tv_frame_t) { .data = data, .size = 64, .width = 1, .height = 65536 };
+    CHECK(tv_frame_check(&f, NULL) == TV_ERR_FRAME_LARGE);
     f = (tv_frame_t) { .data = data, .size = 64, .width = 4097, .height = 4097 };
     CHECK(tv_frame_check(&f, NULL) == TV_ERR_FRAME_LARGE);
     f = (tv_frame_t) { .data = data, .size = 64, .width = 65535, .height = 65536 };

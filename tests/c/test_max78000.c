@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 //
 // The driver on the simulator under the sanitizers: a plan as it is, at any alignment, truncated,
-// and with flipped bits under a corrected checksum.
+// with flipped bits under a corrected checksum, and with one rule broken after the other.
 //
 //     test_max78000 flips plan.tvmx ...
 
@@ -62,9 +62,107 @@ static int run(const uint8_t *file, size_t size, size_t offset, uint32_t *faults
     return err;
 }
 
+static void put(uint8_t *p, uint32_t value, uint32_t bytes) {
+    for (; bytes > 0; bytes--, value >>= 8) {
+        *p++ = (uint8_t)value;
+    }
+}
+
+static uint32_t get(const uint8_t *p, uint32_t bytes) {
+    return bytes ? p[0] | get(p + 1, bytes - 1) << 8 : 0;
+}
+
+// Every rule of a plan broken alone. The plan has one quadrant, a run of biases and wide results.
+static int rules(const uint8_t *file, size_t size) {
+    uint32_t head = get(file + 24, 4), run_at = 112 + 8 * get(file + 44, 2), channels = get(file + 76, 2);
+    uint32_t table = head - 9 * channels, count = 0;
+    const struct { uint32_t at, bytes, value; int err; } broken[] = {
+        { 4, 2, 2, TV_MAX78000_ERR_VERSION },
+        { 6, 2, 111, TV_MAX78000_ERR_HEADER },
+        { 24, 4, 111, TV_MAX78000_ERR_HEADER },
+        { 24, 4, (uint32_t)size + 1, TV_MAX78000_ERR_HEADER },
+        { 28, 4, 1, TV_MAX78000_ERR_HEADER },
+        { 32, 4, 0, TV_MAX78000_ERR_CRC },
+        { 36, 1, 0, TV_MAX78000_ERR_HEADER },
+        { 36, 1, 2, TV_MAX78000_ERR_HEADER },
+        { 36, 1, 17, TV_MAX78000_ERR_HEADER },
+        { 37, 1, 0, TV_MAX78000_ERR_HEADER },
+        { 37, 1, 33, TV_MAX78000_ERR_HEADER },
+        { 38, 1, 4, TV_MAX78000_ERR_HEADER },
+        { 38, 1, 2, TV_MAX78000_ERR_WEIGHTS }, // those of another plan, and its own
+        { 39, 1, 0, TV_MAX78000_ERR_INPUT },
+        { 39, 1, 17, TV_MAX78000_ERR_INPUT },
+        { 39, 1, 2, TV_MAX78000_ERR_INPUT }, // even and odd
+        { 39, 1, 11, TV_MAX78000_ERR_INPUT }, // odd and even
+        { 44, 2, 0, TV_MAX78000_ERR_HEADER },
+        { 52, 2, 0, TV_MAX78000_ERR_INPUT },
+        { 54, 2, 0, TV_MAX78000_ERR_INPUT },
+        { 56, 2, 0, TV_MAX78000_ERR_INPUT },
+        { 56, 2, 1025, TV_MAX78000_ERR_INPUT },
+        { 60, 4, 2, TV_MAX78000_ERR_INPUT },
+        { 60, 4, 0xfffffffc, TV_MAX78000_ERR_INPUT },
+        { 64, 4, 1, TV_MAX78000_ERR_INPUT },
+        { 68, 4, 1, TV_MAX78000_ERR_INPUT },
+        { 72, 2, 0, TV_MAX78000_ERR_OUTPUT },
+        { 112, 2, 0x0c, TV_MAX78000_ERR_REGISTERS },
+        { 112, 2, 0xa90, TV_MAX78000_ERR_REGISTERS },
+        { 112, 2, 0x12, TV_MAX78000_ERR_REGISTERS },
+        { 112, 2, 0x10 + 4 * 31, TV_MAX78000_ERR_REGISTERS },
+        { 112, 2, 0x10 + 0x80 * 19, TV_MAX78000_ERR_REGISTERS },
+        { 114, 1, 0, TV_MAX78000_ERR_REGISTERS },
+        { 114, 1, 3, TV_MAX78000_ERR_REGISTERS },
+        { 115, 1, 1, TV_MAX78000_ERR_REGISTERS },
+        { run_at, 1, 4, TV_MAX78000_ERR_BIAS },
+        { run_at, 1, 1, TV_MAX78000_ERR_BIAS },
+        { run_at + 1, 1, 1, TV_MAX78000_ERR_BIAS },
+        { run_at + 2, 2, 0xffff, TV_MAX78000_ERR_BIAS },
+        { run_at + 4, 2, 0, TV_MAX78000_ERR_BIAS },
+        { table, 4, 0xe0000000u - 1, TV_MAX78000_ERR_QUANT },
+        { table, 4, 0x20000001, TV_MAX78000_ERR_QUANT },
+        { table + 4 * channels, 4, 0x3fffffff, TV_MAX78000_ERR_QUANT },
+        { table + 8 * channels, 1, 0, TV_MAX78000_ERR_QUANT },
+        { table + 8 * channels, 1, 31, TV_MAX78000_ERR_QUANT },
+    };
+    uint8_t *copy = malloc(size);
+    uint32_t faults;
+    for (; count < sizeof(broken) / sizeof(broken[0]); count++) {
+        memcpy(copy, file, size);
+        put(copy + broken[count].at, broken[count].value, broken[count].bytes);
+        put(copy + 12, tv_crc32(0, copy + 16, head - 16), 4);
+        int err = run(copy, size, 0, &faults);
+        if (err != broken[count].err) {
+            printf("rule %u, at %u: %s\n", count, broken[count].at, tv_max78000_strerror(err));
+            exit(1);
+        }
+    }
+    // one that shares another's weights: nobody loaded those
+    uint32_t blocks = 6 * get(file + 48, 2);
+    memcpy(copy, file, table - blocks);
+    memcpy(copy + table - blocks, file + table, head - table);
+    put(copy + 8, head - blocks, 4);
+    put(copy + 24, head - blocks, 4);
+    put(copy + 28, 0, 4);
+    put(copy + 38, 2, 1);
+    put(copy + 48, 0, 2);
+    put(copy + 12, tv_crc32(0, copy + 16, head - blocks - 16), 4);
+    CHECK(run(copy, head - blocks, 0, &faults) == TV_MAX78000_ERR_LOADED);
+    // no weights, but blocks of them; a damaged head; something else
+    memcpy(copy, file, size);
+    put(copy + 8, head, 4);
+    put(copy + 28, 0, 4);
+    put(copy + 12, tv_crc32(0, copy + 16, head - 16), 4);
+    CHECK(run(copy, head, 0, &faults) == TV_MAX78000_ERR_WEIGHTS);
+    copy[12] ^= 1;
+    CHECK(run(copy, head, 0, &faults) == TV_MAX78000_ERR_CRC);
+    copy[1] ^= 1;
+    CHECK(run(copy, 3, 0, &faults) == TV_MAX78000_ERR_MAGIC);
+    free(copy);
+    return (int)count + 4;
+}
+
 int main(int argc, char **argv) {
     CHECK(argc > 2);
-    int flips = atoi(argv[1]), refused = 0, failed = 0, passed = 0;
+    int flips = atoi(argv[1]), refused = 0, failed = 0, passed = 0, broken = 0;
     for (int i = 2; i < argc; i++) {
         FILE *f = fopen(argv[i], "rb");
         CHECK(f != NULL);
@@ -99,9 +197,13 @@ int main(int argc, char **argv) {
             failed += err < TV_MAX78000_ERR_QUANT;
             passed += err == TV_MAX78000_OK;
         }
+        if (file[36] == 1 && file[78] == 4 && file[46] == 1) {
+            broken += rules(file, size);
+        }
         free(file);
         free(copy);
     }
+    printf("%d broken rules refused\n", broken);
     printf("of the damaged plans %d refused, %d failed when run, %d harmless\n", refused, failed, passed);
     return 0;
 }

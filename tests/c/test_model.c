@@ -6,12 +6,14 @@
 //     test_model answer FILE           the known answer, at byte offsets 0 ... 3
 //     test_model damage FILE           every truncation and every single-bit flip is refused
 //     test_model fuzz FILE COUNT SEED  random contents with a valid checksum
+//     test_model calls FILE            what a caller may ask of a file without a map
 
 #include <stdio.h>
 #include <stdlib.h>
 
 #include "tv.h"
 #include "tv_format.h"
+#include "tv_kernels.h"
 
 static uint8_t *file;
 static size_t file_size;
@@ -253,6 +255,52 @@ static int fuzz(int count, uint32_t seed) {
     return 0;
 }
 
+static int stop(void *ctx, int layer, bool end) {
+    (void)ctx;
+    (void)end;
+    return layer >= 0;
+}
+
+static int played_run(const tv_model_t *m, tv_frame_t *frame, void *arena, int8_t *embedding, int8_t *map,
+    tv_hook_t hook, void *hook_ctx) {
+    (void)m, (void)frame, (void)arena, (void)embedding, (void)map, (void)hook, (void)hook_ctx;
+    return TV_ERR_LIBRARY;
+}
+
+static int calls(void) {
+    tv_model_t m;
+    uint8_t size[4], pixel[3] = { 1, 2, 3 };
+    memcpy(size, file + 8, 4);
+    put(file + 8, TV_HEADER_SIZE - 1, 4);
+    if (tv_model_open(&m, file, file_size) != TV_ERR_TRUNCATED) {
+        return fail("a size below that of the header", 8);
+    }
+    memcpy(file + 8, size, 4);
+    if (tv_model_open(&m, file, file_size) != TV_OK || m.map_h != 0) {
+        return fail("the file to start from", 0);
+    }
+    tv_frame_t frame = { .data = pixel, .size = 3, .width = 1, .height = 1, .format = TV_RGB888 };
+    int8_t *embedding = need(malloc(m.dim));
+    void *arena = need(malloc(m.arena_size));
+    if (tv_frame_check(&frame, NULL) != TV_OK
+        || tv_run(&m, &frame, arena, embedding, embedding, NULL, NULL) != TV_ERR_NO_MAP
+        || tv_selftest(&m, arena, embedding, stop, NULL) != TV_ERR_STOPPED
+        || tv_selftest(&m, arena, embedding, NULL, NULL) != TV_OK) {
+        return fail("a call", 0);
+    }
+    tv_library_t library = { .run = played_run };
+    tv_backend_t backend = *m.backend;
+    backend.library = &library;
+    m.backend = &backend; // runs whole networks
+    if (tv_run(&m, &frame, arena, embedding, NULL, NULL, NULL) != TV_ERR_LIBRARY) {
+        return fail("a library's answer", 0);
+    }
+    free(arena);
+    free(embedding);
+    printf("every call has its answer\n");
+    return 0;
+}
+
 int main(int argc, char **argv) {
     if (argc >= 3) {
         read_file(argv[2]);
@@ -262,10 +310,13 @@ int main(int argc, char **argv) {
         if (strcmp(argv[1], "damage") == 0) {
             return damage();
         }
+        if (strcmp(argv[1], "calls") == 0) {
+            return calls();
+        }
         if (strcmp(argv[1], "fuzz") == 0 && argc == 5) {
             return fuzz(atoi(argv[3]), (uint32_t)atoi(argv[4]));
         }
     }
-    printf("usage: test_model answer|damage FILE, test_model fuzz FILE COUNT SEED\n");
+    printf("usage: test_model answer|calls|damage FILE, test_model fuzz FILE COUNT SEED\n");
     return 2;
 }
