@@ -37,7 +37,7 @@ MAY_IMPORT = {
     "virtual": {"files", "shipped", "release", "net", "words"},
     "virtual.count": {"boards.romfs", "net", "words"},
     "max78000": {"files", "shipped", "net", "virtual.board"},
-    "train": {"files", "shipped", "net", "words", "measure"},
+    "train": {"files", "options", "shipped", "net", "words", "measure"},
 }
 
 EXPORTED = {"__version__", "device"}  # of the package itself

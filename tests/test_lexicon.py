@@ -1,12 +1,14 @@
 # SPDX-License-Identifier: MIT
 """The shipped table of words: what is in it, and how plurals, spellings and typos are taken."""
 
+import json
 from pathlib import Path
 
 import numpy as np
 import pytest
+from tars import encoded, write
 
-from tinyvlm.shipped import DATA
+from tinyvlm.shipped import DATA, DEFAULT_MODEL
 from tinyvlm.train.lexicon import composition, words
 from tinyvlm.words import lexicon
 from tinyvlm.words.lexicon import KINDS, Lexicon, canonical, singulars
@@ -211,3 +213,32 @@ def test_what_a_caption_says_of_its_nouns(shipped):
 
 def test_told_apart_is_a_share_of_pairs():
     assert composition.area(np.array([3.0, 1, 2, 0]), np.array([True, True, False, False])) == 75
+
+
+def test_phrases_are_told_apart_by_photos(shipped):
+    """Photos of dogs, some on a beach: the phrase puts these first, the noun alone cannot."""
+    texts = [["a dog on a beach"]] * 6 + [["a dog at home"]] * 6
+    dog, both = (shipped.encode(phrase).vector for phrase in ("dog", "beach dog"))
+    seen = np.stack([both] * 6 + [dog - 0.1 * both] * 6)
+    [line] = composition.told_apart(shipped, shipped, "photos", texts, seen)
+    assert line.split() == (
+        "photos, place 1 phrases, 6 times noun alone 0.0 % phrase 100.0 %".split()
+    )
+    assert composition.told_apart(shipped, shipped, "photos", texts[:4], seen[:4]) == []
+
+
+def test_an_encoders_photos_come_with_their_captions(tmp_path):
+    folder = tmp_path / "eval"
+    folder.mkdir()
+    with pytest.raises(SystemExit, match="no flickr8k-test"):
+        composition.embedded(tmp_path, DEFAULT_MODEL, 1)
+    parts = []
+    for number in range(2):
+        captions = json.dumps({"captions": [f"a dog {number}"]}).encode()
+        picture = np.full((20, 20, 3), 90 * number, np.uint8)
+        parts += [(f"{number}.png", encoded(picture, "PNG")), (f"{number}.json", captions)]
+    write(folder / "flickr8k-test-000.tar.gz", parts)
+    texts, vectors = composition.embedded(tmp_path, DEFAULT_MODEL, 1)
+    assert texts == [["a dog 0"], ["a dog 1"]]
+    assert vectors.shape == (2, 256)
+    assert np.linalg.norm(vectors, axis=1) == pytest.approx(1)
