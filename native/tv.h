@@ -92,7 +92,7 @@ typedef struct tv_backend tv_backend_t;
 // The backend at `index` in this build, the fastest of ours first; NULL past the last.
 const tv_backend_t *tv_backend(unsigned index);
 
-// "dsp" (Cortex-M with DSP extension), "portable" (plain C) or, where it is linked, "cmsis-nn"
+// "mve" (Cortex-M with Helium), "dsp" (with DSP extension), "portable" (plain C) or, where it is linked, "cmsis-nn"
 const char *tv_backend_name(const tv_backend_t *backend);
 
 // An open encoder file: values, and pointers into the caller's buffer, which must stay where it is.
