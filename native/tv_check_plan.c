@@ -69,16 +69,16 @@ static bool is_done_before(const tv_stage_t *stage, const tv_stage_t *last) {
     return true;
 }
 
-// Does record i, an addition, write over the operand in a way that harms nobody?
-static bool in_place(const tv_model_t *m, const operand_t *o, int i, const tv_layer_t *l) {
+// Does record i, if it is a sum, write over the operand in a way that harms nobody?
+static bool in_place(const tv_model_t *m, const operand_t *o, int i, bool sum) {
     if (i < o->producer) {
         // Record i + 1 reads i's output, in this segment, and the producer writes over it: what that needs
         // was checked for that operand, as it comes first.
         return true;
     }
     // an operand of it, which the reader is done with
-    if (l->op != TV_OP_ADD || i == o->index) {
-        return l->op == TV_OP_ADD;
+    if (!sum || i == o->index) {
+        return sum;
     }
     if (i < o->index || o->t->rows != o->reader->in_h) { // before it is read, or a ring
         return false;
@@ -93,10 +93,16 @@ static bool in_place(const tv_model_t *m, const operand_t *o, int i, const tv_la
 static bool is_alive(const tv_model_t *m, const operand_t *o) {
     int last = tv_segment_end(m, o->index);
     for (int i = segment_start(m, o->producer); i <= last; i++) {
-        tv_layer_t l;
-        tv_record_get(m, i, &l);
-        if (i != o->producer && o->t->offset < tv_tensor_end(&l.out, l.out_w, l.out_c)
-            && l.out.offset < o->end && !(same_tensor(&l.out, o->t) && in_place(m, o, i, &l))) {
+        const uint8_t *p = m->records + (size_t)(i < 0 ? 0 : i) * TV_LAYER_SIZE;
+        tv_tensor_t out = m->input;
+        uint32_t w = m->image, c = 3;
+        if (i >= 0) { // of the record only what is asked here: a file may have this done half a million times
+            tv_tensor_get(&out, p + 32);
+            w = tv_u16(p + 16);
+            c = tv_u16(p + 18);
+        }
+        if (i != o->producer && o->t->offset < tv_tensor_end(&out, w, c) && out.offset < o->end
+            && !(same_tensor(&out, o->t) && in_place(m, o, i, p[0] == TV_OP_ADD))) {
             return false;
         }
     }
