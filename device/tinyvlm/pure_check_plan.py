@@ -124,8 +124,8 @@ def _is_alive(file, index, producer, reader, reference):
 def _in_place(file, index, producer, reader, reference, i, layer):
     # Does record i, an addition, write over the operand in a way that harms nobody?
     if i < producer:
-        # Record i + 1 reads i's output, in this segment, and the producer writes over it: what that
-        # needs was checked for that operand, as it comes first.
+        # Record i + 1 reads i's output, in this segment, and the producer writes over it: what
+        # that needs was checked for that operand, as it comes first.
         return True
     # an operand of it, which the reader is done with
     if layer.op != ADD or i == index:
