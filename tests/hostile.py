@@ -154,6 +154,7 @@ FILES = {
     "planar second operand": (file(STEM, add(A, replace(A, pitch=4), B)), "planar"),
     "first shift": (file(STEM, add(A, A, B, table=add_table(31, 1, 1))), "out of range"),
     "second shift": (file(STEM, add(A, A, B, table=add_table(1, 31, 1))), "out of range"),
+    "last shift": (file(STEM, add(A, A, B, table=add_table(1, 1, 31))), "out of range"),
     "no last shift": (file(STEM, add(A, A, B, table=add_table(1, 1, 0))), "out of range"),
     "65,536 taps": (file(conv(LONG, Tensor(2048, (1, 1, 2))), arena=1 << 20), "out of range"),
     "a row of work": (
