@@ -96,7 +96,7 @@ def test_what_several_commands_have_is_said_in_options_alone(command):
 def test_a_shared_option_says_the_same_in_every_help(monkeypatch):
     """Up to what it is for, and the default."""
     for name, sentence in {
-        "--model": "base, nano, max78000 or FILE.tvlm (default: ",
+        "--model": "base, large, nano, max78000 or FILE.tvlm (default: ",
         "--text-encoder": "lexicon (offline), sentence (any English phrase, offline; ",
         "--unknown": "when a frame shows none of the labels: cautious names few ",
         "--workers": "photos embedded at the same time (default: one a core)",

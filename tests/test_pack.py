@@ -11,7 +11,7 @@ import pytest
 
 from tinyvlm import Vocab
 from tinyvlm.net import tvlm
-from tinyvlm.shipped import DEFAULT_MODEL, model_path
+from tinyvlm.shipped import DEFAULT_MODEL, ENCODERS, model_path
 from tinyvlm.words import background, tvp
 from tinyvlm.words.background import KNOB
 from tinyvlm.words.encoders import create_text_encoder
@@ -275,7 +275,7 @@ def test_a_damaged_file_of_background_words(tmp_path, chosen, text):
 
 def test_the_shipped_encoders_know_unknown():
     lexicon = create_text_encoder("lexicon")
-    for name in ("base", "nano", "max78000"):
+    for name in ENCODERS:
         model = model_path(name)
         fingerprint = tvlm.load(model).fingerprint
         for labels in (1, 5, 10, 1000):

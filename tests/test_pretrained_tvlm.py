@@ -14,7 +14,7 @@ import nets  # noqa: E402
 from PIL import Image  # noqa: E402
 
 from tinyvlm.net import tvlm  # noqa: E402
-from tinyvlm.shipped import DATA  # noqa: E402
+from tinyvlm.shipped import DATA, ENCODERS  # noqa: E402
 from tinyvlm.train import pretrained, pretrained_tvlm  # noqa: E402
 from tinyvlm.train.student import Student, to_input  # noqa: E402
 
@@ -30,7 +30,7 @@ def photo(name: str, size: int) -> np.ndarray:
     return np.asarray(image.resize((size, size), Image.Resampling.BICUBIC))
 
 
-@pytest.mark.parametrize("name", ["base", "nano", "max78000"])
+@pytest.mark.parametrize("name", ENCODERS)
 def test_embeddings_are_the_engines(name):
     path = DATA / f"{name}.tvlm"
     config, state = pretrained_tvlm.load(path)

@@ -18,12 +18,11 @@ import numpy as np
 from PIL import Image
 
 import tinyvlm
-from tinyvlm.shipped import DATA, model_path
+from tinyvlm.shipped import DATA, ENCODERS, model_path
 from tinyvlm.virtual.photos import photos
 from tinyvlm.words.lexicon import Lexicon
 
 CORPUS = Path(__file__).parent / "corpus"
-ENCODERS = ("base", "nano", "max78000")
 
 # (width, height): enlarged, as they are, shrunk by both ways of the intake, odd in every sense
 SIZES = (

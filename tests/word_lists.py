@@ -25,12 +25,11 @@ sys.path.insert(0, str(ROOT / "tools"))
 import web_lexicon  # noqa: E402
 
 from tinyvlm import packit  # noqa: E402
-from tinyvlm.shipped import DATA  # noqa: E402
+from tinyvlm.shipped import DATA, ENCODERS  # noqa: E402
 from tinyvlm.words import tvlx  # noqa: E402
 from tinyvlm.words.background import KNOB  # noqa: E402
 from tinyvlm.words.lexicon import Lexicon  # noqa: E402
 
-MODELS = ("base", "nano", "max78000")
 UNKNOWN = (*KNOB, "off")
 SHOWN = (
     "Katze Käse Straße ΟΔΟΣ собака 猫 고양이 🐱 İzmir Ünal ﬁlm naïve Ꭰꭰ ıslak"  # noqa: RUF001
@@ -141,7 +140,7 @@ def good(lexicon: Lexicon) -> list[tuple]:
         bits, others = 4 if i % 8 == 7 else 8, b""
         if i % 5 == 0 and i % 4 != 3:
             others = "\n".join([*rng.sample(names, 6), lines[-1].strip("\ufeff")]).encode()
-        cases.append((raw, MODELS[i % 3], dim, UNKNOWN[i % 4], bits, others))
+        cases.append((raw, ENCODERS[i // 4 % 4], dim, UNKNOWN[i % 4], bits, others))
     return cases
 
 
@@ -194,7 +193,7 @@ def bad(lexicon: Lexicon) -> list[tuple]:
             name[at : at + 1] = rng.choice(("", "q", name[at] * 2, "é", name[at] + "zx"))
             lines.append("".join(name) + rng.choice(("", " qqx", " with qqx")))
         lists.append("\n".join(lines).encode())
-    cases = [(raw, MODELS[i % 3], 64, "balanced", 8) for i, raw in enumerate(lists)]
+    cases = [(raw, ENCODERS[i % 4], 64, "balanced", 8) for i, raw in enumerate(lists)]
     cases += [(b"cat\n", "base", dim, "balanced", 8) for dim in (0, -1, 257)]
     return [*cases, (b"cat\n", "nano", 64, "off", 8, b"dog\n")]
 

@@ -28,7 +28,7 @@ import tinyvlm
 from tinyvlm import studio
 from tinyvlm.net import tvlm
 from tinyvlm.release import FORMAT, MANIFEST
-from tinyvlm.shipped import DATA
+from tinyvlm.shipped import DATA, ENCODERS
 from tinyvlm.words import tvlx, tvp
 
 SUMS = "SHA256SUMS"
@@ -96,7 +96,7 @@ def write(
 def encoders() -> list[Made]:
     """The encoders, for engine and for LiteRT, and the copy that a MAX78000 has room for."""
     made = []
-    for name in ("base", "nano", "max78000"):
+    for name in ENCODERS:
         data = (DATA / f"{name}.tvlm").read_bytes()
         more = {"fingerprint": data[16:24].hex()}
         more["arena"] = tvlm.load(DATA / f"{name}.tvlm").plan.arena_size

@@ -186,7 +186,7 @@ def pack(
 def load(path: str | Path | None = None) -> Encoder:
     """Load the encoder that embed() and classify() use; without a path the one that ships.
 
-    path: of a .tvlm file, or one of the names base, nano and max78000.
+    path: of a .tvlm file, or one of the names base, large, nano and max78000.
     """
     return device.load(str(model_path(str(path)) if path else DEFAULT_MODEL))
 

@@ -303,7 +303,7 @@ def _arguments() -> argparse.ArgumentParser:
         "--encoder",
         type=encoder_path,
         metavar="MODEL",
-        help="base, nano, max78000 or FILE.tvlm (default: what the board has, or base)",
+        help="base, large, nano, max78000 or FILE.tvlm (default: what the board has, or base)",
     )
     parser.add_argument(
         "--engine",

@@ -20,7 +20,7 @@ from .net.packing import weight_bytes
 from .net.plan import Plan
 from .net.reference import embed, known_image
 from .net.schedule import align, operands
-from .shipped import model_path
+from .shipped import ENCODERS, model_path
 from .words import tvp
 from .words.vocabulary import plural
 
@@ -211,7 +211,7 @@ def report(path: str | Path) -> str:
 def main(argv: list[str] | None = None) -> int:
     parser = argparse.ArgumentParser(prog="tinyvlm-inspect", description=__doc__.split("\n")[0])
     parser.add_argument(
-        "files", nargs="+", metavar="FILE", help="a .tvlm or .tvp file, or base, nano, max78000"
+        "files", nargs="+", metavar="FILE", help=f"a .tvlm or .tvp file, or {', '.join(ENCODERS)}"
     )
     args = parser.parse_args(argv)
     for i, name in enumerate(args.files):

@@ -14,7 +14,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from .files import check_folder
-from .shipped import DEFAULT_MODEL, model_path
+from .shipped import DEFAULT_MODEL, ENCODERS, model_path
 from .words.background import KNOB
 from .words.encoders import default_text_encoder
 
@@ -37,7 +37,7 @@ def model(
         nargs="+" if several else None,
         default=[default] if several else default,
         metavar="MODEL",
-        help=f"{what}: base, nano, max78000 or FILE.tvlm (default: {otherwise})",
+        help=f"{what}: {', '.join(ENCODERS)} or FILE.tvlm (default: {otherwise})",
     )
 
 

@@ -9,11 +9,12 @@ PACKAGE = Path(__file__).parent
 CHECKOUT = PACKAGE.resolve().parents[1]  # the source tree, if this is no installed wheel
 DATA = PACKAGE / "data"
 EXAMPLES = PACKAGE / "examples"  # programs for boards: a link to device/examples
+ENCODERS = ("base", "large", "nano", "max78000")  # those that ship
 DEFAULT_MODEL = DATA / "base.tvlm"  # the encoder that is used where none is named
 
 
 def model_path(name: str) -> Path:
-    """The file of an encoder: `name` itself, or base, nano, max78000 for those that ship."""
+    """The file of an encoder: `name` itself, or that of one of ENCODERS."""
     shipped = DATA / f"{name}.tvlm"
     return shipped if Path(name).suffix != ".tvlm" and shipped.exists() else Path(name)
 

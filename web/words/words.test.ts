@@ -33,7 +33,7 @@ const load = (name: string) => Lexicon.load(new Uint8Array(readFileSync(`${FOLDE
 describe.runIf(FOLDER)("the page and tinyvlm-pack", async () => {
     const cases: Case[] = FOLDER ? JSON.parse(readFileSync(`${FOLDER}/golden.json`, "utf8")) : [];
     const [whole, small] = FOLDER ? await Promise.all(["whole.bin", "lexicon.bin"].map(load)) : [];
-    const encoders = Object.fromEntries(["base", "nano", "max78000"].map((m) => [m, facts(m)]));
+    const encoders = Object.fromEntries(["base", "large", "nano", "max78000"].map((m) => [m, facts(m)]));
     const good = cases.filter(({ tvp }) => tvp), bad = cases.filter(({ tvp }) => !tvp);
 
     it("has 200 lists that pack and some that do not", () => {
