@@ -146,11 +146,12 @@ def test_instructions(build, tmp_path):
         flags = ["-DTINYVLM_CMSIS_NN", "-isystem", Path(prefix) / "include"]
         libraries = [Path(prefix) / "lib" / "libcmsis-nn.a"]
     data = (TOP / "host" / "tinyvlm" / "data" / "base.tvlm").read_bytes()
-    program = build("count", flags, libraries)
-    *lines, last = run(program, tmp_path, [data], "-icount", "shift=5").splitlines()
     graph = tvlm.load(data).graph
+    files = [data, tvlm.to_bytes(graph, library=True)] if prefix else [data]
+    program = build("count", flags, libraries)
+    *lines, last = run(program, tmp_path, files, "-icount", "shift=5").splitlines()
     backends, rows = [], {}
-    for _, index, backend, count in map(str.split, lines):
+    for index, backend, count in map(str.split, lines):
         layer = graph.layers[int(index)] if int(index) >= 0 else None
         if layer is None or layer.name == graph.dense:
             continue

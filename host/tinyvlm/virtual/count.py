@@ -294,7 +294,8 @@ def run(
     library: CMSIS-NN, too, where the firmware has it.
     """
     files = frames()
-    library &= LIBRARY.encode() in firmware.read_bytes()
+    there = firmware.exists()  # else Session says so, below
+    library = library and there and LIBRARY.encode() in firmware.read_bytes()
     for name, data in encoders.items():
         files[f"{name}.tvlm"] = data
         files |= for_library(name, data) if library else {}

@@ -12,7 +12,7 @@
 #include "semihost.h"
 #include "tv.h"
 
-extern uint8_t _stack[], _arena_start[], _arena_end[], _file_start[], _file_end[], _memory_start[];
+extern uint8_t _stack[], _arena_start[], _arena_end[], _file_start[], _file_end[];
 
 #define REG(address) (*(volatile uint32_t *)(address))
 #define PRINT(...) do { \
