@@ -68,6 +68,15 @@ def test_the_scores_are_the_better_of_classify_and_detect(vocab, flower, capsys)
         assert f"{label} {max(score, boxes.get(label, 0)):.2f}" in text
 
 
+def test_the_encoder_is_that_of_the_vocabulary(flower, tmp_path, capsys):
+    words = tinyvlm.pack(["cat", "flower"], model="nano", text_encoder="lexicon")
+    words.save(tmp_path / "nano.tvp")
+    vocab = str(tmp_path / "nano.tvp")
+    assert tryit.main(["--vocab", vocab, str(flower)]) == 0
+    assert tryit.main(["--vocab", vocab, str(flower), "--model", "base"]) == 2
+    assert "was packed for encoder nano" in capsys.readouterr().err
+
+
 def test_a_folder_is_read_once_and_what_was_written_is_left_out(vocab, flower, tmp_path, capsys):
     for _ in range(2):
         assert tryit.main(["--vocab", str(vocab), str(tmp_path)]) == 0

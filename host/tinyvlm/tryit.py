@@ -21,6 +21,7 @@ import tinyvlm
 from . import options
 from .annotate import Boxes, Scores, annotate
 from .files import check_folder, explain, write_atomic
+from .measure.answers import encoder_of
 from .measure.labelled import PICTURES
 from .net.intake import MAX_SIDE
 from .picture import rgb
@@ -71,8 +72,8 @@ def main(argv: list[str] | None = None) -> int:
             raise ValueError("give pictures or folders of them, or --camera N")
         if args.out:
             check_folder(args.out)
-        tinyvlm.load(args.model)
         vocab = tinyvlm.Vocab(args.vocab)
+        tinyvlm.load(args.model or encoder_of(vocab, args.vocab)[0])
         if args.threshold is not None:
             vocab.threshold = args.threshold
         problems = _watch(args, vocab) if args.camera is not None else _pictures(args, vocab)
@@ -210,7 +211,7 @@ def _arguments() -> argparse.ArgumentParser:
         "--threshold", type=float, metavar="P", help="least score (default: the vocabulary's)"
     )
     parser.add_argument("--frames", type=int, metavar="N", help="with --camera: stop after N")
-    options.model(parser, default=None)
+    options.model(parser, default=None, otherwise="the one that FILE.tvp was packed for")
     return parser
 
 

@@ -116,7 +116,7 @@ def error(*parts: Answers, every: bool) -> float:
 
 
 def encoder_of(
-    p: tvp.Prototypes, vocab: Path, given: Sequence[Path] = ()
+    p: tvp.Prototypes | Vocab, vocab: str | Path, given: Sequence[Path] = ()
 ) -> tuple[Path, tvlm.Encoder]:
     """The encoder that a vocabulary was packed for, of those given, else of those that ship.
 
