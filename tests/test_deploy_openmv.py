@@ -7,6 +7,7 @@ from deploying import FINGERPRINT, make_vocab, run, small_encoder
 from releasing import VERSION, make_release
 from releasing import encoder as released
 
+import tinyvlm
 from tinyvlm.boards import deployment, openmv, ports, romfs
 from tinyvlm.net import tflite
 from tinyvlm.shipped import DATA
@@ -179,6 +180,16 @@ def test_an_image_has_all_that_a_camera_needs(small, tmp_path):
     for part in (pets, openmv.EXAMPLE, *deployment.package_files()):
         assert part.read_bytes() in data
     assert data.index(b"TFL3") % 32 == 4  # the flatbuffer's second word
+
+
+def test_the_encoder_is_that_of_the_vocabularies(drive, tmp_path):
+    made = tinyvlm.pack(["cat"], model="nano", text_encoder="lexicon")
+    made.save(tmp_path / "cat.tvp")
+    status, out, error = run(tmp_path / "cat.tvp", "--openmv", drive)
+    assert status == 0, error
+    assert "nano.tflite" in out and (drive / "nano.tflite").exists()
+    status, out, _ = run(tmp_path / "cat.tvp", "--openmv", tmp_path / "x.romfs")
+    assert status == 0 and "/rom/nano.tflite" in out
 
 
 def test_an_image_has_the_encoder_of_the_release(small, tmp_path):

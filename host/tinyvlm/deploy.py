@@ -303,7 +303,8 @@ def _arguments() -> argparse.ArgumentParser:
         "--encoder",
         type=encoder_path,
         metavar="MODEL",
-        help="base, large, nano, max78000 or FILE.tvlm (default: what the board has, or base)",
+        help="base, large, nano, max78000 or FILE.tvlm (default: what the board has, "
+        "else that of the vocabularies, or base)",
     )
     parser.add_argument(
         "--engine",

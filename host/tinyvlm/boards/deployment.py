@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from ..net import tvlm
-from ..shipped import DEFAULT_MODEL, EXAMPLES, PACKAGE
+from ..shipped import DEFAULT_MODEL, ENCODERS, EXAMPLES, PACKAGE, model_path
 from ..words import tvp
 from . import native_mpy, openmv
 from .ports import BoardError
@@ -69,6 +69,16 @@ def read_model(path: Path) -> Model:
     """An encoder file, checked. OSError or ValueError says what is wrong with it."""
     info = tvlm.load(path).graph.info
     return Model(path, info.get("name", path.stem), path.read_bytes())
+
+
+def shipped_model(vocabs: list[tuple[Path, tvp.Prototypes]]) -> Model:
+    """The encoder that the vocabularies were packed for if it ships, else base."""
+    wanted = {vocab.fingerprint for _, vocab in vocabs}
+    for name in ENCODERS:
+        model = read_model(model_path(name))
+        if wanted <= {model.fingerprint}:
+            return model
+    return read_model(DEFAULT_MODEL)
 
 
 def read_vocabs(paths: list[Path], model: Model | None) -> list[tuple[Path, tvp.Prototypes]]:
@@ -146,7 +156,7 @@ def plan_encoder(plan: Plan, target, args, vocabs, model: Model | None) -> None:
         plan.lines.append(("encoder", "none, so frames are not looked at: --encoder nano"))
         return
     if model is None:
-        model = read_model(DEFAULT_MODEL)
+        model = shipped_model(vocabs)
         check_vocabs(vocabs, model.fingerprint, f"the board has no encoder and gets {model.name}")
     if facts.name == "openmv":
         plan.encoder = openmv.encoder_file(model)

@@ -9,9 +9,8 @@ from __future__ import annotations
 from pathlib import Path
 
 from ..files import write_atomic
-from ..shipped import DEFAULT_MODEL
 from . import openmv
-from .deployment import Model, check_vocabs, package_files, read_model
+from .deployment import Model, check_vocabs, package_files, shipped_model
 from .romfs import make_image
 from .target import Facts
 
@@ -22,7 +21,7 @@ FACTS = Facts("openmv", "", "a ROMFS image", ram=0, cwd="", romfs=1)
 def write(args, vocabs, model: Model | None) -> int:
     """Write the image to args.openmv and say what is in it. Returns the exit status."""
     if model is None:
-        model = read_model(DEFAULT_MODEL)
+        model = shipped_model(vocabs)
     check_vocabs(vocabs, model.fingerprint, f"the image gets {model.name}")
     encoder = openmv.encoder_file(model)
     files = [(encoder.path, encoder.data)]
