@@ -23,6 +23,7 @@ torch = pytest.importorskip("torch", reason="torch is not installed (extra `trai
 import processes  # noqa: E402
 import stripes  # noqa: E402
 
+from tinyvlm.shipped import DATA  # noqa: E402
 from tinyvlm.train import (  # noqa: E402
     blind,
     checkpoint,
@@ -406,14 +407,14 @@ def web(folder, tmp_path):
     write(tmp_path / "web-000.tar", files)
     rng = np.random.default_rng(2)
 
-    def make(name, *more, width=512):
+    def make(name, *more, width=512, named=()):
         vectors = rng.normal(size=(2, 400, width)).astype(np.float16)
         cached = teacher_cache.Cached([f"web-000/{i}" for i in range(400)], *vectors)
         (tmp_path / "cache").mkdir(exist_ok=True)
         teacher_cache.write(tmp_path / "cache", "web-000", cached, name)
         data = ["--train-data", f"{tmp_path}/web-000.tar", "--teacher", f"{tmp_path}/cache"]
         options = config.parse([*data, *more])
-        index = {"samples": 400, "texts": {str(i): [1, 1] for i in range(400)}}
+        index = {"samples": 400, "texts": {str(i): [1, 1] for i in range(400)} | dict(named)}
         paths = [tmp_path / "web-000.tar"]
         return space.make_loss(options, index, paths, World(0, 1, torch.device("cpu")))
 
@@ -427,6 +428,19 @@ def test_a_teacher_of_the_lexicons_clip_keeps_the_lexicons_space(web, name):
     found = text.stored_map(loss.centre.numpy(), loss.matrix.numpy())
     assert found.name == create_text_encoder("lexicon").space
     assert classes is None  # captions such as "7" are no names
+
+
+def test_class_names_among_captions_have_the_lexicons_vectors(web, folder):
+    """Those that --text-vectors lacks: once they were taken for captions, and taught nothing."""
+    maps = ["--text-vectors", f"{folder}/names.npz", "--text-space", str(DATA / "lexicon.npz")]
+    named = {"bibimbap": [9, 9], "Capacitor": [5, 5], "a bibimbap on a table": [1, 1]}
+    loss, classes = web("tflite:classifier.tflite", *maps, named=named)
+    assert {"bibimbap", "capacitor"} <= set(classes.names)
+    assert classes.of("Capacitor") == classes.names.index("capacitor")
+    assert "a bibimbap on a table" not in classes.names
+    vector = classes.vectors[classes.names.index("bibimbap")] - loss.centre.numpy()
+    wanted = create_text_encoder("lexicon").encode("bibimbap").vector
+    assert np.allclose(vector @ loss.matrix.numpy().T, wanted, atol=0.01)
 
 
 def test_another_clip_brings_its_own_space(web, folder, tmp_path):
@@ -455,7 +469,10 @@ def test_estimated_vectors_are_made_once(folder, tmp_path, monkeypatch):
     for _ in range(2):
         table = text.load_table(folder / "names.npz")
         world = World(0, 1, torch.device("cpu"))
-        space.estimate(table, ["cat", "quokka", labels.UNLABELLED], tmp_path / "e.npz", world)
+        texts = dict.fromkeys(("cat", "quokka", labels.UNLABELLED), [9, 9])
+        index = {"samples": 27, "texts": texts}
+        missing = space.unknown_names(index, config.parse(["--train-data", "x"]), table)
+        space.estimate(table, missing, tmp_path / "e.npz", world)
         assert table.kind["quokka"] == "estimated"
         assert np.array_equal(table.vector["quokka"], table.vector["cat"])
     assert asked == [["quokka"]]

@@ -31,6 +31,7 @@ log = logging.getLogger("tinyvlm")
 
 CLASSIFIERS = ("tflite:", "efficientnet-lite2")  # teachers in the space of --text-vectors
 WORDS = 4  # words a text, on average, from which texts are captions
+SHARED = 5  # images that have a text in common, from which it is a class name among captions
 SAMPLE = 50_000  # cached vectors that centres and axes are computed from
 
 
@@ -48,9 +49,12 @@ def make_loss(
     if config.text_vectors:
         table = text.load_table(Path(config.text_vectors))
         fit(cached, table, config)
-        if not captions(index, config):
-            estimate(table, index["texts"], config.run / "estimates.npz", world)
-        space = learned(config) or text.whitened_pca(table, config.student.dim, config.alpha)
+        space, missing = learned(config), unknown_names(index, config, table)
+        if space and space.name == (book := create_text_encoder("lexicon")).text_space.name:
+            table.add(of_lexicon(book, missing))
+        elif missing:
+            estimate(table, missing, config.run / "estimates.npz", world)
+        space = space or text.whitened_pca(table, config.student.dim, config.alpha)
     elif not cached:
         captions(index, config)
         table, space = from_lexicon(index["texts"])
@@ -144,20 +148,23 @@ def captions(index: dict, config: TrainConfig) -> bool:
     return found
 
 
-def estimate(table: text.TextTable, texts: Iterable[str], file: Path, world: World) -> None:
-    """Give class names that the table lacks a vector.  It takes a minute: `file` remembers."""
+def unknown_names(index: dict, config: TrainConfig, table: text.TextTable) -> list[str]:
+    """The class names that the table lacks. Among captions a text of several images is one."""
+    least = SHARED if captions(index, config) else 1
+    texts = [t for t, (count, _) in index["texts"].items() if count >= least]
     plain = {labels.text_name(t) for t in texts if t != labels.UNLABELLED}
-    missing = sorted(name for name in plain if table.find(name) is None)
-    if not missing:
-        return
+    return sorted(name for name in plain if table.find(name) is None)
+
+
+def estimate(table: text.TextTable, missing: list[str], file: Path, world: World) -> None:
+    """Give names that the table lacks a vector.  It takes a minute: `file` remembers."""
     if world.rank == 0 and set(missing) - read_estimates(file).keys():
         text.add_estimates(table, missing)
         out = io.BytesIO()
         np.savez(out, names=missing, vectors=np.stack([table.vector[n] for n in missing]))
         write_atomic(file, out.getvalue())
     world.barrier()
-    for name, vector in read_estimates(file).items():
-        table.vector[name], table.kind[name] = vector, "estimated"
+    table.add(read_estimates(file))
 
 
 def read_estimates(file: Path) -> dict[str, np.ndarray]:
@@ -169,26 +176,35 @@ def read_estimates(file: Path) -> dict[str, np.ndarray]:
 
 
 def from_lexicon(texts: Iterable[str]) -> tuple[text.TextTable, TextMap]:
-    """The shipped lexicon's space, and as a table what it says of these texts.
+    """The shipped lexicon's space, and as a table what it says of these texts."""
+    book = create_text_encoder("lexicon")
+    space = lexicon_space(book)
+    table = text.TextTable({}, {}, space.centre)
+    plain = {labels.text_name(t) for t in texts if t != labels.UNLABELLED}
+    table.add(of_lexicon(book, plain | labels.HYPERNYMS.keys()))
+    for name in sorted(plain - table.vector.keys()):
+        try:
+            book.encode(name)
+        except UnknownPhrase as e:
+            raise SystemExit(f"class {name!r}: {e}") from None
+    return table, space
+
+
+def of_lexicon(book: Lexicon, names: Iterable[str]) -> dict[str, np.ndarray]:
+    """What the shipped lexicon says of names, in CLIP's space; without those it does not know.
 
     It has vectors of the student's space: they are mapped back to CLIP's, to the nearest point
     that the map takes to them.
     """
-    book = create_text_encoder("lexicon")
-    space = lexicon_space(book)
+    space, found = book.text_space, {}
     back = np.linalg.pinv(space.projection.T)
-    table = text.TextTable({}, {}, space.centre)
-    plain = {labels.text_name(t) for t in texts if t != labels.UNLABELLED}
-    for name in sorted(plain | labels.HYPERNYMS.keys()):
+    for name in sorted(names):
         try:
             vector = book.encode(name).vector
-        except UnknownPhrase as e:
-            if name in plain:
-                raise SystemExit(f"class {name!r}: {e}") from None
+        except UnknownPhrase:
             continue
-        table.vector[name] = (space.centre + back @ vector).astype(np.float32)
-        table.kind[name] = "estimated"
-    return table, space
+        found[name] = (space.centre + back @ vector).astype(np.float32)
+    return found
 
 
 def sample(config: TrainConfig, paths: list[Shard]) -> dict[str, np.ndarray]:

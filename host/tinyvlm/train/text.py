@@ -58,6 +58,11 @@ class TextTable:
                 return key
         return None
 
+    def add(self, vectors: dict[str, np.ndarray]) -> None:
+        """Estimates of names that it lacks."""
+        self.vector |= vectors
+        self.kind |= dict.fromkeys(vectors, "estimated")
+
 
 def load_table(path: Path) -> TextTable:
     """Plain rows first (by rank), then synonyms of ImageNet rows, then ensembled rows."""
