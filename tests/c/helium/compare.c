@@ -44,11 +44,11 @@ int main(void) {
         for (unsigned i = 0; strcmp(tv_backend_name(portable), "portable") != 0; i++) {
             portable = tv_backend(i);
         }
-        tv_backend_use(&m, portable, NULL);
+        tv_backend_use(&m, portable);
         size_t n = outputs(&m, want);
         flat += constant(want, n);
         for (unsigned i = 0; tv_backend(i) != portable; i++) {
-            tv_backend_use(&m, tv_backend(i), NULL);
+            tv_backend_use(&m, tv_backend(i));
             outputs(&m, got);
             unsigned long wrong = 0;
             for (size_t j = 0; j < n; j++) {
