@@ -1,10 +1,12 @@
 # SPDX-License-Identifier: MIT
 """tinyvlm-deploy --openmv: the drive of an OpenMV camera or ESP-VISION board, and ROMFS images."""
 
+import zipfile
+
 import pytest
 from conftest import BoardUnderTest
 from deploying import FINGERPRINT, make_vocab, run, small_encoder
-from releasing import VERSION, make_release
+from releasing import VERSION, Made, make_release
 from releasing import encoder as released
 
 import tinyvlm
@@ -206,6 +208,12 @@ def test_an_image_has_the_encoder_of_the_release(small, tmp_path):
     assert status == 0, err
     exported = openmv.encoder_file(deployment.read_model(other)).data
     assert "/rom/base.tflite, " in out and exported in image.read_bytes()
+    with zipfile.ZipFile(tmp_path / "openmv.zip", "w") as drive:  # what the release has made
+        drive.writestr("small.tflite", b"from the release")
+    drive = Made("openmv.zip", "drive", "OpenMV", (tmp_path / "openmv.zip").read_bytes())
+    make_release(folder, *made, drive)
+    assert run(pets, "--openmv", image, "--from", folder)[0] == 0
+    assert b"from the release" in image.read_bytes()
     stranger = make_vocab(tmp_path / "strange.tvp", fingerprint=bytes(8))
     status, _, err = run(pets, stranger, "--openmv", image, "--from", folder)
     assert status == 2 and "strange.tvp" in err

@@ -26,6 +26,7 @@ class Model:
     path: Path
     name: str
     data: bytes
+    tflite: bytes = b""  # the same for LiteRT with its map, where a release has it made
 
     @property
     def fingerprint(self) -> bytes:

@@ -6,6 +6,7 @@ Nothing here writes. Where more than one fits, or none, a BoardError says what t
 
 from __future__ import annotations
 
+import zipfile
 from pathlib import Path
 
 from .. import __version__
@@ -131,6 +132,15 @@ def encoder(release: Release, facts: Facts, fingerprints: set[bytes]) -> File | 
     return fits[0] if fits else None
 
 
+def _on_the_drive(release: Release, name: str) -> bytes:
+    """The encoder as .tflite that a release's drive for OpenMV has: writing one takes LiteRT."""
+    for file in release.files("drive", "OpenMV"):
+        with zipfile.ZipFile(release.path(file)) as drive:
+            if f"{name}.tflite" in drive.namelist():
+                return drive.read(f"{name}.tflite")
+    return b""
+
+
 def our_release(where: str) -> Release:
     """A release of this package's version: engine and package belong together."""
     release = Release(where)
@@ -158,7 +168,8 @@ def complete(
         wanted = {vocab.fingerprint for _, vocab in vocabs}
         if file := encoder(release, facts, wanted):
             path = release.path(file)  # whole, by its checksum; a MAX78000's holds plans alone
-            model = Model(path, file.target, path.read_bytes())
+            made = _on_the_drive(release, path.stem) if facts.name == "openmv" else b""
+            model = Model(path, file.target, path.read_bytes(), made)
             said.append(file.name)
     print(f"  {'release':11} {release.where}: " + ", ".join(said))
     return native, model

@@ -75,8 +75,11 @@ class Camera(Drive):
 
 def encoder_file(model) -> File:
     """An encoder as a .tflite, with the map that detect() wants if it has one."""
+    name = f"{model.path.stem}.tflite"
+    if model.tflite:
+        return File(name, model.tflite)
     graph = tvlm.read(model.path)
-    return File(f"{model.path.stem}.tflite", tflite.to_bytes(graph, graph.dense is not None))
+    return File(name, tflite.to_bytes(graph, graph.dense is not None))
 
 
 def programs(main: Path | None, target: Camera | None = None) -> list[File]:
