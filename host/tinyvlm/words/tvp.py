@@ -245,9 +245,9 @@ def _tail(data: bytes, fields: tuple, name: str) -> tuple[list, list, int, dict]
         if good and flags & SHOWN:
             what = "shots"
             (count,) = struct.unpack_from("<H", data)
-            rows = (LEARNT.unpack_from(data, 2 + i * LEARNT.size) for i in range(count))
+            rows = [LEARNT.unpack_from(data, 2 + i * LEARNT.size) for i in range(count)]
+            good = all(label < labels and _finite(*row) for label, *row in rows)
             learnt = {label: tuple(row) for label, *row in rows}
-            good = all(label < labels and _finite(*learnt[label]) for label in learnt)
     except (IndexError, struct.error):
         good = False
     if not good:
