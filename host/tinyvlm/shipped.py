@@ -19,6 +19,15 @@ def model_path(name: str) -> Path:
     return shipped if Path(name).suffix != ".tvlm" and shipped.exists() else Path(name)
 
 
+def encoder_for(fingerprint: bytes) -> Path | None:
+    """The file of the encoder that ships and has this fingerprint, which lies at byte 16 of it."""
+    for path in map(model_path, ENCODERS):
+        with open(path, "rb") as file:
+            if file.read(24)[16:] == fingerprint:
+                return path
+    return None
+
+
 def extra(name: str) -> str:
     """The line that installs an extra of this package, which is in no index: never by its name."""
     if (CHECKOUT / "pyproject.toml").is_file():

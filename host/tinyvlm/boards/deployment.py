@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from ..net import tvlm
-from ..shipped import DEFAULT_MODEL, ENCODERS, EXAMPLES, PACKAGE, model_path
+from ..shipped import DEFAULT_MODEL, EXAMPLES, PACKAGE, encoder_for
 from ..words import tvp
 from . import native_mpy, openmv
 from .ports import BoardError
@@ -74,12 +74,8 @@ def read_model(path: Path) -> Model:
 
 def shipped_model(vocabs: list[tuple[Path, tvp.Prototypes]]) -> Model:
     """The encoder that the vocabularies were packed for if it ships, else base."""
-    wanted = {vocab.fingerprint for _, vocab in vocabs}
-    for name in ENCODERS:
-        model = read_model(model_path(name))
-        if wanted <= {model.fingerprint}:
-            return model
-    return read_model(DEFAULT_MODEL)
+    found = {encoder_for(vocab.fingerprint) for _, vocab in vocabs}
+    return read_model((found.pop() if len(found) == 1 else None) or DEFAULT_MODEL)
 
 
 def read_vocabs(paths: list[Path], model: Model | None) -> list[tuple[Path, tvp.Prototypes]]:

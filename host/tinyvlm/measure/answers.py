@@ -16,7 +16,7 @@ import numpy as np
 
 from ..device import Vocab
 from ..net import tvlm
-from ..shipped import DATA
+from ..shipped import encoder_for
 from ..words import tvp
 from ..words.background import RATES
 from .metrics import calibration_error
@@ -122,9 +122,9 @@ def encoder_of(
 
     ValueError if it is not among them.
     """
-    paths = given or sorted(DATA.glob("*.tvlm"), key=lambda path: path.stem != p.encoder)
+    ships = None if given else encoder_for(p.fingerprint)
     others = []
-    for path in paths:
+    for path in [ships] if ships else given:
         encoder = tvlm.load(path)
         if encoder.fingerprint == p.fingerprint:
             return path, encoder
