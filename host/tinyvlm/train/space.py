@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import io
 import logging
-from collections.abc import Iterable
+from collections.abc import Container, Iterable
 from pathlib import Path
 
 import numpy as np
@@ -50,10 +50,8 @@ def make_loss(
         table = text.load_table(Path(config.text_vectors))
         fit(cached, table, config)
         space, missing = learned(config), unknown_names(index, config, table)
-        if space and space.name == (book := create_text_encoder("lexicon")).text_space.name:
-            table.add(of_lexicon(book, missing))
-        elif missing:
-            estimate(table, missing, config.run / "estimates.npz", world)
+        if missing:
+            add_names(table, missing, space, config.run / "estimates.npz", world)
         space = space or text.whitened_pca(table, config.student.dim, config.alpha)
     elif not cached:
         captions(index, config)
@@ -151,9 +149,24 @@ def captions(index: dict, config: TrainConfig) -> bool:
 def unknown_names(index: dict, config: TrainConfig, table: text.TextTable) -> list[str]:
     """The class names that the table lacks. Among captions a text of several images is one."""
     least = SHARED if captions(index, config) else 1
-    texts = [t for t, (count, _) in index["texts"].items() if count >= least]
-    plain = {labels.text_name(t) for t in texts if t != labels.UNLABELLED}
+    plain = plain_names(t for t, (count, _) in index["texts"].items() if count >= least)
     return sorted(name for name in plain if table.find(name) is None)
+
+
+def plain_names(texts: Iterable[str]) -> set[str]:
+    """What training calls the classes that texts name."""
+    return {labels.text_name(t) for t in texts if t != labels.UNLABELLED}
+
+
+def add_names(
+    table: text.TextTable, missing: list[str], space: TextMap | None, file: Path, world: World
+) -> None:
+    """Give names that the table lacks the lexicon's vectors if it has this space, or estimates."""
+    book = create_text_encoder("lexicon") if space else None
+    if book and space.name == book.text_space.name:
+        table.add(of_lexicon(book, missing))
+    else:
+        estimate(table, missing, file, world)
 
 
 def estimate(table: text.TextTable, missing: list[str], file: Path, world: World) -> None:
@@ -179,19 +192,16 @@ def from_lexicon(texts: Iterable[str]) -> tuple[text.TextTable, TextMap]:
     """The shipped lexicon's space, and as a table what it says of these texts."""
     book = create_text_encoder("lexicon")
     space = lexicon_space(book)
-    table = text.TextTable({}, {}, space.centre)
-    plain = {labels.text_name(t) for t in texts if t != labels.UNLABELLED}
-    table.add(of_lexicon(book, plain | labels.HYPERNYMS.keys()))
-    for name in sorted(plain - table.vector.keys()):
-        try:
-            book.encode(name)
-        except UnknownPhrase as e:
-            raise SystemExit(f"class {name!r}: {e}") from None
+    table, plain = text.TextTable({}, {}, space.centre), plain_names(texts)
+    table.add(of_lexicon(book, plain | labels.HYPERNYMS.keys(), needed=plain))
     return table, space
 
 
-def of_lexicon(book: Lexicon, names: Iterable[str]) -> dict[str, np.ndarray]:
-    """What the shipped lexicon says of names, in CLIP's space; without those it does not know.
+def of_lexicon(
+    book: Lexicon, names: Iterable[str], needed: Container[str] = ()
+) -> dict[str, np.ndarray]:
+    """What the shipped lexicon says of names, in CLIP's space; without those it does not know,
+    of which none may be `needed`.
 
     It has vectors of the student's space: they are mapped back to CLIP's, to the nearest point
     that the map takes to them.
@@ -201,7 +211,9 @@ def of_lexicon(book: Lexicon, names: Iterable[str]) -> dict[str, np.ndarray]:
     for name in sorted(names):
         try:
             vector = book.encode(name).vector
-        except UnknownPhrase:
+        except UnknownPhrase as e:
+            if name in needed:
+                raise SystemExit(f"class {name!r}: {e}") from None
             continue
         found[name] = (space.centre + back @ vector).astype(np.float32)
     return found
