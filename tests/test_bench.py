@@ -167,10 +167,10 @@ def test_calibration_has_cmsis_nn_where_the_firmware_has_it():
     assert "make board CMSIS_NN=/prefix" in calibration.show([], {})
 
 
-def test_no_firmware(tmp_path):
-    done = subprocess.run(
-        [*BENCH, "--firmware", tmp_path / "x.elf"], capture_output=True, text=True
-    )
+@pytest.mark.parametrize("what", [[], ["--calibrate"]])
+def test_no_firmware(tmp_path, what):
+    command = [*BENCH, *what, "--firmware", tmp_path / "x.elf"]
+    done = subprocess.run(command, capture_output=True, text=True)
     assert done.returncode == 1
     assert done.stderr.count("\n") == 1 and "make board" in done.stderr
 

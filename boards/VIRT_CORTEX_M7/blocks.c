@@ -53,7 +53,7 @@ int qemu_plugin_version = 1;
 #define PARTS (512)
 #define CUTS (8)
 
-// What is cached, of virt_cortex_m7.ld. Above ROMFS is RAM for CMSIS-NN, which no chip has.
+// What is cached, of virt_cortex_m7.ld. Above ROMFS is RAM for a simulated MAX78000.
 #define RAM (0x20020000u)
 #define RAM_END (0x20080000u)
 #define ROMFS (0x60800000u)

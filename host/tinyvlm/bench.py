@@ -26,9 +26,9 @@ from .files import write_atomic
 from .net import cost, mlperf, samples, tvlm
 from .shipped import DATA, DEFAULT_MODEL
 from .train import config, shape
-from .virtual import calibration, cycles, marks
+from .virtual import calibration, marks
 from .virtual.board import FIRMWARE, VirtualBoardError
-from .virtual.count import FRAMES, LIBRARY, MHZ, fit, run
+from .virtual.count import FRAMES, LIBRARY, MHZ, fit, has_library, run
 
 PUBLISHED = DATA / "mlperf.json"
 
@@ -175,7 +175,7 @@ def calibrate(firmware: Path) -> str:
         for row in table[name]
         if row["software"] == "CMSIS-NN"
     }
-    if "arm_convolve_s8" in cycles.program(firmware).names:
+    if has_library(firmware):
         nets = {name: tvlm.to_bytes(mlperf.NETS[name]()) for name in timed}
         results = run(nets, firmware=firmware, brief=True)["models"]
     return calibration.show(results, timed)

@@ -138,6 +138,15 @@ class Board:
     close = kill
 
 
+def find_firmware(path: str | os.PathLike) -> Path:
+    """The firmware; VirtualBoardError if there is none."""
+    if not Path(path).is_file():
+        raise VirtualBoardError(
+            f"no firmware at {path}: run `make board`, or give a release by --from DIR or URL"
+        )
+    return Path(path)
+
+
 def qemu_command(firmware=None, romfs=None, flash=None, icount=False) -> list[str]:
     """The command line that starts QEMU; raises VirtualBoardError when something is missing."""
     qemu = shutil.which("qemu-system-arm")
@@ -148,11 +157,7 @@ def qemu_command(firmware=None, romfs=None, flash=None, icount=False) -> list[st
         )
     if tty is None:
         raise VirtualBoardError("Windows has no pty, which the board talks by; WSL has")
-    firmware = Path(firmware or FIRMWARE)
-    if not firmware.is_file():
-        raise VirtualBoardError(
-            f"no firmware at {firmware}: run `make board`, or give a release by --from DIR or URL"
-        )
+    firmware = find_firmware(firmware or FIRMWARE)
     arguments = [qemu, "-machine", "mps2-an500", "-kernel", str(firmware)]
     arguments += ["-display", "none", "-monitor", "none", "-serial", "null"]
     # The board reads these options as one line, so the one with a path comes last.

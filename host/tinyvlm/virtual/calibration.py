@@ -14,6 +14,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from . import m7
+from .count import LIBRARY
 
 
 @dataclass(frozen=True)
@@ -75,7 +76,6 @@ NETS = (
     Net("mcunet-vww2", "CMSIS-NN of 2022", 478, 1.35, 1.12),
     Net("mbv2-w0.3-r64", "CMSIS-NN of 2022", 43, 1.38, 1.12),
 )
-CMSIS_NN = "cmsis-nn"  # the firmware's backend
 
 
 def show(results: list[dict], timed: dict[str, int]) -> str:
@@ -92,9 +92,9 @@ def show(results: list[dict], timed: dict[str, int]) -> str:
             f"{'-':>11}{net.mca:10.2f}"
         )
     for result in results:
-        name, entry = result["name"], result["backends"][CMSIS_NN]
+        name, entry = result["name"], result["backends"][LIBRARY]
         fills = sum(
-            row["lines"][CMSIS_NN] * m7.LINE_FILL + row["ram_lines"][CMSIS_NN] * m7.RAM_FILL
+            row["lines"][LIBRARY] * m7.LINE_FILL + row["ram_lines"][LIBRARY] * m7.RAM_FILL
             for row in result["layers"]
             if not row["dense"]
         )

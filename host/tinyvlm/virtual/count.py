@@ -21,7 +21,7 @@ from ..boards.romfs import make_image
 from ..net import cost, samples, tvlm
 from ..words import tvp
 from . import cycles, m7
-from .board import FIRMWARE, Board, VirtualBoardError
+from .board import FIRMWARE, Board, VirtualBoardError, find_firmware
 
 MHZ = 480  # of the fastest STM32H7
 LABELS, DIM = 20, 64
@@ -86,6 +86,11 @@ def vocabulary(data: bytes, dim: int) -> bytes:
     labels = [f"label {i}" for i in range(LABELS)]
     words = tvp.Prototypes(labels, vectors.astype(np.int8), data[16:24], "bench")
     return tvp.to_bytes(words)
+
+
+def has_library(firmware: Path) -> bool:
+    """Is CMSIS-NN linked? VirtualBoardError: there is no firmware."""
+    return LIBRARY.encode() in find_firmware(firmware).read_bytes()
 
 
 def for_library(name: str, data: bytes) -> dict[str, bytes]:
@@ -294,8 +299,7 @@ def run(
     library: CMSIS-NN, too, where the firmware has it.
     """
     files = frames()
-    there = firmware.exists()  # else Session says so, below
-    library = library and there and LIBRARY.encode() in firmware.read_bytes()
+    library = library and has_library(firmware)
     for name, data in encoders.items():
         files[f"{name}.tvlm"] = data
         files |= for_library(name, data) if library else {}

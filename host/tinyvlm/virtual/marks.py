@@ -12,9 +12,11 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 
+from .count import FRAMES
+
 Models = dict[str, dict]  # of count.run(), by name
 FAST = "dsp"
-CAMERA = "160x120 RGB565"
+CAMERA = FRAMES[0][0]
 
 
 @dataclass(frozen=True)
