@@ -18,7 +18,18 @@ __all__ = [
     "mobilenet_like",
     "random_graph",
     "random_image",
+    "small_graph",
 ]
+
+
+def small_graph(channels: int = 4) -> Graph:
+    """Every operation, a residual and a dense map in about 2 KB."""
+    build = Builder(12, seed=1, relu_points=(-128, 0, 9))
+    build.space_to_depth(2)
+    build.conv(channels, 3, 2)
+    build.residual(channels, 2)
+    build.pool(2, 1)
+    return build.finish(5, dense=True)
 
 
 def random_graph(

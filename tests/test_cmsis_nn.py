@@ -13,7 +13,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from conftest import make
-from nets import Builder, base_like, random_graph
+from nets import Builder, base_like, random_graph, small_graph
 from test_board_engine import FRAMES
 from test_legal import check_equal, kinds, layer, put, record, sections
 
@@ -98,17 +98,7 @@ def judge(tmp_path_factory):
     return said
 
 
-def small():
-    """Every operation, a residual and a dense map."""
-    build = Builder(12, seed=1, relu_points=(-128, 0, 9))
-    build.space_to_depth(2)
-    build.conv(5, 3, 2)
-    build.residual(5, 2)
-    build.pool(2, 1)
-    return build.finish(5, dense=True)
-
-
-SMALL = tvlm.to_bytes(small(), library=True)
+SMALL = tvlm.to_bytes(small_graph(5), library=True)
 
 
 def python(data):
@@ -217,7 +207,7 @@ def test_values_changed_anywhere(judge):
 def test_an_accumulator_that_leaves_int32():
     """Our own kernels fold the zero point into the bias and have room for it."""
     weights = np.zeros((1, 1, 1, 40_000), np.int8)
-    graph = small()
+    graph = small_graph(5)
     wide = Conv("wide", "x", weights, np.full(1, (1 << 30) - 1, np.int32), np.ones(1, np.float32),
                 graph.input)  # fmt: skip
     with pytest.raises(ValueError, match="layer 'wide': CMSIS-NN's accumulator can leave int32"):

@@ -141,29 +141,32 @@ def little_scratch(data, graph):
     return bytes(data)
 
 
-@pytest.mark.parametrize(
-    ("make", "table"),
-    [
-        (conv, CONVS),
-        (depthwise, DEPTHWISES),
-        (expanded, EXPANDED),
-        (add, ADDS),
-        (clamped, CLAMPED),
-        (shuffled, SHUFFLED),
-    ],
-    ids=lambda x: "",
-)
+TABLES = [
+    (conv, CONVS),
+    (depthwise, DEPTHWISES),
+    (expanded, EXPANDED),
+    (add, ADDS),
+    (clamped, CLAMPED),
+    (shuffled, SHUFFLED),
+]
+
+
+def variants(graph):
+    """In one piece and row by row; with much scratch and with the least there may be."""
+    for budget in (1, 1 << 30):
+        data = tvlm.to_bytes(graph, plan(graph, budget))
+        yield data
+        yield little_scratch(data, graph)
+
+
+@pytest.mark.parametrize(("make", "table"), TABLES, ids=lambda x: "")
 def test_shapes(start_board, tmp_path, make, table):
     files, names = {}, []
     for shape in table:
-        graph = make(*shape)
-        # In one piece and row by row; with much scratch and with the least there may be
-        for budget in (1, 1 << 30):
-            data = tvlm.to_bytes(graph, plan(graph, budget))
-            for variant in (data, little_scratch(data, graph)):
-                name = "n" * (1 + len(names) // 3 % 4) + f"{len(names)}.tvlm"
-                files[name] = variant
-                names.append((name, shape[0]))
+        for data in variants(make(*shape)):
+            name = "n" * (1 + len(names) // 3 % 4) + f"{len(names)}.tvlm"
+            files[name] = data
+            names.append((name, shape[0]))
     board = start_board(romfs=romfs(tmp_path, files))
     board.exec(COMPARE)
     differ = total = flat = 0

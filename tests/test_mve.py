@@ -13,24 +13,9 @@ from pathlib import Path
 
 import pytest
 from nets import random_graph
-from test_dsp import (
-    ADDS,
-    CLAMPED,
-    CONVS,
-    DEPTHWISES,
-    EXPANDED,
-    SHUFFLED,
-    add,
-    clamped,
-    conv,
-    depthwise,
-    expanded,
-    little_scratch,
-    shuffled,
-)
+from test_dsp import TABLES, variants
 
 from tinyvlm.net import tvlm
-from tinyvlm.net.plan import plan
 
 TOP = Path(__file__).resolve().parents[1]
 PROGRAMS = TOP / "tests" / "c" / "helium"
@@ -93,26 +78,7 @@ def run(program, folder, encoders, *options):
     return said
 
 
-def variants(graph):
-    """In one piece and row by row; with much scratch and with the least there may be."""
-    for budget in (1, 1 << 30):
-        data = tvlm.to_bytes(graph, plan(graph, budget))
-        yield data
-        yield little_scratch(data, graph)
-
-
-@pytest.mark.parametrize(
-    ("make", "table"),
-    [
-        (conv, CONVS),
-        (depthwise, DEPTHWISES),
-        (expanded, EXPANDED),
-        (add, ADDS),
-        (clamped, CLAMPED),
-        (shuffled, SHUFFLED),
-    ],
-    ids=lambda x: "",
-)
+@pytest.mark.parametrize(("make", "table"), TABLES, ids=lambda x: "")
 def test_shapes(compare, tmp_path, make, table):
     encoders = [data for shape in table[::2] for data in variants(make(*shape))]
     said = run(compare, tmp_path, encoders)

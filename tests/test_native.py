@@ -6,7 +6,7 @@ import subprocess
 from pathlib import Path
 
 import pytest
-from nets import Builder, random_graph
+from nets import random_graph, small_graph
 
 from tinyvlm.net import tvlm
 from tinyvlm.net.plan import plan
@@ -41,16 +41,6 @@ def run(*command):
     print(done.stdout, done.stderr[-3000:])
     assert done.returncode == 0, done.stdout + done.stderr[-3000:]
     return done.stdout
-
-
-def small_graph():
-    """Every operation, a residual and a dense map in about 2 KB."""
-    build = Builder(12, seed=1, relu_points=(-128, 0, 9))
-    build.space_to_depth(2)
-    build.conv(4, 3, 2)
-    build.residual(4, 2)
-    build.pool(2, 1)
-    return build.finish(5, dense=True)
 
 
 @pytest.fixture(scope="module", params=["streamed", "whole"])
