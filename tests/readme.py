@@ -9,11 +9,14 @@ A piece is a fenced block below the command that prints it, a row of a table, or
 between `<!-- begin: NAME -->` and `<!-- end: NAME -->`.
 """
 
+import difflib
 import os
 import re
 import subprocess
 import sys
 from pathlib import Path
+
+import pytest
 
 TOP = Path(__file__).resolve().parents[1]
 UPDATE = "--update-readme" in sys.argv
@@ -132,7 +135,8 @@ def check(shown, printed, opening=""):
             if shown in text:
                 path.write_text(text.replace(shown, printed))
     elif not same(shown, printed):
-        assert shown == printed  # shows the difference
+        lines = difflib.ndiff(shown.splitlines(), printed.splitlines())
+        pytest.fail("\n".join(line for line in lines if line[0] in "-+"), pytrace=False)
 
 
 def check_row(title, value):

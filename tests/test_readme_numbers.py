@@ -58,8 +58,9 @@ def bench_rows(model):
                 ("line fills of flash", cost["line_fills"]),
                 ("ROMFS in QSPI flash", cost["line_fills"] + cost["qspi"]),
             ):
-                share = f"{100 * more / cost['cycles']:.1f} %, estimated"
-                rows[f"... more for {why}, {title}"] = f"{more / 1e6:.2f} M, {share}"
+                # whole percents: which lines share a set of the caches depends on the build
+                share = f"{100 * more / cost['cycles']:.0f} %, estimated"
+                rows[f"... more for {why}, {title}"] = f"{more / 1e6:.1f} M, {share}"
         if cost.get("mca"):
             rows["... cycles by llvm-mca (estimated), " + title] = million(cost["mca"], macs)
     return rows
@@ -83,7 +84,7 @@ def test_bench(firmware):
     shares = (100 * n / count for n in (cost["line_fills"], cost["line_fills"] + cost["qspi"]))
     check_row(
         "... more for lines that the caches fill from flash; from QSPI flash",
-        "; ".join(f"{share:.1f} %, estimated" for share in shares),
+        "; ".join(f"{share:.0f} %, estimated" for share in shares),
     )
     # MHz of the core and of QSPI flash as MicroPython's configurations have them
     for boards, mhz, wires in (
