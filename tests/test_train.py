@@ -661,6 +661,26 @@ def test_a_teacher_is_mended_for_classes_that_it_is_blind_for(blind_teacher):
     assert torch.equal(loss.mend(image, sure, label)[0], unit)
 
 
+@pytest.mark.parametrize("others, mended", [(4, False), (5, True)])
+def test_a_name_behind_five_others_is_mended_whatever_its_cosine(others, mended, tmp_path):
+    names = np.eye(8, 256, dtype=np.float32)
+    point = 0.4 * names[0] + 0.41 * names[1 : 1 + others].sum(0)
+    assert point[0] / np.linalg.norm(point) > 0.38
+    texts = ["ramen", *(f"dish {i}" for i in range(1, 8))]
+    nothing = np.zeros((8, 8), bool)
+    index = {name: i for i, name in enumerate(texts)}
+    classes = labels.Classes(texts, names, nothing, nothing, nothing[0], index)
+    settings = config.TrainConfig(mend=0.25, teacher=str(tmp_path))
+    loss = MatryoshkaLoss(settings, torch.eye(256), torch.zeros(256), torch.zeros(256), classes)
+    ids = [f"web-000/{i}" for i in range(40)]
+    write(tmp_path / "web-000.tar", (file for i in ids for file in pair(i[8:], b"x", "ramen")))
+    cached = teacher_cache.Cached(ids, np.tile(point, (40, 1)).astype("f2"), None)
+    teacher_cache.write(tmp_path, "web-000", cached, "fake")
+    alone = World(0, 1, torch.device("cpu"))
+    shift = blind.shifts(settings, loss, [tmp_path / "web-000.tar"], alone)
+    assert shift.any(1).tolist() == [mended] + [False] * 7
+
+
 def shifts_of_a_process(rank, size, cache):
     return blind.shifts(*names_of_persons(cache), World(rank, size, torch.device("cpu")))
 

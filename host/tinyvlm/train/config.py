@@ -118,7 +118,9 @@ class TrainConfig:
     label_weight: float = option(1.0, "weight of naming the class")
     distill_weight: float = option(1.0, "weight of the teacher's image embeddings")
     mend: float = option(
-        0.0, "mend the teacher's points of classes whose name is farther than this cosine"
+        0.0,
+        "mend the teacher's points of classes whose name is farther than this cosine, or "
+        "farther than five other names; 0: of none",
     )
     relation_weight: float = option(
         1.0, "weight of relational distillation: how alike the images are"
