@@ -170,7 +170,8 @@ def web() -> Path:
 
 @pytest.fixture(scope="session")
 def demo(firmware) -> str:
-    """What `make demo` printed; build/demo and build/demo.png are there then."""
+    """What `make demo` printed; build/demo, demo.log and demo.png are there then."""
+    (TOP / "build" / "demo.log").unlink(missing_ok=True)
     done = subprocess.run(
         [sys.executable, "-m", "tinyvlm.virtual.demo"],
         cwd=TOP,
