@@ -14,6 +14,8 @@ from tinyvlm.words.space import TextMap, save_space
 
 torch = pytest.importorskip("torch", reason="torch is not installed (extra `train`)")
 
+from tinyvlm.train.teacher import OpenClip  # noqa: E402
+
 TINY = {
     "embed_dim": 32,
     "vision_cfg": {"image_size": 32, "layers": 1, "width": 32, "head_width": 16, "patch_size": 16},
@@ -139,9 +141,15 @@ def test_without_a_network_one_sentence_says_so(open_clip, monkeypatch, error):
 
 
 def test_a_torchvision_for_another_torch_is_named(monkeypatch, tmp_path):
-    """Its import ends in a RuntimeError, and open_clip's with it."""
+    """Its import ends in a RuntimeError, and open_clip's with it; the extra is there already."""
     (tmp_path / "open_clip.py").write_text("raise RuntimeError('operator does not exist')\n")
+    (tmp_path / "torchvision-9.8.7.dist-info").mkdir()
+    (tmp_path / "torchvision-9.8.7.dist-info" / "METADATA").write_text("Version: 9.8.7\n")
     monkeypatch.syspath_prepend(tmp_path)
     monkeypatch.delitem(sys.modules, "open_clip", raising=False)
-    with pytest.raises(ValueError, match="cannot be imported .operator does not exist."):
-        OpenClipText.create("ViT-B-32", "openai")
+    for create in (OpenClipText.create, lambda *a: OpenClip.create(*a, "cpu", "fp32")):
+        with pytest.raises(ValueError, match="operator does not exist") as error:
+            create("ViT-B-32", "openai")
+        said = str(error.value)
+        assert f"torchvision 9.8.7 does not fit torch {torch.__version__}" in said
+        assert "pip install --force-reinstall torch torchvision" in said and "[train]" not in said

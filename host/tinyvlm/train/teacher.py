@@ -23,8 +23,7 @@ import torch
 from PIL import Image
 from torch import Tensor
 
-from tinyvlm.shipped import extra
-from tinyvlm.words.clip import create_model
+from tinyvlm.words.clip import create_model, imported
 
 RANDOM = "random"  # the tag of a model as it is initialised
 LABELS = "imagenet_labels.txt"  # beside a classifier: a class a line, in the order of its outputs
@@ -65,12 +64,7 @@ class OpenClip:
     @classmethod
     def create(cls, model_name: str, tag: str, device: str, precision: str) -> OpenClip:
         """Load `model_name` with the weights `tag`."""
-        try:
-            import open_clip
-        except (ImportError, RuntimeError) as error:  # the latter: torchvision for another torch
-            raise ValueError(
-                f"open_clip cannot be imported ({error}); {extra('train')}"
-            ) from error
+        open_clip = imported()
         if model_name not in open_clip.list_models():
             raise ValueError(f"open_clip has no model {model_name}")
         known = open_clip.list_pretrained_tags_by_model(model_name)

@@ -9,7 +9,9 @@ map of the text space is applied. The weights are fetched once, by open_clip.
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from importlib.metadata import version
 from pathlib import Path
+from types import ModuleType
 from typing import Any
 
 import numpy as np
@@ -40,12 +42,9 @@ class OpenClipText:
         "MODEL/TAG" of further towers, whose vectors lie beside those of the first.
         """
         try:
-            import open_clip
-        except (ImportError, RuntimeError) as error:  # the latter: torchvision for another torch
-            raise ValueError(
-                f"open_clip cannot be imported ({error}); {extra('train')}, "
-                "or use --text-encoder lexicon"
-            ) from error
+            open_clip = imported()
+        except ValueError as error:
+            raise ValueError(f"{error}, or use --text-encoder lexicon") from error
         towers = [(model_name, tag), *(tower.partition("/")[::2] for tower in more)]
         name = JOIN.join("/".join(tower) for tower in towers)
         name, space = f"open_clip:{name}", space or default_text_space()
@@ -104,6 +103,21 @@ class OpenClipText:
             return own
         all_towers = [own, *(tower.teacher_vector(phrase, prompts) for tower in self.more)]
         return np.concatenate(all_towers) / np.float32(np.sqrt(len(all_towers)))
+
+
+def imported() -> ModuleType:
+    """The module open_clip. ValueError: it is not there, or its torchvision does not fit torch."""
+    try:
+        import open_clip
+    except ImportError as error:
+        raise ValueError(f"open_clip cannot be imported ({error}); {extra('train')}") from error
+    except RuntimeError as error:  # torchvision asks torch for operators that it did not load
+        has = " does not fit ".join(f"{name} {version(name)}" for name in ("torchvision", "torch"))
+        raise ValueError(
+            f"{has} ({error}): install both from one index, as"
+            " `pip install --force-reinstall torch torchvision` does"
+        ) from error
+    return open_clip
 
 
 def create_model(model_name: str, tag: str) -> Any:
