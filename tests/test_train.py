@@ -433,11 +433,13 @@ def test_a_teacher_of_the_lexicons_clip_keeps_the_lexicons_space(web, name):
 def test_class_names_among_captions_have_the_lexicons_vectors(web, folder):
     """Those that --text-vectors lacks: once they were taken for captions, and taught nothing."""
     maps = ["--text-vectors", f"{folder}/names.npz", "--text-space", str(DATA / "lexicon.npz")]
-    named = {"bibimbap": [9, 9], "Capacitor": [5, 5], "a bibimbap on a table": [1, 1]}
+    named = {"bibimbap": [9, 9], "Capacitor": [5, 5], "stethoscope": [4, 4]}
+    named["a bibimbap on a table"] = [1, 1]
     loss, classes = web("tflite:classifier.tflite", *maps, named=named)
     assert {"bibimbap", "capacitor"} <= set(classes.names)
     assert classes.of("Capacitor") == classes.names.index("capacitor")
-    assert "a bibimbap on a table" not in classes.names
+    assert not {"stethoscope", "a bibimbap on a table"} & set(classes.names), "of too few images"
+    assert f"a text of {space.SHARED} or more" in " ".join(config.parser().format_help().split())
     vector = classes.vectors[classes.names.index("bibimbap")] - loss.centre.numpy()
     wanted = create_text_encoder("lexicon").encode("bibimbap").vector
     assert np.allclose(vector @ loss.matrix.numpy().T, wanted, atol=0.01)

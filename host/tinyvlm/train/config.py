@@ -88,7 +88,11 @@ class TrainConfig:
         "", "shards: a/{00000..00331}.tar, a glob, a URL, pipe:COMMAND, or several joined by ::"
     )
     train_num_samples: int = option(0, "images an epoch, of all processes together (0: all)")
-    text_vectors: str = option("", "CLIP's vectors of names (.npz); else the shipped lexicon")
+    text_vectors: str = option(
+        "",
+        "CLIP's vectors of names (.npz), else the shipped lexicon's; among captions a text of 5 or"
+        " more images is a name",
+    )
     text_space: str = option("", "map of `tinyvlm-train map` (.npz); else a whitened PCA")
     teacher: str = option(
         "labels", "labels (class names), or a folder of `tinyvlm-train cache`, or A+B"
