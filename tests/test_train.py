@@ -180,6 +180,20 @@ def test_a_checkpoint_has_the_student_and_its_space(run):
         checkpoint.load(run, "9")
 
 
+def test_a_checkpoint_is_good_or_is_not_written(run, tmp_path):
+    """The loss looked well, and the step after it ruined the weights: at the end of an epoch."""
+    good = checkpoint.load(run)
+    space = {k: torch.zeros(3) for k in checkpoint.SPACE}
+    optimizer = torch.optim.AdamW(good.model.parameters())
+    shutil.copytree(run, tmp_path / "ruined")
+    before = sorted((tmp_path / "ruined").rglob("*"))
+    good.model.head.weight.data[0, 0] = float("nan")
+    with pytest.raises(SystemExit, match="head.weight is not finite after epoch 5.*epoch_latest"):
+        checkpoint.save(tmp_path / "ruined", good.config, good.model, space, optimizer, 5, 9)
+    assert sorted((tmp_path / "ruined").rglob("*")) == before
+    assert checkpoint.load(tmp_path / "ruined").epoch == 4
+
+
 def test_a_killed_run_resumes_to_the_same_weights(folder, tmp_path):
     """SIGKILL in the middle of an epoch, then --resume latest: equal tensors."""
     more = ("--train-num-samples", "500", "--learn-matrix", "--zeroshot-frequency", "0")

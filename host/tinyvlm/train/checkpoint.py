@@ -126,6 +126,14 @@ def find(run: Path, which: str = "latest") -> Path:
     return path
 
 
+def way_back(run: Path) -> str:
+    """Where a run that went wrong can go on from."""
+    try:
+        return f"; the last good checkpoint is {find(run)} (--resume latest)"
+    except SystemExit:
+        return ""
+
+
 def load(run: Path, which: str = "latest") -> Checkpoint:
     """Checkpoint `which` (latest, an epoch, or a file's path) of the folder `run`."""
     path = find(Path(run), str(which))
@@ -162,11 +170,17 @@ def save(
     epoch: int,
     step: int,
 ) -> None:
-    """Write the checkpoint of `epoch`; `space` has the tensors SPACE."""
+    """Write the checkpoint of `epoch`; `space` has the tensors SPACE.
+
+    SystemExit if one is not finite: whoever goes on from a checkpoint can trust it.
+    """
     folder = run / FOLDER
     info = {"config": asdict(config), "epoch": epoch, "step": step}
     tensors = {f"student.{k}": v for k, v in student.state_dict().items()}
     tensors |= {k: space[k] for k in SPACE}
+    bad = next((k for k, v in tensors.items() if not v.isfinite().all()), None)
+    if bad:
+        raise SystemExit(f"{bad} is not finite after epoch {epoch}: lower --lr{way_back(run)}")
     stays = config.save_frequency and epoch % config.save_frequency == 0
     if not stays and not config.save_most_recent and epoch < config.epochs:
         return

@@ -19,7 +19,6 @@ from collections.abc import Generator, Iterable
 from dataclasses import dataclass, field
 from datetime import timedelta
 from itertools import islice
-from pathlib import Path
 
 from torch import Tensor
 
@@ -98,7 +97,7 @@ class Progress:
         if not math.isfinite(total):
             raise SystemExit(
                 f"the loss is {total} at step {self.done} of epoch {self.epoch + 1}: lower --lr"
-                f"{_way_back(self.config.run)}"
+                f"{checkpoint.way_back(self.config.run)}"
             )
         now, count = time.monotonic(), self.done - self._logged
         batch, data = (now - self._last) / count, (self.waited - self._waited) / count
@@ -114,11 +113,3 @@ class Progress:
             f" LR: {rate:.2g}{losses} Loss: {total:.3f} ({self._total.item() / self.done:.3f})"
             f" ETA: {timedelta(seconds=round(left * batch))}"
         )
-
-
-def _way_back(run: Path) -> str:
-    """Where a run that went wrong can go on from."""
-    try:
-        return f"; the last good checkpoint is {checkpoint.find(run)} (--resume latest)"
-    except SystemExit:
-        return ""
