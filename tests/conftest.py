@@ -12,6 +12,7 @@ import sys
 from pathlib import Path
 
 import pytest
+import scale
 from hypothesis import HealthCheck, settings
 from mpremote.transport_serial import SerialTransport
 
@@ -228,18 +229,8 @@ def gloo():
 
 @pytest.fixture(scope="session")
 def open_clip():
-    """open_clip, or the test is skipped.
-
-    A torchvision built for another torch variant lacks its C++ operators, and its import fails on
-    describing them. open_clip uses only its Python side.
-    """
-    torch = pytest.importorskip("torch", reason="torch is not installed (extra `train`)")
-    with pytest.MonkeyPatch.context() as patch:
-        register = torch.library.register_fake
-        patch.setattr(
-            torch.library,
-            "register_fake",
-            lambda op, *a, **k: (lambda f: f) if "torchvision::" in op else register(op, *a, **k),
-        )
+    """open_clip, or the test is skipped."""
+    pytest.importorskip("torch", reason="torch is not installed (extra `train`)")
+    with scale.any_torchvision():
         pytest.importorskip("torchvision", reason="torchvision is not installed")
     return pytest.importorskip("open_clip", reason="open_clip_torch is not installed")

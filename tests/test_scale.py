@@ -19,6 +19,9 @@ def test_from_captions_to_an_encoder(open_clip, gloo, tmp_path, capfd):
     said = capfd.readouterr().out
     for ranks in (1, 2, 4):
         assert re.search(rf"^\| {ranks} \| 4 \| \d+ \| \d+ \|", said, re.M), "4 shards, read once"
+    losses = re.findall(r"^\| ([124]) \| ([1-9]\d*\.\d+) \| \d+e[-+]\d+ \|$", said, re.M)
+    assert [ranks for ranks, _ in losses] == ["1", "2", "4"], "one loss, however many processes"
+    assert max(float(loss) for _, loss in losses) - float(losses[0][1]) < 1e-4
     for speed in ("--read", "--decode", "--prepare"):
         assert re.search(rf"^\| .*`{speed}` \| [1-9]\d* \|$", said, re.M)
     assert re.search(r"^ended after [1-3] of 4 epochs$", said, re.M)

@@ -5,8 +5,9 @@
 
 Makes shards with captions (crops of scikit-image's photos), lets a randomly initialised CLIP of
 open_clip judge them, trains on two processes with little memory, interrupts that run and resumes
-it, exports, and evaluates. Prints what it counted: readings of shards, equal tensors, images a
-second. What such an encoder knows is nothing: its teacher knows nothing.
+it, exports, and evaluates. Prints what it counted: readings of shards, the loss of one, two and
+four processes, equal tensors, images a second. What such an encoder knows is nothing: its teacher
+knows nothing.
 """
 
 from __future__ import annotations
@@ -21,10 +22,15 @@ import sys
 import tarfile
 import time
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from PIL import Image
+
+if TYPE_CHECKING:
+    from torch import Tensor
 
 PHOTOS = ("astronaut", "chelsea", "coffee", "rocket", "motorcycle_left", "colorwheel")
 NAMES = (
@@ -39,6 +45,7 @@ PLACES = ("top left", "top right", "bottom left", "bottom right", "middle")
 SIDE = 160  # pixels of an image's shorter side, the least that img2dataset's users keep
 USUAL = 256  # what most of them keep, and speeds are measured with
 STEP_IMAGES = 64  # a batch
+SAME = 1e-3  # gradients that differ by less, as a part of the largest, differ by rounding
 
 
 def say(text: str) -> None:
@@ -75,6 +82,27 @@ def _add(tar: tarfile.TarFile, name: str, content: bytes) -> None:
     info = tarfile.TarInfo(name)
     info.size = len(content)
     tar.addfile(info, io.BytesIO(content))
+
+
+@contextmanager
+def any_torchvision() -> Iterator[None]:
+    """Let a torchvision that was built for another torch be imported, as open_clip does.
+
+    It lacks its C++ operators, and fails on describing them. open_clip uses none of them.
+    """
+    import torch
+
+    register = torch.library.register_fake
+
+    def known_only(op: str, *args: object, **kwargs: object) -> Callable:
+        missing = isinstance(op, str) and op.startswith("torchvision::")
+        return (lambda f: f) if missing else register(op, *args, **kwargs)
+
+    torch.library.register_fake = known_only
+    try:
+        yield
+    finally:
+        torch.library.register_fake = register
 
 
 def make_teacher(name: str, file: Path) -> None:
@@ -155,6 +183,58 @@ def measure_speeds(folder: Path, images: int, model: str) -> None:
         say(f"| {name} | {speed:.0f} |")
 
 
+def share(rank: int, size: int, file: Path, images: Tensor, texts: Tensor) -> None:
+    """Process `rank` of `size`: the contrastive loss of a batch that is dealt out to all, and its
+    gradients, into `file`."""
+    import torch
+    import torch.distributed as dist
+
+    from tinyvlm.train import config
+    from tinyvlm.train.loss import MatryoshkaLoss
+
+    store = f"file://{file.absolute()}.store"
+    dist.init_process_group("gloo", init_method=store, rank=rank, world_size=size)
+    options = ["--train-data", "none", "--teacher", "cache", "--learn-matrix"]
+    torch.manual_seed(0)
+    wide = images.shape[1]
+    student = torch.nn.Linear(wide, 256)
+    space = torch.randn(256, wide) / wide**0.5, texts.mean(0), images.mean(0)
+    loss = MatryoshkaLoss(config.parse(options), *space)
+    own, text = (x.chunk(size)[rank] for x in (images - space[2], texts))
+    total, _ = loss(student(own), torch.full((len(own),), -1), None, text)
+    total.backward()
+    found = [total.detach(), student.weight.grad, loss.matrix.grad]
+    for value in found:  # as DistributedDataParallel does with gradients
+        dist.all_reduce(value)
+        value /= size
+    if rank == 0:
+        torch.save(found, file)
+    dist.barrier()
+    dist.destroy_process_group()
+
+
+def compare_losses(cache: Path, folder: Path) -> None:
+    """A table: the contrastive loss of one batch, dealt out to one, two and four processes."""
+    import torch
+
+    from tinyvlm.train import teacher_cache
+
+    cached, found = teacher_cache.read(cache, "00000"), []
+    batch = [torch.tensor(x[:STEP_IMAGES]).float() for x in (cached.image, cached.text)]
+    folder.mkdir(exist_ok=True)
+    say(f"\n| processes | loss of {len(batch[0])} captions | gradients differ by at most |")
+    say("|---|---|---|")
+    for size in (1, 2, 4):
+        file = folder / f"{size}.pt"
+        torch.multiprocessing.spawn(share, (size, file, *batch), nprocs=size)
+        found.append(torch.load(file))
+        pairs = zip(found[-1], found[0], strict=True)
+        loss, *apart = (((a - b).abs().max() / b.abs().max()).item() for a, b in pairs)
+        say(f"| {size} | {found[-1][0]:.6f} | {max(apart):.0e} |")
+        if not max(loss, *apart) < SAME:  # a NaN, too
+            raise SystemExit(f"the loss of {size} processes is not that of one")
+
+
 def train(options: list[str], processes: int, until: Path | None = None) -> None:
     """tinyvlm-train on several processes; ended as soon as the file `until` is there."""
     launcher = ["-m", "torch.distributed.run", "--standalone", "--nproc-per-node", str(processes)]
@@ -192,6 +272,8 @@ def main(argv: list[str] | None = None) -> None:
     p.add_argument("--epochs", type=int, default=3)
     p.add_argument("--config", default="nano", help="the student's configuration")
     args = p.parse_args(argv)
+    with any_torchvision():
+        import open_clip  # noqa: F401
     from tinyvlm import eval as evaluate
     from tinyvlm.train import cache, export
 
@@ -209,6 +291,7 @@ def main(argv: list[str] | None = None) -> None:
     teacher = f"open_clip:{args.teacher}/{out / 'clip.pt'}"
     if cache.main(["--train-data", data, "--teacher", teacher, "--cache", str(out / "soft")]):
         raise SystemExit("no cache")
+    compare_losses(out / "soft", out / "losses")
 
     say("\n$ tinyvlm-train, two processes; then the same, interrupted and resumed")
     options = ["--config", args.config, "--train-data", data, "--teacher", str(out / "soft")]
