@@ -421,9 +421,9 @@ def web(folder, tmp_path):
     write(tmp_path / "web-000.tar", files)
     rng = np.random.default_rng(2)
 
-    def make(name, *more, width=512, named=()):
-        vectors = rng.normal(size=(2, 400, width)).astype(np.float16)
-        cached = teacher_cache.Cached([f"web-000/{i}" for i in range(400)], *vectors)
+    def make(name, *more, width=512, count=400, named=()):
+        vectors = rng.normal(size=(2, count, width)).astype(np.float16)
+        cached = teacher_cache.Cached([f"web-000/{i}" for i in range(count)], *vectors)
         (tmp_path / "cache").mkdir(exist_ok=True)
         teacher_cache.write(tmp_path / "cache", "web-000", cached, name)
         data = ["--train-data", f"{tmp_path}/web-000.tar", "--teacher", f"{tmp_path}/cache"]
@@ -466,6 +466,18 @@ def test_another_clip_brings_its_own_space(web, folder, tmp_path):
     assert space.text_encoder(options) == "open_clip:ViT-L-14/openai"
     with pytest.raises(SystemExit, match="vectors of 768 dimensions, --text-vectors of 512: both"):
         web("open_clip:ViT-L-14/openai", "--text-vectors", f"{folder}/names.npz", width=768)
+
+
+@pytest.mark.parametrize("width, count", [(768, 256), (768, 2), (255, 400)])
+def test_captions_that_make_no_space_of_256_dimensions(web, width, count):
+    says = r"\d+ axes are too few for 256 dimensions: .* at least 257 different text vectors"
+    with pytest.raises(SystemExit, match=says):
+        web("open_clip:ViT-L-14/openai", width=width, count=count)
+
+
+def test_257_captions_are_enough(web):
+    loss, _ = web("open_clip:ViT-L-14/openai", width=768, count=257)
+    assert loss.matrix.shape == (256, 768)
 
 
 def test_a_torch_for_cuda_trains_without_a_gpu(monkeypatch):

@@ -165,6 +165,7 @@ def whitened_pca(table: TextTable, dim: int, alpha: float) -> TextMap:
     known = np.stack([v for k, v in table.vector.items() if table.kind[k] != "estimated"])
     x = np.unique(known, axis=0) - table.centre
     _, s, axes = np.linalg.svd(x, full_matrices=False)
+    dim = min(dim, len(x) - 1)  # minus their mean, n vectors differ in n - 1 axes
     deviation = s[:dim] / np.sqrt(len(x))
     matrix = axes[:dim] * deviation[:, None] ** -alpha
     matrix /= np.sqrt(np.mean(np.sum((x @ matrix.T) ** 2, 1)))  # typical length 1
