@@ -22,7 +22,7 @@ from tinyvlm.train.student import Student  # noqa: E402
 N, SIZE, WIDTH = 16, 32, 40
 
 
-def net(norms=True, checkpointing=False):
+def net(norms=True, checkpointing=False, amp=False):
     """The smoke student (without batch norm's statistics of a batch, if said so) and its loss."""
     options = config.parse(["--train-data", "x", "--model", "smoke", "--learn-matrix"])
     torch.manual_seed(0)
@@ -35,7 +35,7 @@ def net(norms=True, checkpointing=False):
     for module in student.modules():
         if isinstance(module, nn.BatchNorm2d) and not norms:
             module.eval()
-    return Net(student, loss, amp=False)
+    return Net(student, loss, amp)
 
 
 def batches(count, judged=True):
@@ -95,6 +95,16 @@ def test_blocks_computed_twice_change_nothing(count):
     same(*(gradients(model, batches(count)) for model in (kept, twice)))
     for (name, a), b in zip(kept.named_buffers(), twice.buffers(), strict=True):
         assert torch.equal(a, b), name
+
+
+def test_bfloat16_points_where_fp32_does():
+    full, half = (gradients(net(amp=amp), batches(2)) for amp in (False, True))
+    assert abs(full["total"] - half["total"]) < 0.02 * full["total"]
+    for name, gradient in full.items():
+        assert half[name].dtype == torch.float32, name
+        a, b = gradient.flatten(), half[name].flatten()
+        assert len(a) < 100 or torch.cosine_similarity(a, b, dim=0) > 0.9, name
+    assert any((full[name] != half[name]).any() for name in full)
 
 
 def test_blocks_computed_twice_hold_less():
