@@ -330,6 +330,8 @@ def test_captions_without_a_teacher_are_told_from_names(tmp_path):
         (("--model", "huge"), "--model huge: unknown; take base, large, max78000, nano, smoke"),
         (("--train-data", "nowhere/*.tar"), "no shard matches 'nowhere/*.tar'"),
         (("--text-vectors", "nothing.npz"), "--text-vectors nothing.npz: there is no such file"),
+        (("--text-vectors", __file__), "test_train.py is no table of CLIP's vectors"),
+        (("--logs", __file__), "test_train.py/none cannot be written (Not a directory)"),
         (("--teacher", "nowhere"), "--teacher: nowhere holds no teacher's vectors"),
         (("--batch-size", "5000"), "fewer than the 5000 of a step"),
         (("--epochs", "0"), "--epochs must be more than 0"),

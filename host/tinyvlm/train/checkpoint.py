@@ -117,7 +117,7 @@ def find(run: Path, which: str = "latest") -> Path:
         kept = sorted(folder.glob("epoch_*.safetensors"), key=lambda p: (len(p.name), p.name))
         if kept:
             return kept[-1]
-        raise SystemExit(f"no checkpoint in {folder}: start without --resume")
+        raise SystemExit(f"no checkpoint in {folder}: there is nothing to go on from")
     path = folder / f"epoch_{which}.safetensors" if which.isdigit() else Path(which)
     if path.is_dir():
         return find(path)

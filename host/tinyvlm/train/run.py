@@ -31,8 +31,12 @@ def open_run(config: TrainConfig, world: World) -> None:
         checkpoint.find(run, config.resume)
     elif (run / checkpoint.FOLDER).exists():
         raise SystemExit(f"{run} is a run already: go on with --resume latest, or --name another")
-    run.mkdir(parents=True, exist_ok=True)
-    for handler in (logging.StreamHandler(sys.stdout), logging.FileHandler(run / "out.log")):
+    try:
+        run.mkdir(parents=True, exist_ok=True)
+        file = logging.FileHandler(run / "out.log")
+    except OSError as e:
+        raise SystemExit(f"{run} cannot be written ({e.strerror}): name another --logs") from None
+    for handler in (logging.StreamHandler(sys.stdout), file):
         handler.setFormatter(logging.Formatter("%(asctime)s %(message)s", "%H:%M:%S"))
         log.addHandler(handler)
     if not config.resume:  # else once the checkpoint was taken: a wrong --model changes nothing

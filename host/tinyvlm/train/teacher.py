@@ -173,8 +173,10 @@ class SoftLabels:
 
 def name_vectors(text_vectors: Path, held_out: Path | None) -> np.ndarray:
     """`class_vectors` of ImageNet's 1,000 classes, in ImageNet's order (that of the table)."""
-    with np.load(text_vectors) as z:
-        names = [str(n) for n in z["names"][z["source"] == IMAGENET]]
+    from tinyvlm.train import text
+
+    names, sources, _ = text.read_rows(text_vectors)
+    names = [name for name, source in zip(names, sources, strict=True) if source == IMAGENET]
     more = json.loads(held_out.read_text()) if held_out else []
     return class_vectors(names, text_vectors, more)
 
@@ -187,15 +189,14 @@ def class_vectors(labels: list[str], text_vectors: Path, held_out: list[str]) ->
     from tinyvlm.train import text
     from tinyvlm.train.labels import held_out_names
 
-    with np.load(text_vectors) as z:
-        rows = z["source"] == IMAGENET
-        vectors = dict(zip(map(str, z["names"][rows]), z["emb"][rows], strict=True))
+    table = zip(*text.read_rows(text_vectors), strict=True)
+    vectors = {name: row for name, source, row in table if source == IMAGENET}
     centre = text.load_table(text_vectors).centre
     unused = {name.lower() for name in held_out} | held_out_names()
     out = np.zeros((len(labels), len(centre)), np.float32)
     for row, label in zip(out, labels, strict=True):
         if label in vectors and not unused & {part.strip().lower() for part in label.split(",")}:
-            row[:] = vectors[label].astype(np.float32) - centre
+            row[:] = vectors[label] - centre
     if not out.any():
         raise ValueError(f"{text_vectors} has a vector of none of the {len(labels)} {LABELS}")
     return out

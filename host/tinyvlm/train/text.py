@@ -14,6 +14,7 @@ from __future__ import annotations
 
 import hashlib
 import re
+import zipfile
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -64,12 +65,24 @@ class TextTable:
         self.kind |= dict.fromkeys(vectors, "estimated")
 
 
+def read_rows(path: Path) -> tuple[list[str], list[str], np.ndarray]:
+    """(names, their sources, vectors (n, d) float32) of a table. SystemExit if it is none."""
+    try:
+        with np.load(path) as z:
+            rows, names, sources = z["emb"].astype(np.float32), z["names"], z["source"]
+        if rows.ndim != 2 or not len(rows) == len(names) == len(sources):
+            raise ValueError(f"{len(names)} names for vectors of the shape {list(rows.shape)}")
+    except (OSError, ValueError, KeyError, TypeError, EOFError, zipfile.BadZipFile) as error:
+        reason = str(error).splitlines()[0]
+        raise SystemExit(
+            f"{path} is no table of CLIP's vectors, an .npz with emb, names and source ({reason})"
+        ) from None
+    return [str(n) for n in names], [str(s) for s in sources], rows
+
+
 def load_table(path: Path) -> TextTable:
     """Plain rows first (by rank), then synonyms of ImageNet rows, then ensembled rows."""
-    z = np.load(path)
-    rows = z["emb"].astype(np.float32)
-    names = [str(n) for n in z["names"]]
-    sources = [str(s) for s in z["source"]]
+    names, sources, rows = read_rows(path)
     vector: dict[str, np.ndarray] = {}
     plain: dict[str, np.ndarray] = {}  # what the text tower was given -> vector
 
