@@ -15,8 +15,10 @@ import tiny_clip  # noqa: E402
 def test_from_captions_to_an_encoder(open_clip, gloo, tmp_path, capfd):
     tiny_clip.register(tmp_path, 300)
     few = ("--images", "640", "--shards", "4", "--epochs", "4", "--config", "smoke")
+    threads = torch.get_num_threads()
     scale.main(["--out", str(tmp_path / "out"), "--teacher", tiny_clip.NAME, *few])
     said = capfd.readouterr().out
+    assert torch.get_num_threads() == threads, "speeds of a core are measured; the rest has all"
     for ranks in (1, 2, 4):
         assert re.search(rf"^\| {ranks} \| 4 \| \d+ \| \d+ \|", said, re.M), "4 shards, read once"
     losses = re.findall(r"^\| ([124]) \| ([1-9]\d*\.\d+) \| \d+e[-+]\d+ \|$", said, re.M)

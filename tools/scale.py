@@ -162,6 +162,7 @@ def measure_speeds(folder: Path, images: int, model: str) -> None:
         began = time.process_time()
         return work(), images / (time.process_time() - began)
 
+    threads = torch.get_num_threads()
     torch.set_num_threads(1)
     make_shards(folder, images, 1, USUAL)
     shard, workers = folder / "00000.tar", {"workers": 2, "memory": 1}
@@ -176,6 +177,7 @@ def measure_speeds(folder: Path, images: int, model: str) -> None:
         speeds[name] = timed(lambda maker=maker: maker.__getitems__(for_student))[1]
     pictures = Pictures(OpenClip.create(model, "random", "cpu", "fp32").prepare)
     speeds["decoded for a CLIP, `--prepare`"] = timed(lambda: pictures.__getitems__(samples))[1]
+    torch.set_num_threads(threads)
     kib = sum(len(s.blob) for s in samples) / images / 1024
     say(f"\n| images of {USUAL} px, {kib:.0f} KiB on average | images/s a core |")
     say("|---|---|")
