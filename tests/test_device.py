@@ -139,7 +139,7 @@ def test_no_encoder_no_vocabulary_wrong_vocabulary(start_board, rom, tmp_path):
     (tmp_path / "other.tvp").write_bytes(data)
     board.mpremote("cp", tmp_path / "other.tvp", ":")
     load_photo(board, "chelsea")
-    with pytest.raises(AssertionError, match="was packed for encoder .* this board runs"):
+    with pytest.raises(AssertionError, match="was packed for encoder .* is loaded; load"):
         board.exec("tinyvlm.classify(frame, tinyvlm.Vocab('other.tvp'))")
 
 

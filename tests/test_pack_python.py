@@ -2,6 +2,8 @@
 """Packing in Python, and what a vocabulary and frames are in a notebook."""
 
 import io
+from array import array
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -11,7 +13,9 @@ import tinyvlm
 from tinyvlm import packit
 from tinyvlm.annotate import COLOURS
 from tinyvlm.virtual.photos import photos
+from tinyvlm.words import tvp
 
+SQUARE = tinyvlm.Frame(bytes(range(256)) * 48, 64, 64, "RGB888")
 WORDS = ["cat", "dog: dog, puppy", "Meerschwein <3>: guinea pig"]
 
 
@@ -55,8 +59,7 @@ def test_many_labels_are_one_too():
 
 
 def test_it_answers(pets):
-    frame = tinyvlm.Frame(bytes(range(256)) * 48, 64, 64, "RGB888")
-    scores = tinyvlm.classify(frame, pets)
+    scores = tinyvlm.classify(SQUARE, pets)
     assert all(label in pets or label == "unknown" for label, _ in scores)
 
 
@@ -66,6 +69,46 @@ def test_it_is_for_the_encoder_that_is_loaded():
         assert tinyvlm.pack(["cat"], text_encoder="lexicon").fingerprint == nano.fingerprint
     finally:
         tinyvlm.load()
+
+
+USES = {
+    "classify": lambda vocab: tinyvlm.classify(SQUARE, vocab),
+    "classify_into": lambda vocab: tinyvlm.classify_into(SQUARE, vocab, array("f", bytes(4))),
+    "detect": lambda vocab: tinyvlm.detect(SQUARE, vocab),
+    "heatmap": lambda vocab: tinyvlm.heatmap(SQUARE, "cat", vocab),
+    "add": lambda vocab: vocab.add("cat", SQUARE),
+}
+
+
+@pytest.mark.parametrize("use", USES)
+def test_a_vocabulary_of_another_encoder_says_what_to_load(use):
+    nano = tinyvlm.pack(["cat"], text_encoder="lexicon", model="nano")
+    try:
+        tinyvlm.load("base")
+        with pytest.raises(ValueError) as error:
+            USES[use](nano)
+        assert 'encoder nano, base is loaded; tinyvlm.load("nano") first' in str(error.value)
+        assert "board" not in str(error.value)
+        tinyvlm.load("nano")
+        USES[use](nano)
+    finally:
+        tinyvlm.load()
+
+
+@pytest.mark.parametrize("use", USES)
+def test_what_is_loaded_without_a_word_is_the_encoder_of_the_vocabulary(use, monkeypatch):
+    monkeypatch.setattr(tinyvlm.device.encoder, "_default", None)
+    USES[use](tinyvlm.pack(["cat"], text_encoder="lexicon", model="nano"))
+    assert tinyvlm.device.encoder.default().name == "nano"
+
+
+def test_an_encoder_that_does_not_ship_is_told_without_a_board(pets, tmp_path):
+    pets.save(tmp_path / "pets.tvp")
+    mine = replace(tvp.read(tmp_path / "pets.tvp"), fingerprint=b"of mine.", encoder="mine")
+    with pytest.raises(ValueError) as error:
+        tinyvlm.classify(SQUARE, tinyvlm.Vocab(tvp.to_bytes(mine)))
+    assert "encoder mine" in str(error.value) and "load() the file" in str(error.value)
+    assert "board" not in str(error.value)
 
 
 @pytest.mark.parametrize(

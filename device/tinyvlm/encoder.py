@@ -102,8 +102,8 @@ class Encoder:
             ) from None
         if not same:
             raise ValueError(
-                "%s was packed for encoder %s (%s), this board runs %s (%s); pack it again with "
-                "--model for this encoder"
+                "%s was packed for encoder %s (%s), %s (%s) is loaded; load() the file of the "
+                "first, or pack the words again with --model for the second"
                 % (
                     vocab.path,
                     vocab.encoder,

@@ -12,7 +12,7 @@ from .device import RGB888, Encoder
 from .device import Frame as DeviceFrame
 from .device import Heatmap as DeviceHeatmap
 from .device import Vocab as DeviceVocab
-from .shipped import DEFAULT_MODEL, model_path
+from .shipped import DEFAULT_MODEL, encoder_for, model_path
 
 if TYPE_CHECKING:
     from array import array
@@ -117,7 +117,7 @@ class Vocab(DeviceVocab):
 
     def add(self, label: str, picture: Picture) -> int:
         """Show it; again with other pictures to average them. Returns how often it was shown."""
-        _loaded()
+        _loaded(self)
         return super().add(label, to_frame(picture))
 
     def save(self, path: str | Path | None = None) -> int:
@@ -203,12 +203,12 @@ def classify(picture: Picture, vocab: Vocab, top: int = 3) -> Scores:
     exactly the encoder's size. Uses the centred square, as the boards do. A notebook shows the
     picture with the list, which keeps what was given as `picture` for that.
     """
-    return _seen(Scores(_loaded().classify(to_frame(picture), vocab, top)), picture, vocab)
+    return _seen(Scores(_loaded(vocab).classify(to_frame(picture), vocab, top)), picture, vocab)
 
 
 def classify_into(picture: Picture, vocab: Vocab, scores: array) -> int:
     """Every label's probability into `scores`; returns the best one's index, -1 for unknown."""
-    _loaded()
+    _loaded(vocab)
     return device.classify_into(to_frame(picture), vocab, scores)
 
 
@@ -217,7 +217,7 @@ def detect(picture: Picture, vocab: Vocab, threshold: float | None = None) -> Bo
 
     Best first. A notebook shows the picture with the boxes.
     """
-    _loaded()
+    _loaded(vocab)
     return _seen(Boxes(device.detect(to_frame(picture), vocab, threshold)), picture, vocab)
 
 
@@ -226,7 +226,7 @@ def heatmap(picture: Picture, label: str | int, vocab: Vocab) -> Heatmap:
 
     A notebook shows it over the picture.
     """
-    _loaded()
+    _loaded(vocab)
     found = device.heatmap(to_frame(picture), label, vocab)
     made = Heatmap(found.label, found.box, found.height, found.width, found.values)
     return _seen(made, picture, vocab)
@@ -301,8 +301,21 @@ def _array_frame(picture: np.ndarray) -> Frame:
 MOST = 100  # labels that a notebook shows
 
 
-def _loaded() -> Encoder:
-    return device.encoder.default() or load()
+def _loaded(vocab: DeviceVocab | None = None) -> Encoder:
+    """The encoder that is loaded; else the one that ships for `vocab`, else the default one.
+
+    ValueError if another one than the vocabulary's is loaded.
+    """
+    encoder, wanted = device.encoder.default(), getattr(vocab, "fingerprint", None)
+    if encoder and wanted in (None, encoder.fingerprint):
+        return encoder
+    ships = encoder_for(wanted) if wanted else None
+    if encoder and ships:
+        raise ValueError(
+            f"{vocab.path} was packed for encoder {ships.stem}, {encoder.name} is loaded; "
+            f'tinyvlm.load("{ships.stem}") first, or pack the words again'
+        )
+    return encoder or load(ships)
 
 
 def _new_embedding() -> array:
