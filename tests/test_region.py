@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: MIT
-"""Regions and boxes of heat, by C and by plain Python, and how a heat map is drawn."""
+"""Regions and boxes of heat, by C and by plain Python; how a heat map is drawn;
+what detect() finds."""
 
 from array import array
 
@@ -9,8 +10,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+import tinyvlm
 from tinyvlm.device import slow
 from tinyvlm.device.locate import Heatmap
+from tinyvlm.virtual.photos import photos
 
 ENGINES = (_tinyvlm, slow)
 
@@ -67,3 +70,35 @@ def test_a_winding_path_is_one_region(turn):
 def test_a_heat_map_is_drawn(values, drawn):
     lines = repr(Heatmap("cat", (0, 0, 8, 8), 2, 2, values)).split("\n")
     assert lines[1:] == [f"|{line}|" for line in drawn]
+
+
+THINGS = "cat flower coffee motorcycle rocket temple coins person tree sky plate wall".split()
+
+
+@pytest.fixture(scope="module")
+def seen():
+    """Photos as arrays, and vocabularies of few and of more labels than are looked at."""
+    tinyvlm.load("nano")
+    vocabs = [
+        tinyvlm.pack(THINGS[:count], text_encoder="lexicon", unknown=unknown)
+        for count in (1, 3, 12)
+        for unknown in ("balanced", "off")
+    ]
+    yield [np.asarray(photo.image().resize((120, 90))) for photo in photos()], vocabs
+    tinyvlm.load()
+
+
+@given(st.data(), st.floats(0.01, 0.99))
+def test_what_a_frame_is_called_is_found_in_it(seen, data, limit):
+    pictures, vocabs = seen
+    side = data.draw(st.integers(30, 90))
+    x, y = data.draw(st.integers(0, 120 - side)), data.draw(st.integers(0, 90 - side))
+    part = data.draw(st.sampled_from(pictures))[y : y + side, x : x + side]
+    vocab = data.draw(st.sampled_from(vocabs))
+    vocab.threshold = limit
+    [(label, score)] = tinyvlm.classify(part, vocab, 1)
+    found = tinyvlm.detect(part, vocab)
+    scores = {label: score for label, score, _ in found}
+    assert label == "unknown" or scores[label] >= score - 1e-6
+    assert len(scores) == len(found) and all(s >= limit - 1e-6 for s in scores.values())
+    assert [s for _, s, _ in found] == sorted(scores.values(), reverse=True)
