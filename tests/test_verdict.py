@@ -1,6 +1,8 @@
 # SPDX-License-Identifier: MIT
 """How often a maker is answered rightly, by default: on embeddings whose truth is known."""
 
+from pathlib import Path
+
 import numpy as np
 import pytest
 import verdict as command
@@ -12,6 +14,7 @@ from tinyvlm.measure.answers import Answers, Rates, error, rates
 from tinyvlm.shipped import DEFAULT_MODEL
 
 EACH = 30  # photos of a class
+PAGE = Path(__file__).parents[1] / "docs" / "vocabulary.md"
 
 
 @pytest.fixture(scope="module")
@@ -60,11 +63,26 @@ def test_what_is_asked_are_the_answers_of_the_device_package(photos):
         assert found.best[i] == np.argmax(vocab.cosines(photos.embeddings[photo].tobytes())[:3])
 
 
-def test_showing_makes_it_better(photos):
+@pytest.mark.parametrize(("labels", "trials"), [(3, 12), (10, 6), (20, 3)])
+def test_showing_makes_it_better(photos, labels, trials):
     maker = verdict.Maker(photos, DEFAULT_MODEL)
-    found = verdict.shown(maker, verdict.draw(photos, 10, 8, max(verdict.SHOTS)))
+    found = verdict.shown(maker, verdict.draw(photos, labels, trials, max(verdict.SHOTS)))
     right = [rates(*found[n]).cent()["right"] for n in verdict.SHOTS]
     assert right[0] < right[3] <= right[-1] and right[-1] > 90
+
+
+def test_the_curve_of_the_page_rises():
+    """More photos of real things make no vocabulary worse: docs/vocabulary.md, "shots"."""
+    text = PAGE.read_text("utf-8")
+    part = text[text.index("<!-- begin: shots -->") : text.index("<!-- end: shots -->")]
+    rows = [[c.strip() for c in line.split("|")[1:-1]] for line in part.splitlines()[3:]]
+    assert {(pool, labels) for pool, labels, *_ in rows} >= {
+        ("train", n) for n in ("3", "10", "20")
+    }
+    for *_, cells in ((*row[:3], row[3:]) for row in rows):
+        right = [int(cell.split("/")[0]) for cell in cells if cell]
+        assert right[-1] > right[0]
+        assert all(r >= max(right[:i], default=0) - 3 for i, r in enumerate(right))  # of chance
 
 
 def test_too_few_photos_to_show_are_an_error(photos):
