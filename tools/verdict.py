@@ -3,6 +3,7 @@
 
     python tools/verdict.py --train ../shared/data/train --eval ../shared/data/eval
     python tools/verdict.py ... --markdown docs/vocabulary.md      # into the page, too
+    python tools/verdict.py --train ../shared/data/train --looks   # would more looks help?
 
 Vocabularies of random labels, packed with the defaults and asked by the boards' own code; every
 second photo shows none of the labels. "train": the photos that training holds out, on which
@@ -21,7 +22,7 @@ import numpy as np
 
 from tinyvlm import options
 from tinyvlm.files import explain
-from tinyvlm.measure import held_out, page, verdict
+from tinyvlm.measure import held_out, looks, page, verdict
 from tinyvlm.measure.answers import Answers, error, rates
 from tinyvlm.measure.eval_table import markdown
 from tinyvlm.words.background import KNOB, RATES
@@ -35,14 +36,19 @@ def main(argv: list[str] | None = None) -> int:
     """Command line. Returns the exit status: 0, or 2 after a message on stderr."""
     args = _arguments().parse_args(argv)
     try:
-        pools = _pools(args)
-        parts = {
-            "verdicts": _verdicts(pools, args),
-            "thresholds": _thresholds(pools, args),
-            "shots": _shots(pools, args),
-            "grown": _grown(pools, args),
-            "calibration": _calibration(pools, args),
-        }
+        if args.looks:
+            parts = {"looks": _looks(args)}
+        elif args.eval:
+            pools = _pools(args)
+            parts = {
+                "verdicts": _verdicts(pools, args),
+                "thresholds": _thresholds(pools, args),
+                "shots": _shots(pools, args),
+                "grown": _grown(pools, args),
+                "calibration": _calibration(pools, args),
+            }
+        else:
+            raise ValueError("name other photos with --eval, or --looks")
     except (OSError, ValueError) as error:
         print(f"verdict: {explain(error)}", file=sys.stderr)
         return 2
@@ -53,15 +59,27 @@ def main(argv: list[str] | None = None) -> int:
     return 0
 
 
+def _shards(folder: Path) -> list[str]:
+    shards = sorted(str(path) for path in folder.glob("*.tar*"))
+    if not shards:
+        raise ValueError(f"{folder}: no shards in it")
+    return shards
+
+
+def _looks(args: argparse.Namespace) -> str:
+    cache = args.cache / f"{args.model.stem}.looks.npz"
+    photos = held_out.gather(
+        _shards(args.train), args.model, looks.MOST, args.workers, cache, False, looks.LOOKS
+    )
+    return f"{photos.describe()}\n\n{markdown(looks.table(photos, (64, 128, 256)))}"
+
+
 def _pools(args: argparse.Namespace) -> dict[str, held_out.Photos]:
     pools = {}
     for name, folder in (("train", args.train), ("eval", args.eval)):
-        shards = sorted(str(path) for path in folder.glob("*.tar*"))
-        if not shards:
-            raise ValueError(f"{folder}: no shards in it")
         cache = args.cache / f"{args.model.stem}.{name}.npz"
         pools[name] = held_out.gather(
-            shards, args.model, verdict.MOST, args.workers, cache, name == "eval"
+            _shards(folder), args.model, verdict.MOST, args.workers, cache, name == "eval"
         )
         print(f"{name}: {pools[name].describe()}")
     print()
@@ -146,7 +164,8 @@ def _calibration(pools: dict, args: argparse.Namespace) -> str:
 def _arguments() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
     parser.add_argument("--train", type=Path, required=True, metavar="FOLDER", help="shards")
-    parser.add_argument("--eval", type=Path, required=True, metavar="FOLDER", help="shards")
+    parser.add_argument("--eval", type=Path, metavar="FOLDER", help="shards")
+    parser.add_argument("--looks", action="store_true", help="several looks at a photo, averaged")
     options.model(parser)
     parser.add_argument("--trials", type=int, default=TRIALS, help=f"of each kind ({TRIALS})")
     options.workers(parser)

@@ -29,6 +29,7 @@ WORDS, MARGIN = 8, 0.3  # what detect() sees heat against; `python tools/localiz
 NEW = 0.25  # share of a vocabulary's labels that are words no training has seen
 FRAMES = 8000  # in all, of each size
 EACH = 40  # of a vocabulary
+UNSEEN = 2  # in place of a half: the classes that no training has seen
 SCALES, NONES = np.geomspace(2, 60, 69), np.linspace(-0.2, 0.95, 70)
 LIMITS = np.linspace(0, 1, 201)  # thresholds
 FLOOR = -8.0  # natural logarithm: no single frame decides a choice
@@ -79,17 +80,18 @@ def unrelated(photos: Photos, order: np.ndarray, size: int) -> np.ndarray:
 def draw(photos: Photos, half: int, size: int, seed: int = 1) -> Trials:
     """Random vocabularies of classes of one half. A frame's class is drawn before its photo.
 
-    A quarter of the labels, as far as there are such, are words that no training has seen.
+    A quarter of the labels, as far as there are such, are words that no training has seen; with
+    UNSEEN for a half all are.
     """
     rng = np.random.default_rng((seed, half, size))
-    mine = np.array(
-        [i for i, c in enumerate(photos.classes) if zlib.crc32(c.encode()) % 2 == half]
-    )
-    new = np.array([known.held_out(photos.classes[i]) for i in mine], bool)
+    new = np.array([known.held_out(c) for c in photos.classes], bool)
+    mine = np.array([zlib.crc32(c.encode()) % 2 == half for c in photos.classes])
+    mine = np.flatnonzero(new if half == UNSEEN else mine)
+    new = new[mine]
     of = {i: np.flatnonzero(photos.label == i) for i in mine}
     trials = []
     for _ in range(FRAMES // EACH):
-        count = min(rng.binomial(size, NEW), new.sum() // 2)
+        count = len(mine) if half == UNSEEN else min(rng.binomial(size, NEW), new.sum() // 2)
         order = np.append(rng.permutation(mine[new])[:count], rng.permutation(mine[~new]))
         ids = unrelated(photos, order, size)
         others = np.setdiff1d(mine, ids)

@@ -8,11 +8,13 @@ from __future__ import annotations
 
 import io
 from collections import Counter
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from itertools import islice
 from pathlib import Path
 
 import numpy as np
+from PIL.Image import Image
 
 from ..files import write_atomic
 from ..net import tvlm
@@ -32,6 +34,7 @@ SAME = 0.9  # cosine from which two names mean one thing
 class Photos:
     """int8 embeddings (photos, dim) with the index of their class; classes with unit vectors.
 
+    With several looks at each photo: (photos, looks, dim).
     ignore[i, j]: class j is not wrong for a photo of i: a hypernym, a hyponym, another name.
     """
 
@@ -51,18 +54,37 @@ class Photos:
         )
 
 
+class _Seen(labelled.Sample):
+    """A photo as one look sees it."""
+
+    def __init__(self, sample: labelled.Sample, look: Callable[[Image], Image]):
+        super().__init__(sample.where, sample.name, None, sample.content)
+        object.__setattr__(self, "look", look)
+
+    def image(self) -> Image:
+        return self.look(super().image())
+
+
 def gather(
-    patterns: Iterable[str], model: Path, most: int, workers: int, cache: Path | None, every: bool
+    patterns: Iterable[str],
+    model: Path,
+    most: int,
+    workers: int,
+    cache: Path | None,
+    every: bool,
+    looks: Sequence[Callable[[Image], Image]] = (),
 ) -> Photos:
     """Embed the photos that training holds out (or `every` one), at most `most` of a class.
 
-    Photos whose text is not a name of the lexicon are left out: sentences are no labels.
-    ValueError if too few classes are left.
+    Photos whose text is not a name of the lexicon are left out: sentences are no labels. looks:
+    what to embed of each photo in its place. ValueError if too few classes are left.
     """
     encoder, lexicon = tvlm.load(model), Lexicon.load(DATA / "lexicon.npz")
     if lexicon.space != encoder.graph.info.get("text_space"):
         raise ValueError(f"{model}: not aligned to the lexicon's text space {lexicon.space!r}")
-    names, embeddings, sets = _embedded(patterns, model, encoder, most, workers, cache, every)
+    names, embeddings, sets = _embedded(
+        patterns, model, encoder, most, workers, cache, every, looks
+    )
     vectors = {}
     for name in sorted(set(names)):
         try:
@@ -98,11 +120,13 @@ def _embedded(
     workers: int,
     cache: Path | None,
     every: bool,
+    looks: Sequence[Callable[[Image], Image]],
 ) -> tuple[list[str], np.ndarray, list[str]]:
     """(class names, int8 embeddings, names of the sets), from the cache if it is of this model."""
     paths = [path for found in labelled.sets(patterns).values() for path in found]
     sets = sorted({labelled.set_name(path) for path in paths})
     mark = f"{encoder.fingerprint.hex()} {most} {every} {' '.join(p.name for p in paths)}"
+    mark += f" {looks}" if looks else ""
     if cache and cache.exists():
         with np.load(cache) as table:
             if str(table["mark"]) == mark:
@@ -120,12 +144,13 @@ def _embedded(
                     continue
                 if every or known.held_out_image(f"{labelled.stem(path)}/{key}", sample.name):
                     count[name] += 1
-                    yield sample
+                    yield from (_Seen(sample, look) for look in looks) if looks else (sample,)
 
-    for found in embed_all(samples(), model, {}, workers):
-        if not found.problem:
-            names.append(known.text_name(found.name))
-            rows.append(found.embedding)
+    each = iter(embed_all(samples(), model, {}, workers))
+    while some := list(islice(each, len(looks) or 1)):
+        if not any(found.problem for found in some):
+            names.append(known.text_name(some[0].name))
+            rows.append(some[0].embedding if not looks else [found.embedding for found in some])
     if not rows:
         raise ValueError("no photos that training holds out; give training shards, or --all")
     embeddings = np.stack(rows)
