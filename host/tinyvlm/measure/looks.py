@@ -22,7 +22,7 @@ from .held_out import Photos
 SIZE = 10  # labels
 NAMED = 0.25  # of the frames that show none
 MOST = 25  # photos of a class that are kept
-HEADS = ("right", "unknown", "wrong", "right, without a threshold")
+HEADS = ("right", "unknown", "wrong", "off")  # off: right, without a threshold
 
 
 @dataclass(frozen=True)
