@@ -4,6 +4,7 @@
     python tools/verdict.py --train ../shared/data/train --eval ../shared/data/eval
     python tools/verdict.py ... --markdown docs/vocabulary.md      # into the page, too
     python tools/verdict.py --train ../shared/data/train --looks   # would more looks help?
+    python tools/verdict.py --train ../shared/data/train --taught  # other places for words?
 
 Vocabularies of random labels, packed with the defaults and asked by the boards' own code; every
 second photo shows none of the labels. "train": the photos that training holds out, on which
@@ -22,7 +23,7 @@ import numpy as np
 
 from tinyvlm import options
 from tinyvlm.files import explain
-from tinyvlm.measure import held_out, looks, page, verdict
+from tinyvlm.measure import held_out, looks, page, taught, verdict
 from tinyvlm.measure.answers import Answers, error, rates
 from tinyvlm.measure.eval_table import markdown
 from tinyvlm.words.background import KNOB, RATES
@@ -38,6 +39,8 @@ def main(argv: list[str] | None = None) -> int:
     try:
         if args.looks:
             parts = {"looks": _looks(args)}
+        elif args.taught:
+            parts = {"taught": _taught(args)}
         elif args.eval:
             pools = _pools(args)
             parts = {
@@ -48,7 +51,7 @@ def main(argv: list[str] | None = None) -> int:
                 "calibration": _calibration(pools, args),
             }
         else:
-            raise ValueError("name other photos with --eval, or --looks")
+            raise ValueError("name other photos with --eval, or --looks, or --taught")
     except (OSError, ValueError) as error:
         print(f"verdict: {explain(error)}", file=sys.stderr)
         return 2
@@ -72,6 +75,20 @@ def _looks(args: argparse.Namespace) -> str:
         _shards(args.train), args.model, looks.MOST, args.workers, cache, False, looks.LOOKS
     )
     return f"{photos.describe()}\n\n{markdown(looks.table(photos, (64, 128, 256)))}"
+
+
+def _taught(args: argparse.Namespace) -> str:
+    pools = []
+    for name, most in (("aside", looks.MOST), ("trained", taught.MOST)):
+        cache = args.cache / f"{args.model.stem}.{name}.npz"
+        pools.append(
+            held_out.gather(
+                *(_shards(args.train), args.model, most, args.workers, cache, False),
+                trained=name == "trained",
+            )
+        )
+    asked, shown = (pool.describe() for pool in pools)
+    return f"{asked}; shown: {shown}\n\n{markdown(taught.table(*pools))}"
 
 
 def _pools(args: argparse.Namespace) -> dict[str, held_out.Photos]:
@@ -166,6 +183,7 @@ def _arguments() -> argparse.ArgumentParser:
     parser.add_argument("--train", type=Path, required=True, metavar="FOLDER", help="shards")
     parser.add_argument("--eval", type=Path, metavar="FOLDER", help="shards")
     parser.add_argument("--looks", action="store_true", help="several looks at a photo, averaged")
+    parser.add_argument("--taught", action="store_true", help="words, moved to training photos")
     options.model(parser)
     parser.add_argument("--trials", type=int, default=TRIALS, help=f"of each kind ({TRIALS})")
     options.workers(parser)

@@ -73,17 +73,19 @@ def gather(
     cache: Path | None,
     every: bool,
     looks: Sequence[Callable[[Image], Image]] = (),
+    trained: bool = False,
 ) -> Photos:
     """Embed the photos that training holds out (or `every` one), at most `most` of a class.
 
     Photos whose text is not a name of the lexicon are left out: sentences are no labels. looks:
-    what to embed of each photo in its place. ValueError if too few classes are left.
+    what to embed of each photo in its place. trained: those that it does not hold out. ValueError
+    if too few classes are left.
     """
     encoder, lexicon = tvlm.load(model), Lexicon.load(DATA / "lexicon.npz")
     if lexicon.space != encoder.graph.info.get("text_space"):
         raise ValueError(f"{model}: not aligned to the lexicon's text space {lexicon.space!r}")
     names, embeddings, sets = _embedded(
-        patterns, model, encoder, most, workers, cache, every, looks
+        patterns, model, encoder, most, workers, cache, every, looks, trained
     )
     vectors = {}
     for name in sorted(set(names)):
@@ -121,12 +123,13 @@ def _embedded(
     cache: Path | None,
     every: bool,
     looks: Sequence[Callable[[Image], Image]],
+    trained: bool,
 ) -> tuple[list[str], np.ndarray, list[str]]:
     """(class names, int8 embeddings, names of the sets), from the cache if it is of this model."""
     paths = [path for found in labelled.sets(patterns).values() for path in found]
     sets = sorted({labelled.set_name(path) for path in paths})
     mark = f"{encoder.fingerprint.hex()} {most} {every} {' '.join(p.name for p in paths)}"
-    mark += f" {looks}" if looks else ""
+    mark += (f" {looks}" if looks else "") + (" trained" if trained else "")
     if cache and cache.exists():
         with np.load(cache) as table:
             if str(table["mark"]) == mark:
@@ -142,7 +145,8 @@ def _embedded(
                     continue
                 if sample.captions or sample.things:
                     continue
-                if every or known.held_out_image(f"{labelled.stem(path)}/{key}", sample.name):
+                aside = known.held_out_image(f"{labelled.stem(path)}/{key}", sample.name)
+                if every or aside != trained:
                     count[name] += 1
                     yield from (_Seen(sample, look) for look in looks) if looks else (sample,)
 
