@@ -123,6 +123,18 @@ static int tinyvlm_hook(void *ctx, int layer, bool end) {
     return 0;
 }
 
+// Raises what the hook has stopped the engine for, if it has.
+static void raise_stopped(const hook_t *h) {
+    #if MICROPY_ENABLE_DYNRUNTIME
+    if (h->raised != MP_OBJ_NULL) {
+        nlr_raise(h->raised);
+    }
+    #endif
+    if (h->moved) {
+        modargs_raise_moved();
+    }
+}
+
 static MP_NORETURN void raise_file_error(const tv_model_t *m, int err) {
     if (m->bad_layer < 0) {
         mp_raise_msg_varg(&mp_type_ValueError, MP_ERROR_TEXT("%s"), tv_strerror(err));
@@ -163,13 +175,17 @@ static void *get_arena(uint32_t need) {
 
 static mp_obj_t encoder_make_new(const mp_obj_type_t *type, size_t n_args, size_t n_kw, const mp_obj_t *args) {
     mp_arg_check_num(n_args, n_kw, 1, 1, false);
-    mp_buffer_info_t file;
-    mp_get_buffer_raise(args[0], &file, MP_BUFFER_READ);
     encoder_t *self = mp_obj_malloc(encoder_t, type);
     self->file = args[0];
     self->busy = false;
     self->arena = NULL;
-    int err = tv_model_open(&self->model, file.buf, file.len);
+    hook_t h = { .held_count = 1 };
+    modargs_hold(&h.held[0], args[0]);
+    #if MICROPY_ENABLE_DYNRUNTIME
+    natmod_check_stack();
+    #endif
+    int err = tv_model_open(&self->model, h.held[0].buf.buf, h.held[0].buf.len, tinyvlm_hook, &h);
+    raise_stopped(&h);
     if (err) {
         raise_file_error(&self->model, err);
     }
@@ -213,9 +229,6 @@ static int run(size_t n_args, const mp_obj_t *args, tv_frame_t *frame, int8_t *o
     BUSY(self) = true;
     int err = run_engine(&h, frame, out, map);
     BUSY(self) = false;
-    if (h.raised != MP_OBJ_NULL) {
-        nlr_raise(h.raised);
-    }
     #else
     BUSY(self) = true;
     nlr_buf_t nlr;
@@ -227,9 +240,7 @@ static int run(size_t n_args, const mp_obj_t *args, tv_frame_t *frame, int8_t *o
     nlr_pop();
     BUSY(self) = false;
     #endif
-    if (h.moved) {
-        modargs_raise_moved();
-    }
+    raise_stopped(&h);
     if (err == TV_ERR_LIBRARY) {
         mp_raise_msg_varg(&mp_type_RuntimeError, MP_ERROR_TEXT("%s"), tv_strerror(err));
     }

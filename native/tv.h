@@ -4,7 +4,7 @@
 // of its own and uses weights where they lie (flash, ROMFS, a mapped file).
 //
 //     tv_model_t model;
-//     int err = tv_model_open(&model, file, file_size);      // checks everything, once
+//     int err = tv_model_open(&model, file, file_size, NULL, NULL); // checks everything, once
 //     // provide model.arena_size bytes, aligned to TV_ARENA_ALIGN
 //     tv_frame_t frame = { .data = pixels, .size = n, .width = 160, .height = 120,
 //                          .format = TV_RGB565_BE };
@@ -18,7 +18,7 @@
 // write to a model. So any number of threads may run one model at once, each with an arena, a frame
 // and outputs of its own. The file stays in place, and as it is, for as long as its model is used; so do
 // the arena, the frame and the outputs until tv_run() is back, a hook included: it may stop the run, not
-// move what the run works in.
+// move what the run works in; nor the file while it is opened.
 
 #ifndef TV_H
 #define TV_H
@@ -124,10 +124,17 @@ typedef struct {
     const uint8_t *test;        // TEST, or NULL
 } tv_model_t;
 
+// Called at least every 50 ms of a Cortex-M7 at 480 MHz, whatever the file: while a frame runs, before
+// (end = false) and after (end = true) every row, or as many rows of a layer that runs alone as take at
+// most TV_MAX_WORK steps, layer -1 being the frame intake; while a file is opened, with end = true, after
+// a piece of it (-1) and after every layer, twice. Anything but 0 stops it: TV_ERR_STOPPED.
+// It may also leave by longjmp: the engine holds nothing that would have to be released.
+typedef int (*tv_hook_t)(void *ctx, int layer, bool end);
+
 // Check a file and describe it. After TV_OK, running the model touches nothing outside the
 // file, the arena, the frame and the outputs, whatever the file contains. Reads the whole
-// file once (CRC): about 7 instructions a byte.
-int tv_model_open(tv_model_t *model, const void *data, size_t size);
+// file once (CRC): about 8 instructions a byte. hook may be NULL.
+int tv_model_open(tv_model_t *model, const void *data, size_t size, tv_hook_t hook, void *hook_ctx);
 
 // Run on `backend` from now on. TV_ERR_ORDER: the file is made for CMSIS-NN and this is one of ours,
 // or the other way round.
@@ -189,11 +196,6 @@ typedef struct {
 // Checks format, size and buffer, and replaces a stride of 0. *need, if need is not NULL, becomes
 // the bytes the buffer must have (0 if the frame is not valid at all).
 int tv_frame_check(tv_frame_t *frame, uint64_t *need);
-
-// Called before (end = false) and after (end = true) every row, or as many rows of a layer that runs
-// alone as take at most TV_MAX_WORK steps. layer -1 is the frame intake. Anything but 0 stops the run.
-// It may also leave by longjmp: the engine holds nothing that would have to be released.
-typedef int (*tv_hook_t)(void *ctx, int layer, bool end);
 
 // Frame -> embedding (model->dim bytes, zero point 0). `frame` has passed tv_frame_check().
 // map: map_h * map_w * dim bytes, or NULL to skip the dense layer. hook may be NULL.

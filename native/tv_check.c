@@ -134,6 +134,7 @@ static int check_weights(const tv_model_t *m, const uint8_t *record, const tv_la
     return ok ? TV_OK : TV_ERR_QUANT;
 }
 
+// One layer by itself.
 static int check_layer(const tv_model_t *m, int index, tv_layer_t *l) {
     const uint8_t *record = m->records + (size_t)index * TV_LAYER_SIZE;
     tv_layer_get(m, (unsigned)index, l);
@@ -167,25 +168,29 @@ static int check_layer(const tv_model_t *m, int index, tv_layer_t *l) {
     return err;
 }
 
-int tv_check_layers(tv_model_t *m) {
+int tv_check_layers(tv_model_t *m, tv_hook_t hook, void *hook_ctx) {
     tv_layer_t l;
+    uint32_t channels = 0;
     int first = 0, err; // record of the segment
-    for (int i = 0; i < m->layers; i++) {
-        m->bad_layer = (int16_t)i;
-        if ((err = check_layer(m, i, &l))) {
-            return err;
-        }
-        bool last = !(l.flags & TV_FLAG_STREAM), dense = l.flags & TV_FLAG_DENSE;
-        bool bad = last ? dense && (i != first || i == 0) : dense || i == m->layers - 1;
-        if (bad || i - first >= TV_MAX_STAGES) {
-            return TV_ERR_SEGMENT;
-        }
-        first = last ? i + 1 : first;
-    }
-    for (int i = 0; i < m->layers; i++) {
-        m->bad_layer = (int16_t)i;
-        if ((err = tv_check_operands(m, i))) {
-            return err;
+    for (int pass = 0; pass < 2; pass++) { // each by itself, then all with each other
+        for (int i = 0; i < m->layers; i++) {
+            m->bad_layer = (int16_t)i;
+            if (pass) {
+                err = tv_check_operands(m, i);
+            } else if (!(err = check_layer(m, i, &l))) {
+                bool last = !(l.flags & TV_FLAG_STREAM), dense = l.flags & TV_FLAG_DENSE;
+                bool bad = last ? dense && (i != first || i == 0) : dense || i == m->layers - 1;
+                channels += l.out_c;
+                err = channels > TV_MAX_CHANNELS ? TV_ERR_WORK
+                    : bad || i - first >= TV_MAX_STAGES ? TV_ERR_SEGMENT : TV_OK;
+                first = last ? i + 1 : first;
+            }
+            if (!err && hook && hook(hook_ctx, i, true)) {
+                err = TV_ERR_STOPPED;
+            }
+            if (err) {
+                return err;
+            }
         }
     }
 

@@ -93,16 +93,10 @@ static bool in_place(const tv_model_t *m, const operand_t *o, int i, bool sum) {
 static bool is_alive(const tv_model_t *m, const operand_t *o) {
     int last = tv_segment_end(m, o->index);
     for (int i = segment_start(m, o->producer); i <= last; i++) {
-        const uint8_t *p = m->records + (size_t)(i < 0 ? 0 : i) * TV_LAYER_SIZE;
-        tv_tensor_t out = m->input;
-        uint32_t w = m->image, c = 3;
-        if (i >= 0) { // of the record only what is asked here: a file may have this done half a million times
-            tv_tensor_get(&out, p + 32);
-            w = tv_u16(p + 16);
-            c = tv_u16(p + 18);
-        }
-        if (i != o->producer && o->t->offset < tv_tensor_end(&out, w, c) && out.offset < o->end
-            && !(same_tensor(&out, o->t) && in_place(m, o, i, p[0] == TV_OP_ADD))) {
+        tv_layer_t l;
+        tv_record_get(m, i, &l);
+        if (i != o->producer && o->t->offset < tv_tensor_end(&l.out, l.out_w, l.out_c) && l.out.offset < o->end
+            && !(same_tensor(&l.out, o->t) && in_place(m, o, i, l.op == TV_OP_ADD))) {
             return false;
         }
     }
@@ -131,12 +125,8 @@ static bool has_rows(const tv_model_t *m, const operand_t *o) {
 // exactly this tensor, -1 for the image, or an error, which is less than -1.
 static int find_producer(const tv_model_t *m, int index, const tv_layer_t *reader, bool second) {
     const tv_tensor_t *t = second ? &reader->in2 : &reader->in;
-    const uint8_t *same = m->records + (size_t)index * TV_LAYER_SIZE + (second ? 44 : 20);
     for (int i = index - 1; i >= -1; i--) {
         tv_layer_t l;
-        if (i >= 0 && memcmp(m->records + (size_t)i * TV_LAYER_SIZE + 32, same, 12) != 0) {
-            continue; // most are another one: not worth reading
-        }
         tv_record_get(m, i, &l);
         if (!same_tensor(&l.out, t) || (l.flags & TV_FLAG_DENSE)) {
             continue;

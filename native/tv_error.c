@@ -26,7 +26,7 @@ static const char words[] =
     "a streamed segment is too long, not closed or has a dense layer\0"
     "the layer cannot be the embedding or the dense map\0"
     "tensors or scratch overlap\0"
-    "a row takes more steps than Ctrl-C may wait for\0"
+    "a row, or opening, takes more steps than allowed\0"
     "unknown pixel format\0" // -20
     "this is a JPEG; ask the camera for RGB565 or GRAYSCALE\0"
     "width and height must be at least 1\0"

@@ -85,7 +85,7 @@ uint64_t tv_layer_work(const tv_layer_t *layer);
 
 // tv_check.c, for tv_model_open(). Tensor of shape h x w x c: does it lie in the arena?
 int tv_check_tensor(const tv_model_t *m, const tv_tensor_t *t, uint32_t h, uint32_t w, uint32_t c);
-int tv_check_layers(tv_model_t *m);
+int tv_check_layers(tv_model_t *m, tv_hook_t hook, void *hook_ctx);
 
 // tv_check_plan.c: are the operands of record `index` what earlier records wrote, when it reads them?
 int tv_check_operands(const tv_model_t *m, int index);

@@ -4,6 +4,8 @@
 
 #include "tv_kernels.h"
 
+#define CHUNK (1u << 18) // bytes between two calls of the hook, 8 instructions each
+
 // The section `tag`, or NULL. *size is in the file's bounds.
 static const uint8_t *find_section(const tv_model_t *m, const char *tag, uint32_t *size) {
     const uint8_t *entry = m->data + TV_HEADER_SIZE;
@@ -71,7 +73,7 @@ static int check_sections(tv_model_t *m) {
         #endif
     }
     m->info = find_section(m, "INFO", &m->info_size);
-    if (m->info != NULL && !is_utf8(m->info, m->info_size)) {
+    if (m->info_size > TV_MAX_INFO || !is_utf8(m->info, m->info_size)) {
         return TV_ERR_SECTION;
     }
     m->names = find_section(m, "NAME", &size);
@@ -94,7 +96,7 @@ static int check_sections(tv_model_t *m) {
     return TV_OK;
 }
 
-int tv_model_open(tv_model_t *m, const void *data, size_t size) {
+int tv_model_open(tv_model_t *m, const void *data, size_t size, tv_hook_t hook, void *hook_ctx) {
     const uint8_t *p = data;
     memset(m, 0, sizeof(*m));
     m->backend = tv_backend(0);
@@ -119,7 +121,15 @@ int tv_model_open(tv_model_t *m, const void *data, size_t size) {
     if (m->size < TV_HEADER_SIZE || m->size > size) {
         return TV_ERR_TRUNCATED;
     }
-    if (tv_crc32(0, p + TV_CRC_START, m->size - TV_CRC_START) != tv_u32(p + 12)) {
+    uint32_t crc = 0, n;
+    for (uint32_t at = TV_CRC_START; at < m->size; at += n) {
+        n = m->size - at < CHUNK ? m->size - at : CHUNK;
+        crc = tv_crc32(crc, p + at, n);
+        if (hook && hook(hook_ctx, -1, true)) {
+            return TV_ERR_STOPPED;
+        }
+    }
+    if (crc != tv_u32(p + 12)) {
         return TV_ERR_CRC;
     }
 
@@ -147,7 +157,7 @@ int tv_model_open(tv_model_t *m, const void *data, size_t size) {
     }
     int err = check_sections(m);
     if (!err) {
-        err = tv_check_layers(m);
+        err = tv_check_layers(m, hook, hook_ctx);
     }
     if (!err) {
         uint32_t test_size;

@@ -84,20 +84,23 @@ def file(
         tail = Layer(POOL, last, POOLED, kernel=4), Layer(CONV, POOLED, EMBEDDING)
         layers = *layers, *tail
         embed = len(layers) - 1
-    records, data = b"", b""
+    records, data, places = [], b"", {}
     for layer in layers:
-        weights, table = layer.weights(), layer.tables()
+        if layer not in places:  # the same weights and table again lie where they are
+            weights, table = layer.weights(), layer.tables()
+            places[layer] = len(data), len(data) + len(weights)
+            data += weights + table
         second = layer.second.pack() if layer.second else bytes(12)
-        records += struct.pack(
+        record = struct.pack(
             "<8B6H12s12s12sbBxxIIf",
             *(layer.op, layer.flags, layer.kernel if layer.op != ADD else 0),
             *(int(layer.op != ADD), layer.pad, layer.pad, 0, 0),
             *(*layer.source.shape, *layer.to.shape),
             *(layer.source.pack(), layer.to.pack(), second),
-            *(0, 0, len(data), len(data) + len(weights), 1.0),
+            *(0, 0, *places[layer], 1.0),
         )
-        data += weights + table
-    parts = {b"LAYR": records, b"WGHT": data, b"INFO": info}
+        records.append(record)
+    parts = {b"LAYR": b"".join(records), b"WGHT": data, b"INFO": info}
     at, table = 72 + 12 * len(parts), b""
     for tag, content in parts.items():
         table += struct.pack("<4sII", tag, at, len(content))
@@ -137,7 +140,23 @@ STEM = conv(IMAGE, A)
 RING = replace(A, rows=1)
 CROPPED = replace(B, shape=(3, 4, 4))
 LONG = Tensor(4096, (1, 1, 65535))
+WIDE = Tensor(4096, (1, 1, 65534))
+DOT = Tensor(2112, (1, 1, 3))
 TALL = Tensor(4096, (255, 255, 44))
+
+
+def wide(count: int, dim: int) -> bytes:
+    """So many layers of 65,534 channels, whose tables lie in one place; 3 + dim channels more."""
+    last = Tensor(EMBEDDING.offset, (1, 1, dim))
+    layers = Layer(POOL, IMAGE, DOT, kernel=4), *[conv(DOT, WIDE)] * count, conv(DOT, last)
+    return file(*layers, embed=count + 1, arena=1 << 20)
+
+
+def info(size: int) -> bytes:
+    """An INFO of so many bytes, of four bytes a character."""
+    count, more = divmod(size - 8, 4)
+    return b'{"a":"' + b"\xf0\x9f\x98\x80" * count + b" " * more + b'"}'
+
 
 _OVERLAP = "overlap"
 _RING = "too few rows"
@@ -149,7 +168,11 @@ FILES = {
     "overlong": (file(STEM, info=b'{"a":"\xc1\x81"}'), "UTF-8"),
     "surrogate": (file(STEM, info=b'{"a":"\xed\xa0\x80"}'), "UTF-8"),
     "no character": (file(STEM, info=b'{"a":"\xf4\x90\x80\x80"}'), "UTF-8"),
+    "the longest INFO": (file(STEM, info=info(65535)), None),
+    "a longer one": (file(STEM, info=info(65536)), "a wrong size"),
     # layers by themselves
+    "262,143 channels": (wide(4, 4), None),
+    "262,145 channels": (wide(4, 6), "opening"),
     "a row of 8 GB": (file(conv(Tensor(2048, (4, 4, 65535), pitch=65534), A)), "does not fit"),
     "planar second operand": (file(STEM, add(A, replace(A, pitch=4), B)), "planar"),
     "first shift": (file(STEM, add(A, A, B, table=add_table(31, 1, 1))), "out of range"),

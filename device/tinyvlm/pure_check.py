@@ -17,7 +17,9 @@ NO_LAYER = 0xFFFF
 MAX_IMAGE = 1024
 MAX_LAYERS = 1024
 MAX_ARENA = 1 << 26
+MAX_INFO = 0xFFFF
 _MAX_WORK = 1 << 23
+_MAX_CHANNELS = 1 << 18
 _MAX_STAGES = 16
 
 _OP = "operation, kernel or stride is not supported"
@@ -28,16 +30,19 @@ QUANT = "bias, multiplier or shift is out of range"
 SCRATCH = "scratch_size is too small for a kernel"
 _SEGMENT = "a streamed segment is too long, not closed or has a dense layer"
 _OUTPUT = "the layer cannot be the embedding or the dense map"
-_WORK = "a row takes more steps than Ctrl-C may wait for"
+_WORK = "a row, or opening, takes more steps than allowed"
 
 
 def layers(file):
     """Checks all layers of a File. Returns the layers that each reads, -1 for the image."""
-    first = 0
+    first = channels = 0
     for index in range(file.count):
         layer = file.layer(index)
         try:
             _layer(file, layer)
+            channels += layer.out_c
+            if channels > _MAX_CHANNELS:
+                raise ValueError(_WORK)
             last, dense = not layer.flags & STREAM, layer.flags & DENSE
             wrong = index - first >= _MAX_STAGES or not last and index == file.count - 1
             if wrong or dense and (not last or index != first or index == 0):

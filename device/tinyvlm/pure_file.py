@@ -151,6 +151,8 @@ class File:
         self.weights, length = found[order]
         self.weights_end = self.weights + length
         at, length = found.get(b"INFO", (0, 0))
+        if length > pure_check.MAX_INFO:
+            raise ValueError(_SECTION)
         self.info = _text(self.data, at, length) or "{}"
         at, length = found.get(b"TEST", (0, -1))
         self.test = bytes(self.data[at : at + length]) if length >= 0 else None

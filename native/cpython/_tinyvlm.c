@@ -92,9 +92,14 @@ static PyObject *encoder_new(PyTypeObject *type, PyObject *args, PyObject *kwarg
         return NULL;
     }
     self->file = file;
-    int err = tv_model_open(&self->model, file.buf, (size_t)file.len);
+    hook_t h = { .looked = now_ns() };
+    h.thread = PyEval_SaveThread();
+    int err = tv_model_open(&self->model, file.buf, (size_t)file.len, hook, &h);
+    PyEval_RestoreThread(h.thread);
     if (err) {
-        file_error(&self->model, err);
+        if (err != TV_ERR_STOPPED) { // by a signal handler's exception
+            file_error(&self->model, err);
+        }
         Py_DECREF(self);
         return NULL;
     }

@@ -114,7 +114,7 @@ static void judge(const char *path) {
     size_t size, outs;
     int8_t *file = file_at(path, 0, &size);
     tv_model_t m;
-    int err = tv_model_open(&m, file, size);
+    int err = tv_model_open(&m, file, size, NULL, NULL);
     if (!err && m.macs < 10000000) {
         void *arena = need(m.arena_size);
         free(outputs(&m, arena, &outs, path));
@@ -137,7 +137,7 @@ int main(int argc, char **argv) {
         unsigned shift = (unsigned)i / 2 % 4;
         int8_t *file = file_at(argv[i], shift, &size); // at any byte address
         tv_model_t m;
-        check(tv_model_open(&m, file + shift, size) == TV_OK, "is refused", argv[i]);
+        check(tv_model_open(&m, file + shift, size, NULL, NULL) == TV_OK, "is refused", argv[i]);
         check(tv_backend_use(&m, backend("cmsis-nn")) == TV_ERR_ORDER, "runs on cmsis-nn", argv[i]);
         check(tv_backend_use(&m, backend("portable")) == TV_OK, "portable is refused", argv[i]);
         void *arena = need(m.arena_size);
@@ -146,11 +146,11 @@ int main(int argc, char **argv) {
         free(file);
 
         file = file_at(argv[i + 1], shift, &size);
-        int err = tv_model_open(&m, file + shift, size);
+        int err = tv_model_open(&m, file + shift, size, NULL, NULL);
         check(err == (shift ? TV_ERR_UNALIGNED : TV_OK), "is taken at that address", argv[i + 1]);
         free(file);
         file = file_at(argv[i + 1], 4, &size);
-        err = tv_model_open(&m, file + 4, size);
+        err = tv_model_open(&m, file + 4, size, NULL, NULL);
         check(err == TV_OK, tv_strerror(err), argv[i + 1]);
         check(m.backend == backend("cmsis-nn"), "does not run on cmsis-nn", argv[i + 1]);
         check(tv_backend_use(&m, backend("portable")) == TV_ERR_ORDER, "runs on portable", argv[i + 1]);

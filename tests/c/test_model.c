@@ -52,7 +52,7 @@ static int answer(void) {
         uint8_t *copy = need(malloc(file_size + offset));
         memcpy(copy + offset, file, file_size);
         tv_model_t m;
-        int err = tv_model_open(&m, copy + offset, file_size);
+        int err = tv_model_open(&m, copy + offset, file_size, NULL, NULL);
         if (!err) {
             void *arena = need(malloc(m.arena_size));
             int8_t *embedding = need(malloc(m.dim));
@@ -76,14 +76,14 @@ static int damage(void) {
     for (size_t size = 0; size < file_size; size++) {
         uint8_t *copy = need(malloc(size ? size : 1));
         memcpy(copy, file, size);
-        if (tv_model_open(&m, copy, size) == TV_OK) {
+        if (tv_model_open(&m, copy, size, NULL, NULL) == TV_OK) {
             return fail("truncated to", size);
         }
         free(copy);
     }
     for (size_t bit = 0; bit < 8 * file_size; bit++) {
         file[bit / 8] ^= (uint8_t)(1 << bit % 8);
-        if (tv_model_open(&m, file, file_size) == TV_OK) {
+        if (tv_model_open(&m, file, file_size, NULL, NULL) == TV_OK) {
             return fail("flipped bit", bit);
         }
         file[bit / 8] ^= (uint8_t)(1 << bit % 8);
@@ -195,7 +195,7 @@ static int count_rows(void *ctx, int layer, bool end) {
 
 static bool try_run(const uint8_t *data, bool *ran) {
     tv_model_t m;
-    if (tv_model_open(&m, data, file_size) != TV_OK) {
+    if (tv_model_open(&m, data, file_size, NULL, NULL) != TV_OK) {
         return false;
     }
     uint64_t macs = 0;
@@ -232,7 +232,7 @@ static bool try_run(const uint8_t *data, bool *ran) {
 static int fuzz(int count, uint32_t seed) {
     tv_model_t m;
     state = seed ? seed : 1;
-    if (tv_model_open(&m, file, file_size) != TV_OK) {
+    if (tv_model_open(&m, file, file_size, NULL, NULL) != TV_OK) {
         printf("the file to start from is bad\n");
         return 1;
     }
@@ -261,17 +261,36 @@ static int stop(void *ctx, int layer, bool end) {
     return layer >= 0;
 }
 
+static int countdown(void *ctx, int layer, bool end) {
+    (void)layer;
+    return !end || (*(int *)ctx)-- == 0;
+}
+
+// Can opening be stopped wherever its hook is called: after the only piece, and twice a layer?
+static bool opening_stops(void) {
+    tv_model_t m;
+    int n = -1, left, err;
+    do {
+        left = ++n;
+        err = tv_model_open(&m, file, file_size, countdown, &left);
+    } while (err == TV_ERR_STOPPED);
+    return err == TV_OK && n == 1 + 2 * m.layers;
+}
+
 static int calls(void) {
     tv_model_t m;
     uint8_t size[4], pixel[3] = { 1, 2, 3 };
     memcpy(size, file + 8, 4);
     put(file + 8, TV_HEADER_SIZE - 1, 4);
-    if (tv_model_open(&m, file, file_size) != TV_ERR_TRUNCATED) {
+    if (tv_model_open(&m, file, file_size, NULL, NULL) != TV_ERR_TRUNCATED) {
         return fail("a size below that of the header", 8);
     }
     memcpy(file + 8, size, 4);
-    if (tv_model_open(&m, file, file_size) != TV_OK || m.map_h != 0) {
+    if (tv_model_open(&m, file, file_size, NULL, NULL) != TV_OK || m.map_h != 0) {
         return fail("the file to start from", 0);
+    }
+    if (!opening_stops()) {
+        return fail("opening", 0);
     }
     tv_frame_t frame = { .data = pixel, .size = 3, .width = 1, .height = 1, .format = TV_RGB888 };
     int8_t *embedding = need(malloc(m.dim));

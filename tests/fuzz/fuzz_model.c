@@ -88,7 +88,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *input, size_t size) {
         rare = crc % 16 == 0;
     }
     tv_model_t m;
-    int err = tv_model_open(&m, file, size);
+    int err = tv_model_open(&m, file, size, NULL, NULL);
     if (err > 0 || strcmp(tv_strerror(err), "unknown error") == 0) {
         abort();
     }

@@ -20,7 +20,7 @@ int engine_simd(void) {
 }
 
 int engine_open(const uint8_t *file, size_t size) {
-    return tv_model_open(&model, file, size);
+    return tv_model_open(&model, file, size, NULL, NULL);
 }
 
 // What tv_model_open() found, in the order in which Encoder in engine.ts reads it.

@@ -36,7 +36,7 @@ int main(void) {
     }
     for (uint8_t *data; (data = next_file(nets, &size, files % 4)) != NULL; files++) {
         tv_model_t m;
-        int err = tv_model_open(&m, data, size);
+        int err = tv_model_open(&m, data, size, NULL, NULL);
         if (err) {
             stop(tv_strerror(err));
         }

@@ -44,7 +44,7 @@ int main(void) {
     }
     for (uint8_t *data; (data = next_file(nets, &size, 0)) != NULL;) {
         tv_model_t m;
-        int err = tv_model_open(&m, data, size);
+        int err = tv_model_open(&m, data, size, NULL, NULL);
         if (err || m.layers >= sizeof(ticks) / sizeof(ticks[0])) {
             stop(err ? tv_strerror(err) : "too many layers");
         }
