@@ -149,7 +149,7 @@ def wide(count: int, dim: int) -> bytes:
     """So many layers of 65,534 channels, whose tables lie in one place; 3 + dim channels more."""
     last = Tensor(EMBEDDING.offset, (1, 1, dim))
     layers = Layer(POOL, IMAGE, DOT, kernel=4), *[conv(DOT, WIDE)] * count, conv(DOT, last)
-    return file(*layers, embed=count + 1, arena=1 << 20)
+    return file(*layers, embed=count + 1, arena=72 << 10)
 
 
 def info(size: int) -> bytes:
