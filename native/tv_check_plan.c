@@ -95,8 +95,10 @@ static bool is_alive(const tv_model_t *m, const operand_t *o) {
     for (int i = segment_start(m, o->producer); i <= last; i++) {
         tv_layer_t l;
         tv_record_get(m, i, &l);
-        if (i != o->producer && o->t->offset < tv_tensor_end(&l.out, l.out_w, l.out_c) && l.out.offset < o->end
-            && !(same_tensor(&l.out, o->t) && in_place(m, o, i, l.op == TV_OP_ADD))) {
+        if (i == o->producer || o->t->offset >= tv_tensor_end(&l.out, l.out_w, l.out_c) || l.out.offset >= o->end) {
+            continue; // it writes elsewhere
+        }
+        if (!same_tensor(&l.out, o->t) || !in_place(m, o, i, l.op == TV_OP_ADD)) {
             return false;
         }
     }

@@ -68,7 +68,7 @@ static int check_blocks(const tv_max78000_plan_t *plan) {
         }
         size += tv_m78_block_bytes(words);
     }
-    return size == plan->weights_size && !(plan->shared && size) ? TV_MAX78000_OK : TV_MAX78000_ERR_WEIGHTS;
+    return size == plan->weights_size && (!plan->shared || size == 0) ? TV_MAX78000_OK : TV_MAX78000_ERR_WEIGHTS;
 }
 
 // Does a map of h x w x c lie in the data memories of its processors?
