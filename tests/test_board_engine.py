@@ -278,6 +278,22 @@ def test_a_callback_that_resizes_a_buffer_ends_the_frame(start_board, tmp_path, 
     assert board.eval("_tinyvlm.Encoder(raw).selftest()") is True
 
 
+def test_a_callback_that_resizes_the_file_ends_its_opening(board, small):
+    board.exec(f"""
+import _tinyvlm, micropython
+data = bytearray({small!r})
+wall = bytearray(4_000)  # it cannot grow where it is
+def opened():
+    micropython.schedule(lambda _: data.extend(bytes(6_000)), None)
+    try:
+        return _tinyvlm.Encoder(data).dim
+    except RuntimeError as error:
+        return str(error)
+""")
+    assert board.eval("opened()") == RESIZED
+    assert board.eval("_tinyvlm.Encoder(data).selftest()") is True
+
+
 def few(side, seed, *layers):
     """An encoder of layers that are work for little: few inputs or channels, odd sizes."""
     build = Builder(side, seed=seed, relu_points=(0, 9))

@@ -138,7 +138,7 @@ CALLS = {
     ],
 }
 CHANGES = ("add()", "learn()", "remove()", "save()")
-INTERRUPTED = "embed_into() embed() classify() detect() heatmap() profile() selftest() match()"
+INTERRUPTED = "Encoder() embed_into() embed() classify() detect() heatmap() profile() selftest() match()"
 INTERRUPTED += " add() learn() remove() save()"
 # CPython has its own C in these; the Python is the same.
 ON_CPYTHON = "Encoder() embed_into() heatmap() profile() selftest() match() match_into() learn()"
