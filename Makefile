@@ -142,7 +142,7 @@ scale: $(VENV)/train.stamp ## Train as with CC3M, in small: captions, CLIP, two 
 fuzz: setup ## Try hostile files on all readers: SECONDS=60 in all (Debian: clang libclang-rt-14-dev)
 	$(VENV)/bin/python tools/fuzz.py --seconds $(or $(SECONDS),60) --jobs $(JOBS)
 
-branches: setup ## Count the branches of the readers in C that the corpora reach (gcov)
+branches: setup ## Count branches and conditions of the readers in C that the corpora reach (gcov; clang >= 18)
 	$(VENV)/bin/python tools/branches.py
 
 power: setup ## Cut the power at every flash operation of save(), deploys and cp: CUTS=100000

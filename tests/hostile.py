@@ -164,6 +164,8 @@ FILES = {
     "plain": (file(STEM), None),
     "scratch behind the tensors": (file(STEM, scratch=4096), None),
     "scratch in the last tensor": (file(STEM, scratch=3080), "overlap"),
+    "no weights": (signed(file(STEM).replace(b"WGHT", b"wght", 1)), "a section is missing"),
+    "no library": (signed(file(STEM).replace(b"WGHT", b"CMNN", 1)), "made for CMSIS-NN"),
     # INFO: longer than need be, half of a pair, behind the last character
     "overlong": (file(STEM, info=b'{"a":"\xc1\x81"}'), "UTF-8"),
     "surrogate": (file(STEM, info=b'{"a":"\xed\xa0\x80"}'), "UTF-8"),
