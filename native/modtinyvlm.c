@@ -51,7 +51,7 @@ typedef struct {
     encoder_t *self;
     uint32_t *times;    // layers + 1 sums of mp_hal_ticks_cpu(), the intake first; or NULL
     uint32_t begin;
-    modargs_held_t held[4]; // the file, the frame, what is written
+    modargs_held_t held[5]; // the file, the frame, what is written; or what is compared
     size_t held_count;
     bool moved;         // one of them was resized by a callback
     #if MICROPY_ENABLE_DYNRUNTIME
@@ -123,6 +123,13 @@ static int tinyvlm_hook(void *ctx, int layer, bool end) {
     return 0;
 }
 
+// Is there room for what the hook calls? Only a native .mpy has to ask.
+static void check_stack(void) {
+    #if MICROPY_ENABLE_DYNRUNTIME
+    natmod_check_stack();
+    #endif
+}
+
 // Raises what the hook has stopped the engine for, if it has.
 static void raise_stopped(const hook_t *h) {
     #if MICROPY_ENABLE_DYNRUNTIME
@@ -181,9 +188,7 @@ static mp_obj_t encoder_make_new(const mp_obj_type_t *type, size_t n_args, size_
     self->arena = NULL;
     hook_t h = { .held_count = 1 };
     modargs_hold(&h.held[0], args[0]);
-    #if MICROPY_ENABLE_DYNRUNTIME
-    natmod_check_stack();
-    #endif
+    check_stack();
     int err = tv_model_open(&self->model, h.held[0].buf.buf, h.held[0].buf.len, tinyvlm_hook, &h);
     raise_stopped(&h);
     if (err) {
@@ -219,9 +224,7 @@ static int run(size_t n_args, const mp_obj_t *args, tv_frame_t *frame, int8_t *o
     for (size_t i = 1; i < n_args; i += i == 1 ? 5 : 1) {
         modargs_hold(&h.held[h.held_count++], args[i]);
     }
-    #if MICROPY_ENABLE_DYNRUNTIME
-    natmod_check_stack();
-    #endif
+    check_stack();
     if (modargs_moved(h.held, h.held_count)) {
         modargs_raise_moved();
     }
@@ -555,7 +558,6 @@ static MP_DEFINE_CONST_FUN_OBJ_VAR_BETWEEN(tinyvlm_best_obj, 14, 14, tinyvlm_bes
 
 // map, cells, vectors, rows, stored_dim, bits, dim, cosines, peaks, levels
 static mp_obj_t tinyvlm_map_peaks(size_t n_args, const mp_obj_t *args) {
-    (void)n_args;
     vectors_t v;
     map_t m;
     get_vectors(&v, args + 2);
@@ -563,7 +565,14 @@ static mp_obj_t tinyvlm_map_peaks(size_t n_args, const mp_obj_t *args) {
     float *cosines = modargs_array(args[7], MP_BUFFER_WRITE, "cosines", v.rows, sizeof(float));
     float *peaks = modargs_array(args[8], MP_BUFFER_WRITE, "peaks", v.rows, sizeof(float));
     float *levels = modargs_array(args[9], MP_BUFFER_WRITE, "levels", 2 * m.cells, sizeof(float));
-    tv_map_peaks(m.data, m.cells, m.dim, v.data, v.rows, v.stored_dim, v.bits, v.dim, cosines, peaks, levels);
+    hook_t h = { .times = NULL };
+    for (size_t i = 0; i < n_args; i += i == 0 ? 2 : i == 2 ? 5 : 1) { // the five buffers
+        modargs_hold(&h.held[h.held_count++], args[i]);
+    }
+    check_stack();
+    tv_map_peaks(m.data, m.cells, m.dim, v.data, v.rows, v.stored_dim, v.bits, v.dim, cosines, peaks, levels,
+        tinyvlm_hook, &h);
+    raise_stopped(&h);
     return mp_const_none;
 }
 static MP_DEFINE_CONST_FUN_OBJ_VAR_BETWEEN(tinyvlm_map_peaks_obj, 10, 10, tinyvlm_map_peaks);

@@ -245,9 +245,11 @@ size_t tv_best(const int8_t *embedding, const tv_prototypes_t *prototypes, float
 
 // Heat of a dense map's cells (tv_map.c says what that is). map: cells * map_dim bytes; dim, at
 // most map_dim, dimensions are compared. First every vector's highest heat: peaks[rows], levels[2 *
-// cells], which the next call needs; cosines[rows] is working memory.
-void tv_map_peaks(const int8_t *map, size_t cells, size_t map_dim, const uint8_t *vectors, size_t rows,
-    size_t stored_dim, int bits, size_t dim, float *cosines, float *peaks, float *levels);
+// cells], which the next call needs; cosines[rows] is working memory. The hook, or NULL, is called after
+// every cell, with end = true; if it stops this, TV_ERR_STOPPED, peaks and levels are half-done.
+int tv_map_peaks(const int8_t *map, size_t cells, size_t map_dim, const uint8_t *vectors, size_t rows,
+    size_t stored_dim, int bits, size_t dim, float *cosines, float *peaks, float *levels,
+    tv_hook_t hook, void *hook_ctx);
 
 // Then one vector's heat in all cells: heat[cells].
 void tv_map_heat(const int8_t *map, size_t cells, size_t map_dim, const uint8_t *vector,

@@ -18,8 +18,9 @@
 #include "tv_dsp.h"
 #endif
 
-void tv_map_peaks(const int8_t *map, size_t cells, size_t map_dim, const uint8_t *vectors, size_t rows,
-    size_t stored_dim, int bits, size_t dim, float *cosines, float *peaks, float *levels) {
+int tv_map_peaks(const int8_t *map, size_t cells, size_t map_dim, const uint8_t *vectors, size_t rows,
+    size_t stored_dim, int bits, size_t dim, float *cosines, float *peaks, float *levels,
+    tv_hook_t hook, void *hook_ctx) {
     float sum = 0;
     for (size_t c = 0; c < cells; c++) {
         const int8_t *cell = map + c * map_dim;
@@ -46,7 +47,11 @@ void tv_map_peaks(const int8_t *map, size_t cells, size_t map_dim, const uint8_t
                 peaks[r] = heat;
             }
         }
+        if (hook && hook(hook_ctx, -1, true)) {
+            return TV_ERR_STOPPED;
+        }
     }
+    return TV_OK;
 }
 
 void tv_map_heat(const int8_t *map, size_t cells, size_t map_dim, const uint8_t *vector,

@@ -534,7 +534,7 @@ static PyObject *map_peaks(PyObject *Py_UNUSED(module), PyObject *args) {
         && check_array("levels", &b[4], 2 * (size_t)cells, sizeof(float)) == 0;
     if (ok) {
         tv_map_peaks(b[0].buf, (size_t)cells, map_dim, b[1].buf, (size_t)v.rows, (size_t)v.stored_dim,
-            (int)v.bits, (size_t)v.dim, b[2].buf, b[3].buf, b[4].buf);
+            (int)v.bits, (size_t)v.dim, b[2].buf, b[3].buf, b[4].buf, NULL, NULL);
     }
     release(b, 5);
     return ok ? Py_NewRef(Py_None) : NULL;

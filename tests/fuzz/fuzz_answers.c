@@ -80,7 +80,7 @@ static void places(void) {
     int8_t *map = take(cells * dim), *embedding = calloc(dim, 1);
     uint8_t *vectors = take(rows * dim), *mask = calloc(cells, 1);
     float *cosines = calloc(rows, 4), *peaks = calloc(rows, 4), *levels = calloc(2 * cells, 4), *heat = calloc(cells, 4);
-    tv_map_peaks(map, cells, dim, vectors, rows, dim, 8, used, cosines, peaks, levels);
+    tv_map_peaks(map, cells, dim, vectors, rows, dim, 8, used, cosines, peaks, levels, NULL, NULL);
     tv_map_heat(map, cells, dim, vectors, dim, 8, used, levels, heat);
     if (number(2)) { // any floats
         free(heat);

@@ -104,6 +104,8 @@ export class Comparison {
             at.cosines,
             at.peaks,
             at.levels,
+            0, // no hook
+            0,
         );
     }
 

@@ -59,7 +59,9 @@ export interface Exports {
         cosines: Address,
         peaks: Address,
         levels: Address,
-    ): void;
+        hook: number,
+        hookContext: number,
+    ): number;
     tv_map_heat(
         map: Address,
         cells: number,
