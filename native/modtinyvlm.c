@@ -51,7 +51,7 @@ typedef struct {
     encoder_t *self;
     uint32_t *times;    // layers + 1 sums of mp_hal_ticks_cpu(), the intake first; or NULL
     uint32_t begin;
-    modargs_held_t held[5]; // the file, the frame, what is written; or what is compared
+    modargs_held_t held[7]; // the file, the frame, what is written; or what is compared
     size_t held_count;
     bool moved;         // one of them was resized by a callback
     #if MICROPY_ENABLE_DYNRUNTIME
@@ -463,6 +463,18 @@ static void get_map(map_t *m, const mp_obj_t *args, size_t dim) {
     m->dim = buf.len / (size_t)cells;
 }
 
+// What a call that compares needs for its hook. which: bit i is set where args[i] is a buffer in use.
+static hook_t hold(const mp_obj_t *args, unsigned which) {
+    hook_t h = { .times = NULL };
+    for (; which != 0; which >>= 1, args++) {
+        if (which & 1) {
+            modargs_hold(&h.held[h.held_count++], *args);
+        }
+    }
+    check_stack();
+    return h;
+}
+
 // embedding, vectors, rows, stored_dim, bits, dim, out
 static mp_obj_t tinyvlm_score(size_t n_args, const mp_obj_t *args) {
     (void)n_args;
@@ -470,7 +482,9 @@ static mp_obj_t tinyvlm_score(size_t n_args, const mp_obj_t *args) {
     get_vectors(&v, args + 1);
     const int8_t *embedding = modargs_buffer(args[0], MP_BUFFER_READ, "the embedding", v.dim);
     float *out = modargs_array(args[6], MP_BUFFER_WRITE, "out", v.rows, sizeof(float));
-    tv_score(embedding, v.data, v.rows, v.stored_dim, v.bits, v.dim, out);
+    hook_t h = hold(args, 1 << 0 | 1 << 1 | 1 << 6);
+    tv_score(embedding, v.data, v.rows, v.stored_dim, v.bits, v.dim, out, tinyvlm_hook, &h);
+    raise_stopped(&h);
     return mp_const_none;
 }
 static MP_DEFINE_CONST_FUN_OBJ_VAR_BETWEEN(tinyvlm_score_obj, 7, 7, tinyvlm_score);
@@ -545,19 +559,24 @@ static mp_obj_t tinyvlm_best(size_t n_args, const mp_obj_t *args) {
     size_t shown = get_count(args[8], (mp_int_t)labels, "shown"), count = get_count(args[11], UINT16_MAX, "count");
     const int8_t *embedding = modargs_buffer(args[0], MP_BUFFER_READ, "the embedding", v.dim);
     const float *how = modargs_array(args[10], MP_BUFFER_READ, "scale, threshold and none", 3, sizeof(float));
+    hook_t h = hold(args, 1 << 0 | 1 << 1 | 1 << 7 | 1 << 9 | 1 << 10 | 1 << 12 | 1 << 13);
     const tv_prototypes_t p = {
         .vectors = v.data, .labels = labels, .rows = v.rows, .stored_dim = v.stored_dim, .dim = v.dim,
         .bits = v.bits, .shown = modargs_array(args[7], MP_BUFFER_READ, "shown", shown, sizeof(uint16_t)),
         .shown_count = shown, .gains = modargs_array(args[9], MP_BUFFER_READ, "gains", shown, sizeof(float)),
+        .hook = tinyvlm_hook, .hook_ctx = &h,
     };
     uint16_t *index = modargs_array(args[12], MP_BUFFER_WRITE, "index", count, sizeof(uint16_t));
     float *scores = modargs_array(args[13], MP_BUFFER_WRITE, "scores", count, sizeof(float));
-    return MP_OBJ_NEW_SMALL_INT(tv_best(embedding, &p, how[0], how[1], how[2], count, index, scores));
+    size_t found = tv_best(embedding, &p, how[0], how[1], how[2], count, index, scores);
+    raise_stopped(&h);
+    return MP_OBJ_NEW_SMALL_INT(found);
 }
 static MP_DEFINE_CONST_FUN_OBJ_VAR_BETWEEN(tinyvlm_best_obj, 14, 14, tinyvlm_best);
 
 // map, cells, vectors, rows, stored_dim, bits, dim, cosines, peaks, levels
 static mp_obj_t tinyvlm_map_peaks(size_t n_args, const mp_obj_t *args) {
+    (void)n_args;
     vectors_t v;
     map_t m;
     get_vectors(&v, args + 2);
@@ -565,11 +584,7 @@ static mp_obj_t tinyvlm_map_peaks(size_t n_args, const mp_obj_t *args) {
     float *cosines = modargs_array(args[7], MP_BUFFER_WRITE, "cosines", v.rows, sizeof(float));
     float *peaks = modargs_array(args[8], MP_BUFFER_WRITE, "peaks", v.rows, sizeof(float));
     float *levels = modargs_array(args[9], MP_BUFFER_WRITE, "levels", 2 * m.cells, sizeof(float));
-    hook_t h = { .times = NULL };
-    for (size_t i = 0; i < n_args; i += i == 0 ? 2 : i == 2 ? 5 : 1) { // the five buffers
-        modargs_hold(&h.held[h.held_count++], args[i]);
-    }
-    check_stack();
+    hook_t h = hold(args, 1 << 0 | 1 << 2 | 1 << 7 | 1 << 8 | 1 << 9);
     tv_map_peaks(m.data, m.cells, m.dim, v.data, v.rows, v.stored_dim, v.bits, v.dim, cosines, peaks, levels,
         tinyvlm_hook, &h);
     raise_stopped(&h);

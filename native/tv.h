@@ -10,7 +10,7 @@
 //                          .format = TV_RGB565_BE };
 //     err = tv_frame_check(&frame, NULL);
 //     err = tv_run(&model, &frame, arena, embedding, NULL, NULL);
-//     tv_score(embedding, vectors, rows, dim, 8, dim, cosines);
+//     tv_score(embedding, vectors, rows, dim, 8, dim, cosines, NULL, NULL);
 //
 // Functions return 0 or a negative TV_ERR_... code; tv_strerror() gives the words.
 //
@@ -210,8 +210,9 @@ int tv_selftest(const tv_model_t *model, void *arena, int8_t *embedding,
 // Cosines of the first `dim` dimensions of `embedding` with those of each of `rows` vectors.
 // A stored vector has stored_dim dimensions: stored_dim bytes for 8 bits, (stored_dim + 1) / 2
 // for 4 bits, the even index in the low nibble. A zero vector scores 0.
-void tv_score(const int8_t *embedding, const uint8_t *vectors, size_t rows,
-    size_t stored_dim, int bits, size_t dim, float *cosines);
+// The hook, or NULL, is called with end = true now and then; if it stops this, TV_ERR_STOPPED.
+int tv_score(const int8_t *embedding, const uint8_t *vectors, size_t rows,
+    size_t stored_dim, int bits, size_t dim, float *cosines, tv_hook_t hook, void *hook_ctx);
 
 // Multiplies the cosine at index[i] by factors[i], for `count` of them.
 void tv_weigh(float *cosines, const uint16_t *index, size_t count, const float *factors);
@@ -236,6 +237,8 @@ typedef struct {
     const uint16_t *shown;   // shown_count labels, ascending, whose cosines are multiplied by gains[]
     size_t shown_count;
     const float *gains;
+    tv_hook_t hook;          // as for tv_score(), or NULL; if it stops tv_best(), that returns 0
+    void *hook_ctx;
 } tv_prototypes_t;
 
 // The same answer as tv_score(), tv_weigh() and tv_rank() give, with no memory for all cosines and
@@ -246,7 +249,7 @@ size_t tv_best(const int8_t *embedding, const tv_prototypes_t *prototypes, float
 // Heat of a dense map's cells (tv_map.c says what that is). map: cells * map_dim bytes; dim, at
 // most map_dim, dimensions are compared. First every vector's highest heat: peaks[rows], levels[2 *
 // cells], which the next call needs; cosines[rows] is working memory. The hook, or NULL, is called after
-// every cell, with end = true; if it stops this, TV_ERR_STOPPED, peaks and levels are half-done.
+// every cell and now and then in between, with end = true; if it stops this, TV_ERR_STOPPED, peaks and levels are half-done.
 int tv_map_peaks(const int8_t *map, size_t cells, size_t map_dim, const uint8_t *vectors, size_t rows,
     size_t stored_dim, int bits, size_t dim, float *cosines, float *peaks, float *levels,
     tv_hook_t hook, void *hook_ctx);

@@ -104,6 +104,16 @@ void tv_segment(const tv_model_t *m, int first, int last, tv_stage_t *stages);
 // Whose turn it is to write a row, so that `last` can.
 tv_stage_t *tv_next_stage(tv_stage_t *stages, tv_stage_t *last);
 
+// After `count` values more of vocabularies: is it time for the hook?
+static inline bool tv_is_due(size_t *done, size_t count, tv_hook_t hook) {
+    *done += count;
+    if (hook == NULL || *done < TV_MAX_VALUES) {
+        return false;
+    }
+    *done = 0;
+    return true;
+}
+
 // Does the next record read this one's output while it is made?
 static inline bool tv_streams(const tv_model_t *m, int index) {
     return index < 0 || (m->records[(size_t)index * TV_LAYER_SIZE + 1] & TV_FLAG_STREAM);

@@ -35,7 +35,9 @@ int tv_map_peaks(const int8_t *map, size_t cells, size_t map_dim, const uint8_t 
     for (size_t c = 0; c < cells; c++) {
         float *level = &levels[2 * c];
         level[1] = sum > 0 ? level[1] / mean : 0;
-        tv_score(map + c * map_dim, vectors, rows, stored_dim, bits, dim, cosines);
+        if (tv_score(map + c * map_dim, vectors, rows, stored_dim, bits, dim, cosines, hook, hook_ctx)) {
+            return TV_ERR_STOPPED;
+        }
         level[0] = 0;
         for (size_t r = 0; r < rows; r++) {
             level[0] += cosines[r];
@@ -58,7 +60,7 @@ void tv_map_heat(const int8_t *map, size_t cells, size_t map_dim, const uint8_t 
     size_t stored_dim, int bits, size_t dim, const float *levels, float *heat) {
     for (size_t c = 0; c < cells; c++) {
         float cosine;
-        tv_score(map + c * map_dim, vector, 1, stored_dim, bits, dim, &cosine);
+        tv_score(map + c * map_dim, vector, 1, stored_dim, bits, dim, &cosine, NULL, NULL);
         heat[c] = (cosine - levels[2 * c]) * levels[2 * c + 1];
     }
 }

@@ -6,7 +6,7 @@
 
 #include <stdbool.h>
 
-#include "tv.h"
+#include "tv_kernels.h"
 
 #define ONE (1u << 31)
 #define BLOCK (16) // rows scored at a time, so that the embedding's own length is summed rarely
@@ -65,8 +65,8 @@ static void add(softmax_t *s, float cosine) {
     }
 }
 
-// The sum of all, "none of them" being the last.
-static float whole(softmax_t *s, float none) {
+// The sum of all, "none of them" being the last. Asked once a call.
+__attribute__((noinline)) static float whole(softmax_t *s, float none) {
     if (none >= -1) {
         add(s, none);
     }
@@ -109,12 +109,15 @@ size_t tv_rank(const float *cosines, size_t labels, size_t rows, float scale, fl
 size_t tv_best(const int8_t *embedding, const tv_prototypes_t *p, float scale, float threshold,
     float none, size_t count, uint16_t *index, float *scores) {
     softmax_t s = { scale * 1.44269504f, 0, 0 };
-    size_t found = 0, shown = 0;
+    size_t found = 0, shown = 0, done = 0;
     float block[BLOCK];
     for (size_t first = 0; first < p->rows; first += BLOCK) {
         size_t n = p->rows - first < BLOCK ? p->rows - first : BLOCK;
         tv_score(embedding, p->vectors + first * tv_vector_size(p->stored_dim, p->bits), n,
-            p->stored_dim, p->bits, p->dim, block);
+            p->stored_dim, p->bits, p->dim, block, NULL, NULL);
+        if (tv_is_due(&done, n * p->dim, p->hook) && p->hook(p->hook_ctx, -1, true)) {
+            return 0;
+        }
         for (size_t i = 0; i < n; i++) {
             size_t row = first + i;
             if (shown < p->shown_count && p->shown[shown] == row) {

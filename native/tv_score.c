@@ -46,9 +46,9 @@ static void sums_of_nibbles(const int8_t *e, const uint8_t *row, size_t dim, int
     *square = s;
 }
 
-void tv_score(const int8_t *embedding, const uint8_t *vectors, size_t rows,
-    size_t stored_dim, int bits, size_t dim, float *cosines) {
-    size_t step = tv_vector_size(stored_dim, bits);
+int tv_score(const int8_t *embedding, const uint8_t *vectors, size_t rows,
+    size_t stored_dim, int bits, size_t dim, float *cosines, tv_hook_t hook, void *hook_ctx) {
+    size_t step = tv_vector_size(stored_dim, bits), done = 0;
     int32_t own, again;
     sums_of_bytes(embedding, embedding, dim, &own, &again);
     for (size_t r = 0; r < rows; r++, vectors += step) {
@@ -60,5 +60,9 @@ void tv_score(const int8_t *embedding, const uint8_t *vectors, size_t rows,
         }
         float length = sqrtf((float)own * (float)square);
         cosines[r] = dot == 0 ? 0.0f : (float)dot / length;
+        if (tv_is_due(&done, dim, hook) && hook(hook_ctx, -1, true)) {
+            return TV_ERR_STOPPED;
+        }
     }
+    return TV_OK;
 }

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""How long Ctrl-C waits while a file is opened, and while a map is compared with many words: at
+"""How long Ctrl-C waits while a file is opened, and while much is compared with many words: at
 most 50 ms of a Cortex-M7 at 480 MHz. (Of frames: test_board_engine.py.)"""
 
 import random
@@ -73,4 +73,20 @@ def test_ten_thousand_words_in_a_map(start_board, tmp_path, bits):
     _tinyvlm.map_peaks(
         file[:{cells * dim}], {cells}, file[{cells * dim}:], {rows}, {dim}, {bits}, {dim},
         cosines, peaks, array("f", bytes(8 * {cells})))"""
-    check(start_board, tmp_path, f"{rows:,} rows of {bits} bits", data, call)
+    check(start_board, tmp_path, f"a map, {rows:,} rows of {bits} bits", data, call)
+
+
+def test_sixty_thousand_words(start_board, tmp_path):
+    rows, dim, bits = 60_000, 64, 4
+    data = random.Random(1).randbytes(dim + rows * dim * bits // 8)
+    call = f"""none, how = array("f"), array("f", [50, 0, -2])
+    _tinyvlm.best(
+        file[:{dim}], file[{dim}:], {rows}, {rows}, {dim}, {bits}, {dim}, array("H"), 0, none,
+        how, 9, array("H", range(9)), array("f", range(9)))"""
+    check(start_board, tmp_path, f"best() of {rows:,} rows", data, call)
+    rows //= 3
+    call = f"""out = array("f", bytes(4 * {rows}))
+    _tinyvlm.score(file[:{dim}], file[{dim}:], {rows}, {dim}, {bits}, {dim}, out)
+    for _ in (0, 1):
+        _tinyvlm.score(file[:{dim}], file[{dim}:], {rows}, {dim}, {bits}, {dim}, out)"""
+    check(start_board, tmp_path, f"three times score() of {rows:,} rows", data, call)

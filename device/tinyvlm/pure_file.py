@@ -9,6 +9,7 @@ import struct
 
 from . import pure_check
 from .pure_check import CONV, DENSE, DEPTHWISE, NO_LAYER, RELU
+from .rows import checksum
 from .slow import crc32
 
 _NAMES = ("", "conv", "depthwise", "add", "avgpool", "spacetodepth")
@@ -78,7 +79,7 @@ class File:
             raise ValueError("the header is inconsistent")
         if not _HEADER <= size <= len(data):
             raise ValueError("the file is truncated")
-        if crc32(data[16:size]) & 0xFFFFFFFF != crc:
+        if checksum(crc32, data, size) != crc:
             raise ValueError("the checksum does not match, the file is damaged")
         self.fingerprint = bytes(data[16:24])
         h, w, c, self.zero_point, sections = struct.unpack_from("<HHHbB", data, 24)

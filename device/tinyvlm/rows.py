@@ -15,6 +15,14 @@ def nibble(row, i):
     return value - 16 if value > 7 else value
 
 
+def checksum(crc32, data, end):
+    """The CRC-32 that a file has at offset 12, piece by piece: Ctrl-C comes in between."""
+    crc, data = 0, memoryview(data)
+    for at in range(16, end, 1 << 18):
+        crc = crc32(data[at : min(at + (1 << 18), end)], crc)
+    return crc & 0xFFFFFFFF
+
+
 def row_size(dim, bits):
     """Bytes of one stored prototype."""
     return dim if bits == 8 else (dim + 1) // 2

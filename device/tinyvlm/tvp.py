@@ -6,7 +6,7 @@ import struct
 from array import array
 from math import log
 
-from .rows import row_size
+from .rows import checksum, row_size
 from .score import crc32
 
 HEADER = "<4sHHII8sHHHBBffII"
@@ -110,7 +110,7 @@ def check(data, path):
         raise ValueError("%s: format version %d, this tinyvlm reads 1" % (path, version))
     if size > len(data) or size < HEADER_SIZE or header_size != HEADER_SIZE:
         raise ValueError("%s: truncated, %d of %d bytes; copy it again" % (path, len(data), size))
-    if crc32(memoryview(data)[16:size]) != crc:
+    if checksum(crc32, data, size) != crc:
         raise ValueError("%s: damaged (CRC differs); copy it again" % path)
     fields = struct.unpack_from(HEADER, data, 0)
     labels, background, dim, bits, flags = fields[6:11]

@@ -406,7 +406,8 @@ static PyObject *score(PyObject *Py_UNUSED(module), PyObject *args) {
         && check_size("the embedding", &b[0], (size_t)v.dim) == 0
         && check_array("out", &b[2], (size_t)v.rows, sizeof(float)) == 0;
     if (ok) {
-        tv_score(b[0].buf, b[1].buf, (size_t)v.rows, (size_t)v.stored_dim, (int)v.bits, (size_t)v.dim, b[2].buf);
+        tv_score(b[0].buf, b[1].buf, (size_t)v.rows, (size_t)v.stored_dim, (int)v.bits, (size_t)v.dim, b[2].buf,
+            NULL, NULL);
     }
     release(b, 3);
     return ok ? Py_NewRef(Py_None) : NULL;

@@ -52,10 +52,10 @@ static void answers(void) {
     for (size_t i = 0; i < shown; i++) {
         which[i] = (uint16_t)i;
     }
-    tv_score(embedding, vectors, rows, stored, bits, dim, cosines);
+    tv_score(embedding, vectors, rows, stored, bits, dim, cosines, NULL, NULL);
     tv_weigh(cosines, which, shown, gains);
     size_t found = tv_rank(cosines, labels, rows, levels[0], levels[1], levels[2], scores, count, order);
-    tv_prototypes_t p = { vectors, labels, rows, stored, dim, bits, which, shown, gains };
+    tv_prototypes_t p = { vectors, labels, rows, stored, dim, bits, which, shown, gains, NULL, NULL };
     size_t same = tv_best(embedding, &p, levels[0], levels[1], levels[2], count, index, best);
     bool finite = true;
     for (size_t i = 0; i < rows; i++) {

@@ -45,7 +45,7 @@ export class Comparison {
         const { dim, bits, rivals } = this.contents;
         const rows = labels + rivals;
         const { scale, threshold, none } = level;
-        exports.tv_score(at.embedding, at.vectors, rows, dim, bits, this.dim, at.cosines);
+        exports.tv_score(at.embedding, at.vectors, rows, dim, bits, this.dim, at.cosines, 0, 0); // no hook
         exports.tv_weigh(at.cosines, at.shown, this.held.learnt.size, at.gains);
         const sure = exports.tv_rank(at.cosines, labels, rows, scale, threshold, none, at.scores, 1, at.index);
         return {

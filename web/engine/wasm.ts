@@ -33,7 +33,9 @@ export interface Exports {
         bits: number,
         dim: number,
         cosines: Address,
-    ): void;
+        hook: number,
+        hookContext: number,
+    ): number;
     tv_weigh(cosines: Address, index: Address, count: number, factors: Address): void;
     tv_largest(values: Address, rows: number, count: number, index: Address): number;
     tv_rank(
