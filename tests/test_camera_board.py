@@ -6,8 +6,9 @@ import ctypes
 import numpy as np
 import pytest
 from test_board_engine import romfs
-from test_camera import GRAY, OV2640, RGB565, YUV, Played, bytes_of, lib  # noqa: F401
+from test_camera import GRAY, HM01B0, OV2640, RGB565, YUV, Played, bytes_of, lib  # noqa: F401
 from test_device import DETECT, pack
+from test_max78000_camera import stubbed
 
 from tinyvlm.device import Encoder, Frame, Vocab
 from tinyvlm.shipped import DEFAULT_MODEL
@@ -49,9 +50,9 @@ def board(start_board, rom):
     return board
 
 
-def seen(lib, rgb, format=RGB565, width=160, height=120):  # noqa: F811
+def seen(lib, rgb, format=RGB565, width=160, height=120, sensor=OV2640):  # noqa: F811
     """What the driver makes of a picture, on the PC."""
-    played = Played(lib, OV2640)
+    played = Played(lib, sensor)
     rgb = np.ascontiguousarray(rgb)
     lib.scene(rgb.ctypes.data_as(ctypes.c_char_p), rgb.shape[1], rgb.shape[0])
     assert played.open(format, width, height) == 0
@@ -105,6 +106,25 @@ def test_two_frames_in_turns_without_garbage(board):
     )
 
 
+def test_a_sensor_without_colours(board, lib, pictures, tmp_path):  # noqa: F811
+    """As on the Portenta's vision shield: Camera() alone is grey, and detect.py runs."""
+    board.mpremote("cp", pack(tmp_path, "pets", ["cat", "dog", "rocket"]), ":")
+    board.exec(CATCH + "_camera_board.GRAYSCALE = True")
+    words = "ValueError: this sensor has no colours; ask for GRAYSCALE"
+    assert board.eval("error(pixel_format=PixelFormat.RGB565)") == words
+    board.exec("cam = Camera(); f = cam.capture()")
+    assert board.eval("(repr(cam), repr(f))") == (
+        "Camera(HM01B0, 160x120)",
+        "Frame(160x120 GRAY8)",
+    )
+    first = next(iter(pictures.values()))
+    assert board.eval("bytes(f)") == seen(lib, first, GRAY, sensor=HM01B0)
+    assert board.eval("cam.pixel_format == PixelFormat.GRAYSCALE")
+    board.exec("_camera_board.ENDLESS = False")
+    said = board.exec(DETECT.read_text(), timeout=200)
+    assert said.count("\ncamera ") == len(pictures) and "heap in use" in said
+
+
 def test_what_is_wrong_with_a_camera(board):
     for arguments, words in (
         ("frame_size=(161, 120)", "ValueError: width and height must be multiples of 4"),
@@ -116,6 +136,25 @@ def test_what_is_wrong_with_a_camera(board):
     ):
         assert board.eval(f"error({arguments})").startswith(words), arguments
     assert board.eval("error()") == "no error: Camera(OV2640, 160x120)"
+
+
+def test_what_it_cannot_become_leaves_it_as_it_is(board):
+    board.exec("cam = Camera(); f = cam.capture()")
+    for arguments in ("frame_size=(161, 120)", "frame_size=(640, 480)", "pixel_format=3"):
+        board.exec(
+            f"try:\n    cam.reconfigure({arguments})\nexcept ValueError as e:\n    said = str(e)"
+        )
+        assert board.eval("said")
+        assert board.eval("repr(cam)") == "Camera(OV2640, 160x120)"
+    assert board.eval("len(cam.capture())") == 160 * 120 * 2
+
+
+def test_names_are_those_of_the_stub(board):
+    board.exec("cam = Camera()")
+    for name, members in stubbed().items():
+        it = {"Camera": "cam", "Frame": "cam.capture()"}.get(name, f"camera.{name}")
+        assert board.eval(f"[n for n in {sorted(members)} if not hasattr({it}, n)]") == [], name
+    assert board.eval("cam.free_buffer() is cam")
 
 
 def test_deinit_and_a_second_camera(board):

@@ -97,6 +97,24 @@ def test_a_file_on_the_board_comes_first(stage):
     assert not [entry for entry in stage.told if entry[0] == "clock"]
 
 
+@pytest.mark.parametrize(
+    ("pair", "written"),
+    [
+        ((0x12, 0x06), b"\x12\x06"),
+        ((0xFF, 0), b"\xff\0"),
+        ((0x101, 3), b"\1\1\3"),  # HM01B0
+        ((0x3820, 0x47), b"\x38\x20\x47"),  # OV5640
+    ],
+)
+def test_a_register_of_16_bits(stage, pair, written):
+    """OV5640 and Himax's sensors have them: how they are mounted is told there."""
+    names = {"SCL": "B6", "SDA": "B7", "DCMI": ("A0",), "XCLK": None, "HIGH": (), "LOW": ()}
+    stage.module("camera_pins", WRITE=(pair,), **names)
+    stage.board.begin()
+    stage.board.ready(0x3C)
+    assert stage.told[-1] == ("write", 0x3C, written)
+
+
 def test_no_connector_and_a_wrong_pin(stage):
     with pytest.raises(OSError, match="no camera connector: camera_pins.py on it must say"):
         stage.board.begin()

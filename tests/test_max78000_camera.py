@@ -2,6 +2,7 @@
 """The MAX78000FTHR's camera module with a PMIC, an OV7692 and pins that are played here: what it
 tells them, in which order, and what it says when one of them does not play along."""
 
+import ast
 import ctypes
 import importlib.util
 import subprocess
@@ -187,6 +188,30 @@ def test_sizes_that_it_has_not(camera, size):
         camera.Camera(frame_size=size)
     with pytest.raises(ValueError, match="this camera has PixelFormat.RGB565"):
         camera.Camera(96)
+
+
+def stubbed():
+    """{class: its public names} of typings/camera.pyi."""
+    tree = ast.parse((MODULE.parents[3] / "typings" / "camera.pyi").read_text())
+    return {
+        node.name: {
+            n.target.id if isinstance(n, ast.AnnAssign) else n.name
+            for n in node.body
+            if isinstance(n, ast.AnnAssign) or getattr(n, "name", "__init__") != "__init__"
+        }
+        for node in tree.body
+        if isinstance(node, ast.ClassDef)
+    }
+
+
+def test_names_are_those_of_the_stub(camera):
+    """One program for both: what a type checker lets through is there."""
+    cam, names = camera.Camera(), stubbed()
+    assert {name for name in names["Camera"] if not hasattr(cam, name)} == set()
+    assert {name for name in vars(camera.FrameSize) if name[0] != "_"} < names["FrameSize"]
+    assert {name for name in vars(camera.PixelFormat) if name[0] != "_"} < names["PixelFormat"]
+    assert cam.free_buffer() is cam  # as on the STM32H7 boards
+    assert cam.capture() is cam.capture()
 
 
 def test_a_closed_camera(camera, stage):

@@ -49,7 +49,10 @@ def camera():
     except ImportError:
         return
     try:
-        cam = Camera(pixel_format=PixelFormat.RGB565, frame_size=FrameSize.QQVGA)
+        try:
+            cam = Camera(pixel_format=PixelFormat.RGB565, frame_size=FrameSize.QQVGA)
+        except ValueError:  # a sensor without colours
+            cam = Camera(pixel_format=PixelFormat.GRAYSCALE, frame_size=FrameSize.QQVGA)
     except OSError as error:
         print("camera: %s" % error)
         return

@@ -11,7 +11,8 @@
 // The board's frozen module `_camera_board` has begin() -> a machine.I2C or SoftI2C, with power, pins and
 // clock of the sensor set up, and perhaps ready(address), which is called when the sensor runs. With
 // TINYVLM_CAMERA=sim the chip is played (tv_camera_sim.h): begin() -> a list of pictures, each a tuple
-// (buffer of RGB888, width, height), which the camera sees one after the other, or None for a Ctrl-C.
+// (buffer of RGB888, width, height), which the camera sees one after the other, or None for a Ctrl-C;
+// GRAYSCALE: is it a sensor without colours?
 
 #include <string.h>
 
@@ -84,6 +85,13 @@ static MP_NORETURN void raise(const tv_camera_t *cam, int err) {
     mp_raise_msg_varg(&mp_type_OSError, MP_ERROR_TEXT("%s"), words);
 }
 
+static mp_obj_t of_board(qstr name) {
+    mp_obj_t found[2];
+    mp_obj_t board = mp_import_name(MP_QSTR__camera_board, mp_const_none, MP_OBJ_NEW_SMALL_INT(0));
+    mp_load_method_maybe(board, name, found);
+    return found[0];
+}
+
 #if TINYVLM_CAMERA_SIM
 
 // The next picture; None: somebody presses Ctrl-C.
@@ -110,8 +118,9 @@ static void next_picture(void *ctx) {
 static void connect(camera_t *self) {
     memset(&self->sim, 0, sizeof(self->sim));
     if (mp_obj_get_int(mp_obj_len(self->board)) > 0) {
-        self->sim.sensor = &tv_camera_ov2640;
-        self->sim.id = tv_camera_ov2640.id;
+        bool mono = mp_obj_is_true(of_board(MP_QSTR_GRAYSCALE));
+        self->sim.sensor = mono ? &tv_camera_hm01b0 : &tv_camera_ov2640;
+        self->sim.id = self->sim.sensor->id;
     }
     self->sim.acknowledges = UINT32_MAX;
     self->sim.next = next_picture;
@@ -263,19 +272,14 @@ static frame_t *new_frame(tv_camera_format_t format, uint32_t width, uint32_t he
     return frame;
 }
 
-static mp_obj_t board_function(qstr name) {
-    mp_obj_t function[2];
-    mp_obj_t board = mp_import_name(MP_QSTR__camera_board, mp_const_none, MP_OBJ_NEW_SMALL_INT(0));
-    mp_load_method_maybe(board, name, function);
-    return function[0];
-}
+#define THE_SENSORS (-1) // format: colours if it has them
 
 // Sensor, buffers, first frame. What raises leaves a Camera that is closed.
-static void open(camera_t *self, tv_camera_format_t format, uint32_t width, uint32_t height) {
+static void open(camera_t *self, mp_int_t wanted, uint32_t width, uint32_t height) {
     if (owner != NULL) {
         close(owner);
     }
-    self->board = mp_call_function_0(board_function(MP_QSTR_begin));
+    self->board = mp_call_function_0(of_board(MP_QSTR_begin));
     connect(self);
     self->open = true;
     owner = self;
@@ -285,6 +289,8 @@ static void open(camera_t *self, tv_camera_format_t format, uint32_t width, uint
         nlr_jump(nlr.ret_val);
     }
     int err = tv_camera_detect(&self->cam);
+    bool mono = !err && self->cam.sensor->mono;
+    tv_camera_format_t format = wanted != THE_SENSORS ? (tv_camera_format_t)wanted : mono ? TV_CAMERA_GRAY8 : TV_CAMERA_RGB565;
     err = err ? err : tv_camera_check(&self->cam, format, width, height); // before it takes memory
     if (!err) {
         for (int i = 0; i < 2; i++) {
@@ -295,7 +301,7 @@ static void open(camera_t *self, tv_camera_format_t format, uint32_t width, uint
     if (err) {
         raise(&self->cam, err);
     }
-    mp_obj_t ready = board_function(MP_QSTR_ready);
+    mp_obj_t ready = of_board(MP_QSTR_ready);
     if (ready != MP_OBJ_NULL) {
         mp_call_function_1(ready, MP_OBJ_NEW_SMALL_INT(self->cam.sensor->address));
     }
@@ -304,16 +310,19 @@ static void open(camera_t *self, tv_camera_format_t format, uint32_t width, uint
 
 enum { ARG_pixel_format, ARG_frame_size };
 
+// What is not given, or None, stays.
 static void parse(size_t n_args, const mp_obj_t *args, mp_map_t *kw, mp_int_t *format, mp_int_t *width, mp_int_t *height) {
     const mp_arg_t allowed[] = {
-        { MP_QSTR_pixel_format, MP_ARG_INT, { .u_int = *format } },
+        { MP_QSTR_pixel_format, MP_ARG_OBJ, { .u_rom_obj = MP_ROM_NONE } },
         { MP_QSTR_frame_size, MP_ARG_OBJ, { .u_rom_obj = MP_ROM_NONE } },
     };
     mp_arg_val_t values[MP_ARRAY_SIZE(allowed)];
     mp_arg_parse_all(n_args, args, kw, MP_ARRAY_SIZE(allowed), allowed, values);
-    *format = values[ARG_pixel_format].u_int;
-    if (*format < 0 || *format > TV_CAMERA_YUV422) {
-        mp_raise_ValueError(MP_ERROR_TEXT("pixel_format: PixelFormat.RGB565, GRAYSCALE or YUV422"));
+    if (values[ARG_pixel_format].u_obj != mp_const_none) {
+        *format = mp_obj_get_int(values[ARG_pixel_format].u_obj);
+        if (*format < 0 || *format > TV_CAMERA_YUV422) {
+            mp_raise_ValueError(MP_ERROR_TEXT("pixel_format: PixelFormat.RGB565, GRAYSCALE or YUV422"));
+        }
     }
     mp_obj_t size = values[ARG_frame_size].u_obj;
     if (mp_obj_is_int(size)) {
@@ -333,14 +342,14 @@ static void parse(size_t n_args, const mp_obj_t *args, mp_map_t *kw, mp_int_t *f
 static mp_obj_t camera_make_new(const mp_obj_type_t *type, size_t n_args, size_t n_kw, const mp_obj_t *args) {
     mp_map_t kw;
     mp_map_init_fixed_table(&kw, n_kw, args + n_args);
-    mp_int_t format = TV_CAMERA_RGB565, width = 160, height = 120;
+    mp_int_t format = THE_SENSORS, width = 160, height = 120;
     parse(n_args, args, &kw, &format, &width, &height);
     camera_t *self = mp_obj_malloc_with_finaliser(camera_t, type);
     self->open = false;
     self->board = mp_const_none;
     self->frame[0] = self->frame[1] = NULL;
     memset(&self->cam, 0, sizeof(self->cam));
-    open(self, (tv_camera_format_t)format, (uint32_t)width, (uint32_t)height);
+    open(self, format, (uint32_t)width, (uint32_t)height);
     return MP_OBJ_FROM_PTR(self);
 }
 
@@ -369,7 +378,11 @@ static mp_obj_t camera_reconfigure(size_t n_args, const mp_obj_t *args, mp_map_t
     camera_t *self = opened(args[0]);
     mp_int_t format = self->cam.format, width = self->cam.width, height = self->cam.height;
     parse(n_args - 1, args + 1, kw, &format, &width, &height);
-    open(self, (tv_camera_format_t)format, (uint32_t)width, (uint32_t)height);
+    int err = tv_camera_check(&self->cam, (tv_camera_format_t)format, (uint32_t)width, (uint32_t)height);
+    if (err) { // before anything is given up
+        raise(&self->cam, err);
+    }
+    open(self, format, (uint32_t)width, (uint32_t)height);
     return mp_const_none;
 }
 static MP_DEFINE_CONST_FUN_OBJ_KW(camera_reconfigure_obj, 1, camera_reconfigure);

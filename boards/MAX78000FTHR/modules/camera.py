@@ -102,6 +102,7 @@ class Camera:
 
     def free_buffer(self):
         """For programs of micropython-camera-API; nothing needs to be freed here."""
+        return self
 
     def _opened(self):
         if self._frame is None:

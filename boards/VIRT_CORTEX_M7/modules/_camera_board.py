@@ -3,6 +3,7 @@
 import os
 
 ENDLESS = False  # True: nobody does
+GRAYSCALE = False  # True: it is an HM01B0, as on the Portenta's vision shield; else an OV2640
 
 
 def ppm(path):

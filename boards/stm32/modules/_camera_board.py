@@ -7,7 +7,8 @@
 #   DCMI      D0 ... D7, HSYNC, VSYNC, PIXCLK
 #   XCLK      pin, timer and channel of the sensor's clock, or None if it has its own
 #   HIGH, LOW pins that switch it on, at these levels
-#   WRITE     (register, value) pairs for the sensor when it runs: how it is mounted
+#   WRITE     (register, value) pairs for the sensor when it runs: how it is mounted; one above 255
+#             is sent as two bytes, as OV5640, HM01B0 and HM0360 have them
 import time
 
 from machine import Pin, SoftI2C
@@ -54,5 +55,6 @@ def begin():
 
 
 def ready(address):
-    for pair in wiring().WRITE:
-        _bus.writeto(address, bytes(pair))
+    for register, value in wiring().WRITE:
+        at = (register,) if register < 256 else (register >> 8, register & 255)
+        _bus.writeto(address, bytes(at + (value,)))
