@@ -40,6 +40,23 @@ def test_no_page_claims_a_chip(target):
     assert re.search(r"not\s+yet\s+run\s+on", PAGES[f"docs/{target}"].text, re.I)
 
 
+def commands(text):
+    return [line.strip() for line in text.splitlines() if line.startswith("    ")]
+
+
+@pytest.mark.parametrize("target", ROWS)
+def test_a_page_packs_what_it_deploys(target):
+    """The words are on boards.md; the rest of a page can be typed as it stands, in its order."""
+    typed = commands(PAGES[f"docs/{target}"].text)
+    packs = [i for i, line in enumerate(typed) if "tinyvlm-pack " in line]
+    deploys = [i for i, line in enumerate(typed) if re.search(r"(deploy|romfs).* pets\.tvp", line)]
+    deploys += [i for i, line in enumerate(typed) if line.endswith("romfs deploy rom")]
+    assert packs and all(packs[0] < i for i in deploys)
+    [words] = [line for line in commands(PAGE.text) if line.endswith("> pets.txt")]
+    lists = {re.search(r"--vocab (\S+)", typed[i])[1] for i in packs}
+    assert lists <= {words.split()[-1], "device/examples/things.txt"}
+
+
 def boards_of(cells):
     """The folders of boards/ that a row's column `path` names."""
     names = cells[PATH].replace(";", ",").split(", ")

@@ -8,6 +8,7 @@ there with the engine built in and with the .mpy. All must print the same.
 import contextlib
 import io
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -18,7 +19,7 @@ import pytest
 from conftest import BoardUnderTest
 from nets import Builder, random_graph
 from power import OPTIONS
-from readme import check_region, markdown, million
+from readme import PAGES, check_region, markdown, million
 from test_board_engine import RESIZE, RESIZED, romfs
 
 from tinyvlm.net import tvlm
@@ -393,12 +394,12 @@ def test_a_callback_that_resizes_a_buffer_ends_the_frame(start_board, build, fil
 class CortexM33(BoardUnderTest):
     """The virtual board on QEMU's mps2-an505: the core of an RP2350."""
 
-    def __init__(self, firmware, image):
+    def __init__(self, firmware, image, *options):
         command = qemu_command(firmware, image)
         moved = {"mps2-an500": "mps2-an505", f"{ROMFS_ADDRESS:#x}": f"{ROMFS_ADDRESS + 2**29:#x}"}
         for old, new in moved.items():
             command = [part.replace(old, new) for part in command]
-        self._start(command)
+        self._start([*command, *options])
 
 
 @pytest.fixture(scope="module")
@@ -420,6 +421,31 @@ def test_cortex_m33(m33, build, files, body, expected, tmp_path, arch):
         assert board.eval("_tinyvlm.backends()[0]") == "dsp"
         assert "M33" in board.eval("__import__('os').uname().machine")
     compare(f"QEMU's Cortex-M33, {arch or 'built in'}", said, expected)
+
+
+CLOCKED = """
+import time
+def clocked(f, *args):
+    before = time.ticks_us()
+    f(*args)
+    return time.ticks_diff(time.ticks_us(), before) * 1000 // 128
+"""
+
+
+def test_what_it_costs_on_a_cortex_m33(m33, build, files, tmp_path):
+    """As many instructions as the M7's that performance.md has. That board cannot count; with
+    shift=7 each takes 128 ns, and what its console takes in between is less than a percent."""
+    rom = image(tmp_path, {"base.tvlm": files["base.tvlm"]}, build, ["armv7emsp"])
+    code = CLOCKED + COST.format(prelude=prelude("armv7emsp"), read=IN_PLACE)
+    with CortexM33(m33, rom, "-icount", "shift=7") as board:
+        taken, count, kernels = board.exec(
+            code.replace("virt.count(", "clocked("), timeout=400
+        ).split()
+    page = PAGES["docs/performance.md"].text
+    row = re.search(r"^\| armv7emsp \|.* ([\d.]+) M \|$", page, re.M)
+    print(f"\nQEMU's Cortex-M33: {million(int(count))} instructions a frame, heap {taken}")
+    assert kernels == "dsp"
+    assert int(count) / 1e6 == pytest.approx(float(row[1]), rel=0.01)
 
 
 class RiscV(BoardUnderTest):
