@@ -38,18 +38,18 @@ def split(photos):
 def test_a_word_is_moved_as_showing_moves_it(photos, count):
     asked, trained = split(photos)
     trained = replace(trained, classes=[*trained.classes[:50], *["no class"] * 70])
-    found = taught.shown(asked, trained, count)
+    found, factors = taught.shown(asked, trained, count)
     vocab = trials.Maker(asked, DEFAULT_MODEL, dim=256).vocab([1, 2])
     for number, label in enumerate(list(vocab.labels)):
         for row in trained.embeddings[trained.label == 1 + number][:count]:
             vocab.learn(label, row.tobytes())
     probe = asked.embeddings[::37].astype(np.float32)
     probe /= np.linalg.norm(probe, axis=1, keepdims=True)
-    gains = [vocab._held.learnt[i][2] if i in vocab._held.learnt else 1 for i in range(2)]
     for at, row in enumerate(probe):
-        board = np.array(vocab.cosines(asked.embeddings[::37][at].tobytes()))[:2] / gains
-        assert board == pytest.approx(row @ found.vectors[[1, 2]].T, abs=0.02)
+        board = np.array(vocab.cosines(asked.embeddings[::37][at].tobytes()))[:2]
+        assert board == pytest.approx(row @ found.vectors[[1, 2]].T * factors[[1, 2]], abs=0.02)
     assert found.vectors[50:] == pytest.approx(asked.vectors[50:], abs=1e-6)  # had no photos
+    assert (factors[50:] == 1).all() and ((factors[:50] < 1) == (count > 0)).sum() > 30
 
 
 def test_moving_helps_words_with_photos_and_no_others(photos):

@@ -73,11 +73,20 @@ def table(photos: Photos, dims: Sequence[int] = (64,)) -> list[list[str]]:
     return rows
 
 
-def worth(photos: Photos, trials: Sequence[calibrate.Trials], dim: int) -> list[tuple]:
+def worth(
+    photos: Photos, trials: Sequence[calibrate.Trials], dim: int, factors: np.ndarray | None = None
+) -> list[tuple]:
     """HEADS, in per cent: of vocabularies of one half of the classes and of the other, the mean of
     the two; and of classes that no training has seen, by what was fitted on the first half.
+
+    factors: on the cosines with each class.
     """
-    first, second, unseen = [calibrate.Scores(photos, some, dim) for some in trials]
+    found = [calibrate.Scores(photos, some, dim) for some in trials]
+    for scores, some in zip(found, trials, strict=True):
+        if factors is not None:
+            mine = np.repeat(factors[some.classes], calibrate.EACH, axis=0)
+            scores.labels = scores.labels * mine
+    first, second, unseen = found
     fitted = calibrate.fit(first)
     both = _at(second, *fitted), _at(first, *calibrate.fit(second))
     return [tuple(np.mean(both, axis=0).tolist()), _at(unseen, *fitted)]
