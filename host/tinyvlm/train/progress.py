@@ -86,6 +86,16 @@ class Progress:
         if self.done == 1 or self.done % self.config.log_every_n_steps == 0:
             self._line()
 
+    def row(self) -> dict[str, float]:
+        """Of this epoch, for results.jsonl; taken when its last step is done."""
+        seconds = self.seconds
+        return {
+            "images": self.images,
+            "seconds": round(seconds, 1),
+            "waited": round(self.waited, 1),
+            "images_per_second": round(self.images / seconds),
+        }
+
     def losses(self) -> dict[str, list[float]]:
         """The mean of each loss in this epoch, at each prefix."""
         means = {key: value / self.counts[key] for key, value in self.sums.items()}

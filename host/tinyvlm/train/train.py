@@ -13,6 +13,7 @@ from __future__ import annotations
 import logging
 import math
 from collections import Counter
+from collections.abc import Callable
 from inspect import signature
 from pathlib import Path
 
@@ -106,6 +107,33 @@ def some_images(config: TrainConfig, paths: list[Shard]) -> Tensor:
     return next(iter(loader)).images
 
 
+def training_images(
+    config: TrainConfig,
+    world: World,
+    paths: list[Shard],
+    epoch: int,
+    steps: int,
+    weight: Callable[[str], float],
+) -> Loader:
+    """What this process shows in an epoch (from 0) of so many steps."""
+    return Loader(
+        paths,
+        size=side(epoch, config),
+        batch=config.batch_size,
+        seed=config.seed,
+        epoch=epoch,
+        rank=world.rank,
+        world_size=world.size,
+        workers=config.workers,
+        weight=weight,
+        keep=lambda id, text: not labels.held_out_image(id, text),
+        augment=config.augment,
+        teacher=space.folder(config),
+        memory=config.memory_bytes,
+        length=steps * config.accum_freq,
+    )
+
+
 def inputs(batch: Batch, classes: labels.Classes | None, world: World) -> Inputs:
     """What the net takes, on its device."""
     label = task.target(batch.texts, classes)
@@ -153,22 +181,7 @@ def train(config: TrainConfig) -> Student:
     weight, validation = task.weight_of(index, classes, config), None
     while epoch < config.epochs:
         torch.manual_seed((config.seed * 1000 + epoch) * world.size + world.rank)
-        loader = Loader(
-            paths,
-            size=side(epoch, config),
-            batch=config.batch_size,
-            seed=config.seed,
-            epoch=epoch,
-            rank=world.rank,
-            world_size=world.size,
-            workers=config.workers,
-            weight=weight,
-            keep=lambda id, text: not labels.held_out_image(id, text),
-            augment=config.augment,
-            teacher=space.folder(config),
-            memory=config.memory_bytes,
-            length=epoch_steps * config.accum_freq,
-        )
+        loader = training_images(config, world, paths, epoch, epoch_steps, weight)
         progress = Progress(config, world, epoch, epoch_steps)
         for batches in progress.batches(loader):
             # Epochs differ by a few steps; the learning rate goes by their expected number.
@@ -181,26 +194,16 @@ def train(config: TrainConfig) -> Student:
             nn.utils.clip_grad_norm_(params, config.grad_clip_norm)
             optimizer.step()
             progress.step(total, parts, rate)
-        done, seconds = progress.done, progress.seconds
-        if not done:
+        if not progress.done:
             raise SystemExit("this epoch has no whole batch: lower --batch-size")
-        step += done
+        step += progress.done
         epoch += 1
         world.mean(statistics)
-        row = {
-            "epoch": epoch,
-            "step": step,
-            "size": side(epoch - 1, config),
-            "images": progress.images,
-            "seconds": round(seconds, 1),
-            "waited": round(progress.waited, 1),
-            "images_per_second": round(progress.images / seconds),
-            "lr": rate,
-            "loss": progress.losses(),
-            "scale": [round(s, 1) for s in loss.scales().tolist()],
-            "skipped": skipped(loader, world),
-            "shards_read": world.sum(loader.reads.total()),
-        }
+        row = {"epoch": epoch, "step": step, "size": side(epoch - 1, config)}
+        row |= progress.row() | {"lr": rate, "loss": progress.losses()}
+        row["scale"] = [round(s, 1) for s in loss.scales().tolist()]
+        row["skipped"] = skipped(loader, world)
+        row["shards_read"] = world.sum(loader.reads.total())
         every = config.zeroshot_frequency
         if every and (epoch % every == 0 or epoch == config.epochs):
             validation = validation or task.load_validation(config, paths, classes, world)
