@@ -85,5 +85,9 @@ def test_the_command_prints_it(photos, tmp_path, monkeypatch, capsys):
     page = tmp_path / "page.md"
     page.write_text("<!-- begin: taught -->\n<!-- end: taught -->\n")
     arguments = ["--train", str(tmp_path), "--taught", "--markdown", str(page)]
-    assert command.main(arguments) == 0, capsys.readouterr().err
-    assert "| 5 " in page.read_text() and "; shown: " in capsys.readouterr().out
+    for more, pools in (([], {"train"}), (["--eval", str(tmp_path)], {"train", "eval"})):
+        assert command.main([*arguments, *more]) == 0, capsys.readouterr().err
+        lines = [line.split() for line in page.read_text().splitlines() if line.startswith("| ")]
+        assert {line[1] for line in lines[2:]} == pools
+        assert [line[3] for line in lines[2:]] == ["0", "5"] * len(pools)
+        assert "; shown: " in capsys.readouterr().out

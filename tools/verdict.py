@@ -4,7 +4,7 @@
     python tools/verdict.py --train ../shared/data/train --eval ../shared/data/eval
     python tools/verdict.py ... --markdown docs/vocabulary.md      # into the page, too
     python tools/verdict.py --train ../shared/data/train --looks   # would more looks help?
-    python tools/verdict.py --train ../shared/data/train --taught  # other places for words?
+    python tools/verdict.py ... --taught                           # other places for words?
 
 Vocabularies of random labels, packed with the defaults and asked by the boards' own code; every
 second photo shows none of the labels. "train": the photos that training holds out, on which
@@ -78,17 +78,25 @@ def _looks(args: argparse.Namespace) -> str:
 
 
 def _taught(args: argparse.Namespace) -> str:
-    pools = []
-    for name, most in (("aside", looks.MOST), ("trained", taught.MOST)):
+    def gather(folder: Path, name: str, most: int, every: bool = False, trained: bool = False):
         cache = args.cache / f"{args.model.stem}.{name}.npz"
-        pools.append(
-            held_out.gather(
-                *(_shards(args.train), args.model, most, args.workers, cache, False),
-                trained=name == "trained",
-            )
+        return held_out.gather(
+            *(_shards(folder), args.model, most, args.workers, cache, every), trained=trained
         )
-    asked, shown = (pool.describe() for pool in pools)
-    return f"{asked}; shown: {shown}\n\n{markdown(taught.table(*pools))}"
+
+    pools = {"train": gather(args.train, "aside", looks.MOST)}
+    if args.eval:
+        pools["eval"] = gather(args.eval, "others", taught.OTHERS, every=True)
+    shown = gather(args.train, "trained", taught.MOST, trained=True)
+    rows = []
+    for name, pool in pools.items():
+        head, *found = taught.table(pool, shown)
+        rows += [[name, *row] for row in found]
+    said = [
+        *(f"{name}: {pool.describe()}" for name, pool in pools.items()),
+        f"shown: {shown.describe()}",
+    ]
+    return "\n\n".join(["; ".join(said) + ".", markdown([["photos", *head], *rows])])
 
 
 def _pools(args: argparse.Namespace) -> dict[str, held_out.Photos]:

@@ -3,7 +3,8 @@
 
 A word is one point for all encoders; the photos that an encoder was trained on lie a little beside
 it. So each word that names a class of training is shown some, as Vocab.add() does: the word counts
-as five photos. Photos that training holds out are asked, as in looks.py.
+as five photos. Photos that training holds out are asked, as in looks.py: they are of the sets
+that the shown ones are of, so that photos of other sets have to be asked as well.
 """
 
 from __future__ import annotations
@@ -21,6 +22,7 @@ from .looks import HEADS, SIZE, worth
 
 COUNTS = (0, 1, 2, 3, 5, 12)
 MOST = max(COUNTS)
+OTHERS = 8  # photos of a class of other sets that are asked
 
 
 def shown(photos: Photos, trained: Photos, most: int) -> tuple[Photos, np.ndarray]:
