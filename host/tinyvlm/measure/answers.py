@@ -122,9 +122,10 @@ def encoder_of(
 
     ValueError if it is not among them.
     """
-    ships = None if given else encoder_for(p.fingerprint)
+    if not given and (ships := encoder_for(p.fingerprint)):
+        return ships, tvlm.load(ships)
     others = []
-    for path in [ships] if ships else given:
+    for path in given:
         encoder = tvlm.load(path)
         if encoder.fingerprint == p.fingerprint:
             return path, encoder

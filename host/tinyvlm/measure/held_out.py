@@ -18,6 +18,7 @@ from PIL.Image import Image
 
 from ..files import write_atomic
 from ..net import tvlm
+from ..picture import rgb
 from ..shipped import DATA
 from ..train import labels as known
 from ..words.lexicon import KINDS, Lexicon
@@ -54,12 +55,11 @@ class Photos:
         )
 
 
+@dataclass(frozen=True)
 class _Seen(labelled.Sample):
     """A photo as one look sees it."""
 
-    def __init__(self, sample: labelled.Sample, look: Callable[[Image], Image]):
-        super().__init__(sample.where, sample.name, None, sample.content)
-        object.__setattr__(self, "look", look)
+    look: Callable[[Image], Image] = rgb
 
     def image(self) -> Image:
         return self.look(super().image())
@@ -148,7 +148,8 @@ def _embedded(
                 aside = known.held_out_image(f"{labelled.stem(path)}/{key}", sample.name)
                 if every or aside != trained:
                     count[name] += 1
-                    yield from (_Seen(sample, look) for look in looks) if looks else (sample,)
+                    photo = sample.where, sample.name, None, sample.content
+                    yield from [_Seen(*photo, look=look) for look in looks] or [sample]
 
     each = iter(embed_all(samples(), model, {}, workers))
     while some := list(islice(each, len(looks) or 1)):

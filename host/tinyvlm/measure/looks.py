@@ -23,6 +23,7 @@ SIZE = 10  # labels
 NAMED = 0.25  # of the frames that show none
 MOST = 25  # photos of a class that are kept
 HEADS = ("right", "unknown", "wrong", "off")  # off: right, without a threshold
+COLUMNS = (*HEADS, *(f"unseen: {head}" for head in HEADS))  # what worth() says
 
 
 @dataclass(frozen=True)
@@ -60,26 +61,30 @@ def table(photos: Photos, dims: Sequence[int] = (64,)) -> list[list[str]]:
 
     photos: their embeddings are those of LOOKS, in this order.
     """
-    rows = [["what is averaged", "runs", *HEADS, *(f"unseen: {head}" for head in HEADS)]]
+    rows = [["what is averaged", "runs", *COLUMNS]]
     unit = normalize(photos.embeddings.astype(np.float32))
-    trials = [calibrate.draw(photos, half, SIZE) for half in (0, 1, calibrate.UNSEEN)]
+    trials = draw(photos)
     for name, looks in MIXES.items():
         vectors = normalize(unit[:, looks].sum(axis=1))
         for dim in dims if len(looks) == 1 else dims[:1]:
-            found = worth(replace(photos, embeddings=vectors), trials, dim)
-            cells = [f"{cent:.1f}" for part in found for cent in part]
             what = name if dim == dims[0] else f"{name}, {dim} dimensions"
+            cells = worth(replace(photos, embeddings=vectors), trials, dim)
             rows.append([what, str(len(looks)), *cells])
     return rows
 
 
+def draw(photos: Photos) -> list[calibrate.Trials]:
+    """Vocabularies of each half of the classes, and of those that no training has seen."""
+    return [calibrate.draw(photos, half, SIZE) for half in (0, 1, calibrate.UNSEEN)]
+
+
 def worth(
     photos: Photos, trials: Sequence[calibrate.Trials], dim: int, factors: np.ndarray | None = None
-) -> list[tuple]:
-    """HEADS, in per cent: of vocabularies of one half of the classes and of the other, the mean of
-    the two; and of classes that no training has seen, by what was fitted on the first half.
+) -> list[str]:
+    """COLUMNS, in per cent: the mean of what both halves give, each by what was fitted on the
+    other; and of classes that no training has seen, by what was fitted on the first half.
 
-    factors: on the cosines with each class.
+    trials: what draw() gave. factors: on the cosines with each class.
     """
     found = [calibrate.Scores(photos, some, dim) for some in trials]
     for scores, some in zip(found, trials, strict=True):
@@ -89,7 +94,7 @@ def worth(
     first, second, unseen = found
     fitted = calibrate.fit(first)
     both = _at(second, *fitted), _at(first, *calibrate.fit(second))
-    return [tuple(np.mean(both, axis=0).tolist()), _at(unseen, *fitted)]
+    return [f"{cent:.1f}" for cent in (*np.mean(both, axis=0), *_at(unseen, *fitted))]
 
 
 def _at(scores: calibrate.Scores, scale: float, none: float) -> tuple[float, ...]:

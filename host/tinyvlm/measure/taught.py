@@ -16,9 +16,8 @@ import numpy as np
 
 from ..device.vocab import GAIN, WORD
 from ..words.space import normalize
-from . import calibrate
 from .held_out import Photos
-from .looks import HEADS, SIZE, worth
+from .looks import COLUMNS, draw, worth
 
 COUNTS = (0, 1, 2, 3, 5, 12)
 MOST = max(COUNTS)
@@ -43,10 +42,8 @@ def shown(photos: Photos, trained: Photos, most: int) -> tuple[Photos, np.ndarra
 
 def table(photos: Photos, trained: Photos, counts: Sequence[int] = ()) -> list[list[str]]:
     """A row for each number of photos of training: what worth() says of 64 dimensions."""
-    rows = [["photos shown", *HEADS, *(f"unseen: {head}" for head in HEADS)]]
-    trials = [calibrate.draw(photos, half, SIZE) for half in (0, 1, calibrate.UNSEEN)]
+    rows, trials = [["photos shown", *COLUMNS]], draw(photos)
     for count in counts or COUNTS:
         moved, factors = shown(photos, trained, count)
-        found = worth(moved, trials, 64, factors)
-        rows.append([str(count), *(f"{cent:.1f}" for part in found for cent in part)])
+        rows.append([str(count), *worth(moved, trials, 64, factors)])
     return rows
