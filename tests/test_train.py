@@ -640,14 +640,19 @@ def test_the_text_space_is_linear_and_named_by_its_values(folder):
 AXES = np.eye(4, 256, dtype=np.float32)
 
 
-def names_of_persons(cache):
-    """The loss of a run whose classes are axes, and its settings and shards."""
-    names, nothing = ["coin", "jersey", "person", "rocket"], np.zeros((4, 4), bool)
+def loss_of_names(names, vectors, cache):
+    """The settings that mend, and the loss, of a run whose classes have these names' vectors."""
+    nothing = np.zeros((len(names), len(names)), bool)
     index = {name: i for i, name in enumerate(names)}
-    classes = labels.Classes(names, AXES, nothing, nothing, nothing[0], index)
+    classes = labels.Classes(names, vectors, nothing, nothing, nothing[0], index)
     settings = config.TrainConfig(mend=0.25, teacher=str(cache))
     same, zero = torch.eye(256), torch.zeros(256)
-    loss = MatryoshkaLoss(settings, same, zero, zero, classes)
+    return settings, MatryoshkaLoss(settings, same, zero, zero, classes)
+
+
+def names_of_persons(cache):
+    """The loss of a run whose classes are axes, and its settings and shards."""
+    settings, loss = loss_of_names(["coin", "jersey", "person", "rocket"], AXES, cache)
     return settings, loss, [cache / f"web-{shard:03}.tar" for shard in range(2)]
 
 
@@ -697,11 +702,7 @@ def test_a_name_behind_five_others_is_mended_whatever_its_cosine(others, mended,
     point = 0.4 * names[0] + 0.41 * names[1 : 1 + others].sum(0)
     assert point[0] / np.linalg.norm(point) > 0.38
     texts = ["ramen", *(f"dish {i}" for i in range(1, 8))]
-    nothing = np.zeros((8, 8), bool)
-    index = {name: i for i, name in enumerate(texts)}
-    classes = labels.Classes(texts, names, nothing, nothing, nothing[0], index)
-    settings = config.TrainConfig(mend=0.25, teacher=str(tmp_path))
-    loss = MatryoshkaLoss(settings, torch.eye(256), torch.zeros(256), torch.zeros(256), classes)
+    settings, loss = loss_of_names(texts, names, tmp_path)
     ids = [f"web-000/{i}" for i in range(40)]
     write(tmp_path / "web-000.tar", (file for i in ids for file in pair(i[8:], b"x", "ramen")))
     cached = teacher_cache.Cached(ids, np.tile(point, (40, 1)).astype("f2"), None)
