@@ -57,3 +57,26 @@ def test_an_error_leaves_the_old_file_alone_in_its_folder(tmp_path, monkeypatch)
         files.write_atomic(tmp_path / "a", b"new")
     assert error.value.filename == str(tmp_path / "a")
     assert [each.read_bytes() for each in tmp_path.iterdir()] == [b"old"]
+
+
+def test_a_link_stays_a_link_and_what_it_names_is_written(tmp_path):
+    (tmp_path / "card").mkdir()
+    (tmp_path / "pets.tvp").symlink_to("card/pets.tvp")
+    for data in (b"new", b"newer"):
+        assert files.write_atomic(tmp_path / "pets.tvp", data) == len(data)
+        assert (tmp_path / "pets.tvp").is_symlink()
+        assert [(each.name, each.read_bytes()) for each in (tmp_path / "card").iterdir()] == [
+            ("pets.tvp", data)
+        ]
+
+
+def test_what_is_no_file_is_written_into_and_stays_what_it_is(tmp_path):
+    pipe = tmp_path / "pipe"  # as root, the command line's `-o /dev/null` is such a path
+    os.mkfifo(pipe)
+    end = os.open(pipe, os.O_RDWR)
+    try:
+        assert files.write_atomic(pipe, b"data") == 4
+        assert pipe.is_fifo() and os.read(end, 9) == b"data"
+    finally:
+        os.close(end)
+    assert [each.name for each in tmp_path.iterdir()] == ["pipe"]

@@ -36,13 +36,16 @@ def replace(new: Path, path: Path) -> None:
 def write_atomic(path: str | Path, data: bytes) -> int:
     """Write `data` to a temporary file beside `path`, then rename it. Returns the bytes.
 
-    The file keeps its mode; a new one has the user's. OSError names `path`, or the folder that is
-    missing, never the temporary file.
+    The file keeps its mode; a new one has the user's. What a link names is replaced, not the link;
+    what is no file is written into: renamed over as root, /dev/null would be gone for everybody.
+    OSError names `path`, or the folder that is missing, never the temporary file.
     """
-    path = Path(path)
+    given, path = path, Path(os.path.realpath(path))
     check_folder(path.parent)
     temporary = path.with_name(f".{path.name}.{secrets.token_hex(4)}")
     try:
+        if path.exists() and not path.is_file():
+            return path.write_bytes(data)
         try:
             with temporary.open("xb") as file:
                 file.write(data)
@@ -55,7 +58,7 @@ def write_atomic(path: str | Path, data: bytes) -> int:
     except OSError as error:
         if error.errno is None:
             raise
-        raise OSError(error.errno, error.strerror, str(path)) from None
+        raise OSError(error.errno, error.strerror, str(given)) from None
     return len(data)
 
 
