@@ -7,6 +7,7 @@ import os
 import pytest
 from deploying import make_vocab, run, small_encoder
 
+from tinyvlm import shipped
 from tinyvlm.boards import deployment, ports
 from tinyvlm.boards.drive import Drive
 
@@ -71,6 +72,27 @@ def test_wrong_encoder(drive, tmp_path):
     pets = make_vocab(tmp_path / "pets.tvp")
     status, _, err = run(pets, "--port", drive)
     assert status == 2 and "the board has small.tvlm" in err and not (drive / "pets.tvp").exists()
+
+
+def test_an_encoder_that_the_board_would_find_first(drive, tmp_path):
+    """A drive has no prompt, so nobody would see that the new one is not taken."""
+    nano = shipped.model_path("nano")
+    small = small_encoder(tmp_path)
+    assert run("--encoder", small, "--port", drive)[0] == 0
+    assert run("--encoder", nano, "--port", drive)[0] == 0  # nano.tvlm comes before small.tvlm
+    before = tree(drive)
+    status, _, err = run("--encoder", small, "--port", drive)
+    assert status == 2 and "the board would take nano.tvlm" in err and "delete it" in err
+    assert tree(drive) == before
+    (drive / "nano.tvlm").unlink()
+    assert run("--encoder", small, "--port", drive)[0] == 0
+
+
+def test_too_small_a_drive(drive, monkeypatch):
+    usage = type("U", (), {"total": 9000, "free": 5000})
+    monkeypatch.setattr("shutil.disk_usage", lambda _: usage)
+    status, _, err = run("--port", drive)
+    assert status == 2 and "delete files there. Nothing" in err  # a drive has no mpremote
 
 
 def test_not_a_circuitpy_drive(tmp_path):

@@ -139,6 +139,15 @@ def test_what_is_refused(drive, small, tmp_path):
     assert tree(drive) == before and not (tmp_path / "x.romfs").exists()
 
 
+def test_an_encoder_that_the_camera_would_find_first(drive, small, tmp_path):
+    encoder, pets = small
+    assert run(make_vocab(tmp_path / "base.tvp"), "--openmv", drive)[0] == 0
+    before = tree(drive)
+    status, _, err = run(pets, "--openmv", drive, "--encoder", encoder)
+    assert status == 2 and "the board would take base.tflite" in err and "delete it" in err
+    assert tree(drive) == before
+
+
 def test_too_small_a_drive(drive, small, monkeypatch):
     encoder, pets = small
     monkeypatch.setattr(

@@ -160,6 +160,7 @@ def plan_encoder(plan: Plan, target, args, vocabs, model: Model | None) -> None:
         target.compare([plan.encoder])
         what = f"{model.name} ({model.fingerprint.hex()}), {len(plan.encoder.data)} bytes"
         plan.lines.append(("encoder", f"{plan.encoder.path}, {what}: {plan.encoder.was}"))
+        check_first(facts, plan.encoder.path, model.fingerprint)
         return
     plan.fingerprint = model.fingerprint
     what = f"{model.name} ({model.fingerprint.hex()}), {len(model.data)} bytes"
@@ -173,6 +174,8 @@ def plan_encoder(plan: Plan, target, args, vocabs, model: Model | None) -> None:
         plan.encoder = File(model.path.name, model.data)
         target.compare([plan.encoder])
         plan.lines.append(("encoder", f"{plan.encoder.path}, {what}: {plan.encoder.was}"))
+        if facts.name == "circuitpython":
+            check_first(facts, plan.encoder.path, model.fingerprint)
         if facts.ram:
             plan.lines.append(
                 ("", f"no ROMFS here: it is loaded into RAM, of which {facts.ram} bytes are free")
@@ -205,6 +208,16 @@ def plan_encoder(plan: Plan, target, args, vocabs, model: Model | None) -> None:
     ]
 
 
+def check_first(facts, path: str, fingerprint: bytes) -> None:
+    """load() takes the first encoder by name, and a drive has no prompt that would show which."""
+    for other, its, _ in facts.encoders:
+        if other < path and its != fingerprint:
+            raise BoardError(
+                f"the board would take {other}, another encoder, before {path}; delete it there "
+                "and run the same command again. Nothing was changed"
+            )
+
+
 def _is_encoder(path: str) -> bool:
     return path.endswith(".tvlm") and path.rpartition("/")[0] in ("/rom", "/rom/lib")
 
@@ -217,7 +230,9 @@ def check_space(plan: Plan, facts) -> None:
     # a block more for each file: its name, or LittleFS's own pointers
     need = sum(-(-len(file.data) // block) * block + block for file in plan.files)
     if need > facts.free:
-        advice = "delete files there (mpremote rm :FILE)"
+        advice = "delete files there"
+        if facts.name == "micropython":
+            advice += " (mpremote rm :FILE)"
         if facts.name == "openmv":
             advice = "put in an SD card, or make a ROMFS image: --openmv FILE.romfs"
         raise BoardError(
