@@ -74,6 +74,19 @@ def bytes_of(format, width, height):
     return width * height * (1 if format == GRAY else 2)
 
 
+def test_the_himax_runs_on_the_board_s_clock(lib):
+    """As OpenMV's and Zephyr's drivers read its registers: 0 is the pin, and 3 divides by 1."""
+    assert Played(lib, HM01B0).open(GRAY, 160, 120) == 0
+    told = (lib.written(index) for index in range(lib.writes()))
+    register = {word >> 8: word & 255 for word in told}
+    assert register[0x3067] == 0
+    division = register[0x3060]
+    assert division & 0x0C == 0x08  # the second divider: by 1
+    clock = 12_000_000 / (8 >> (division & 3))  # XCLK of boards/stm32/modules/_camera_board.py
+    lines, line = (register[at] << 8 | register[at + 1] for at in (0x340, 0x342))
+    assert 20 < clock / lines / line < 30
+
+
 @pytest.mark.parametrize("sensor", range(7), ids=NAMES)
 @pytest.mark.parametrize("format", [RGB565, GRAY, YUV], ids=["rgb565", "gray", "yuv"])
 @pytest.mark.parametrize("size", [(160, 120), (96, 96), (240, 176), (320, 240), (4, 4)])
