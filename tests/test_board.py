@@ -10,6 +10,7 @@ import time
 
 import pytest
 
+from tinyvlm.virtual import board as virtual
 from tinyvlm.virtual.board import Board, VirtualBoardError
 
 COMMAND = [sys.executable, "-m", "tinyvlm.virtual.board"]
@@ -270,6 +271,17 @@ def test_what_is_missing_is_one_sentence(firmware, tmp_path, arguments, sentence
     )
     assert done.returncode == 2
     assert sentence in done.stderr and done.stderr.count("\n") == 1
+
+
+def test_an_installed_package_has_no_make(monkeypatch, tmp_path):
+    """Nor does it show where a clone's firmware would lie: lib/python3.13/build/board."""
+    monkeypatch.setattr(virtual, "CHECKOUT", tmp_path)
+    monkeypatch.setattr(virtual, "FIRMWARE", tmp_path / "build" / "firmware.elf")
+    with pytest.raises(VirtualBoardError) as error:
+        virtual.find_firmware(virtual.FIRMWARE)
+    assert str(error.value) == "no firmware here: give a release by --from DIR or URL"
+    with pytest.raises(VirtualBoardError, match="^no firmware at mine.elf: give a release by"):
+        virtual.find_firmware("mine.elf")
 
 
 def test_qemu_missing(firmware, monkeypatch, tmp_path):

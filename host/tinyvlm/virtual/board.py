@@ -141,9 +141,10 @@ class Board:
 def find_firmware(path: str | os.PathLike) -> Path:
     """The firmware; VirtualBoardError if there is none."""
     if not Path(path).is_file():
-        raise VirtualBoardError(
-            f"no firmware at {path}: run `make board`, or give a release by --from DIR or URL"
-        )
+        clone = (CHECKOUT / "Makefile").is_file()
+        where = f"at {path}" if clone or path != FIRMWARE else "here"
+        build = "run `make board`, or " if clone else ""
+        raise VirtualBoardError(f"no firmware {where}: {build}give a release by --from DIR or URL")
     return Path(path)
 
 
