@@ -54,6 +54,9 @@ def test_studio_is_no_other_host_s(served):
 def test_studio_says_what_is_wrong(tmp_path, monkeypatch, capsys):
     assert studio.main(["--page", str(tmp_path / "none.html"), "--no-browser"]) == 2
     assert "no such file; make web builds" in capsys.readouterr().err
+    (tmp_path / "words.txt").write_text("cat\n")
+    assert studio.main(["--page", str(tmp_path / "words.txt"), "--no-browser"]) == 2
+    assert "words.txt: not the page; make web builds" in capsys.readouterr().err
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr(studio, "CHECKOUT", tmp_path)
     monkeypatch.setattr(studio, "DATA", tmp_path)
@@ -74,3 +77,5 @@ def test_studio_takes_no_port_that_is_in_use(served, tmp_path, capsys):
     page = tmp_path / "tinyvlm.html"
     assert studio.main(["--page", str(page), "--port", port, "--no-browser"]) == 2
     assert f"port {port} is in use; take another one with --port" in capsys.readouterr().err
+    assert studio.main(["--page", str(page), "--port", "99999", "--no-browser"]) == 2
+    assert "port 99999: there are 1 to 65535" in capsys.readouterr().err

@@ -58,6 +58,8 @@ def find(page: Path | None = None, release: str | None = None) -> Path:
     if page:
         if not page.is_file():
             raise ValueError(f"{page}: no such file; make web builds build/web/{NAME}")
+        if not page.read_bytes().lstrip().startswith(b"<"):
+            raise ValueError(f"{page}: not the page; make web builds build/web/{NAME}")
         return page
     if release:
         found = Release(release)
@@ -114,6 +116,8 @@ def serve(page: Path, port: int = 0) -> http.server.ThreadingHTTPServer:
 
     try:
         return http.server.ThreadingHTTPServer(("127.0.0.1", port), Handler)
+    except OverflowError:
+        raise ValueError(f"port {port}: there are 1 to 65535, and 0 for a free one") from None
     except OSError as error:
         if error.errno != errno.EADDRINUSE:
             raise
