@@ -259,6 +259,7 @@ def test_command_prints_the_port_and_cleans_up(firmware, tmp_path):
     "arguments, sentence",
     [
         (["--firmware", "nowhere.elf"], "no firmware at nowhere.elf: run `make board`"),
+        (["--firmware", "small"], "QEMU ended at once: "),
         (["--romfs", "nowhere.img"], "no ROMFS image at nowhere.img"),
         (["--flash", "nowhere/flash"], "cannot write the flash file nowhere/flash"),
         (["--flash", "small"], "small is not a flash file: it has 5 bytes"),

@@ -111,9 +111,8 @@ class Board:
         end = time.monotonic() + seconds
         while time.monotonic() < end:
             if self._process.poll() is not None:
-                raise VirtualBoardError(
-                    f"QEMU ended at once: {self.stderr().strip() or 'no message'}"
-                )
+                said = self.stderr().strip() or "no message"  # all registers, after a crash
+                raise VirtualBoardError(f"QEMU ended at once: {said.splitlines()[0]}")
             if select.select([self._slave], [], [], 0.02)[0]:
                 return
 
