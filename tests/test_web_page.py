@@ -81,6 +81,7 @@ def test_size(page, seen):
 def test_words_over_the_camera_s_picture(seen):
     facts = seen["facts"]
     assert facts["first_label"] == "cat"  # a sample photo, before anybody did anything
+    assert facts["broken"] == []  # no word of the page's own takes two lines
     assert facts["labels"] == ["cat", "coffee", "flower", "rocket", "unknown"]
     assert facts["over"].startswith("cat ")
     assert "frames/s here" in facts["speed"]

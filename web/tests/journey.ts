@@ -99,6 +99,9 @@ await page.waitForFunction(() => document.documentElement.dataset.looked);
 seen.facts.first_label_ms = Date.now() - start;
 seen.facts.first_label = await page.evaluate(() => document.documentElement.dataset.looked);
 seen.facts.title = await page.title();
+await page.setViewportSize({ width: 900, height: 1000 }); // the narrowest with two cards in a row
+seen.facts.broken = await page.locator(".answers b").evaluateAll((names) =>
+    names.filter((name) => name.getClientRects().length > 1).map((name) => name.textContent));
 await step("opened");
 
 // 2. Words, over the camera's picture.
