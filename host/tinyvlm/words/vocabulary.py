@@ -13,7 +13,7 @@ from __future__ import annotations
 
 import re
 import unicodedata
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -97,8 +97,9 @@ def _key(label: str) -> str:
 
 def lines(words: Sequence[str], name: str) -> list[Entry]:
     """The same from Python: each word is what would stand in a line of the list."""
-    if isinstance(words, (str, bytes)):
-        raise VocabularyError(f'{name}: give a list, such as ["cat", "dog"], not {words!r:.60}')
+    if isinstance(words, (str, bytes, Mapping)):  # of the last, the keys alone would be taken
+        example = '["cat", "dog: puppy"]'
+        raise VocabularyError(f"{name}: give a list, such as {example}, not {words!r:.60}")
     for word in (words := list(words)):
         if not isinstance(word, str) or not word.strip() or word.splitlines() != [word]:
             raise VocabularyError(f"{name}: {word!r:.60} is no word or phrase")
