@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 //
 // The encoder file *.tvlm, version 1. docs/format.md says the same in more words, and the
-// Python writer (host/tinyvlm/tvlm.py) uses the same names. All values are little-endian.
+// Python writer (host/tinyvlm/net/tvlm.py) uses the same names. All values are little-endian.
 //
 //   header, 72 bytes
 //      0  4s   magic "TVLM"           4  u16  version, 1

@@ -2,6 +2,7 @@
 """Where things live (docs/design.md): who may import whom, and that nothing runs in a circle."""
 
 import ast
+import re
 import subprocess
 import sys
 from functools import cache
@@ -150,3 +151,16 @@ def test_a_checkout_of_that_name_does_not_hide_the_package(tmp_path):
         [sys.executable, "-c", code], cwd=tmp_path, capture_output=True, text=True
     )
     assert done.stdout == "Frame(2x2 GRAY8)\n", done.stderr
+
+
+def test_files_that_c_names_are_there():
+    """A comment that sends a reader to a file that has moved sends him nowhere."""
+    named = re.compile(r"\b(?:host|device|boards|docs|tests|tools)/[\w/]+\.(?:py|md|[ch])\b")
+    lost = {
+        (path.relative_to(TOP).as_posix(), name)
+        for folder in ("native", "boards")
+        for path in TOP.glob(f"{folder}/**/*.[ch]")
+        for name in named.findall(re.sub("#include.*", "", path.read_text()))
+        if not (TOP / name).exists()
+    }
+    assert not lost
