@@ -23,7 +23,7 @@ static int start(const tv_camera_bus_t *bus, tv_camera_format_t format, uint32_t
     *height = HEIGHT >> n;
     const tv_camera_set_t size[] = {
         { 0x12, format == TV_CAMERA_RGB565 ? 0x06 : 0x00 },
-        { 0x0c, 0x06 }, // bytes in their order: high byte first, Y first
+        { 0x0c, 0x16 }, // high byte first; Y and U swapped, or U comes first
         { 0x65, n ? 0x2f : 0x20 }, { 0xa0, (uint8_t)(n << 2 | n) }, // averages of 2, 4 or 8 pixels
         { 0x29, (uint8_t)(*width / 4) }, { 0x2c, (uint8_t)(*height / 2) }, { 0x2a, 0x00 },
     };

@@ -49,7 +49,8 @@ tv_camera_sim_sent_t tv_camera_sim_sent(const tv_camera_sim_t *s) {
         sent.width = 4 * reg(s, 0x29);
         sent.height = 2 * reg(s, 0x2c);
         rgb = (reg(s, 0x12) & 0x0f) == 0x06;
-        sent.on = 640u >> (reg(s, 0xa0) & 3) == sent.width && 480u >> (reg(s, 0xa0) >> 2 & 3) == sent.height;
+        sent.on = 640u >> (reg(s, 0xa0) & 3) == sent.width && 480u >> (reg(s, 0xa0) >> 2 & 3) == sent.height
+            && (rgb || reg(s, 0x0c) & 0x10); // else U comes first
     } else if (is(s, &tv_camera_ov5640)) {
         sent.width = word(s, 0x3808);
         sent.height = word(s, 0x380a);
