@@ -1,5 +1,9 @@
 # `make` lists what there is. Everything sets itself up: `make demo` works in a fresh clone.
 
+ifneq ($(words $(CURDIR)),1)
+$(error $(CURDIR) has a space in its path, which make cannot take: move the clone)
+endif
+
 PYTHON ?= python3
 JOBS ?= $(shell nproc 2>/dev/null || sysctl -n hw.ncpu)
 

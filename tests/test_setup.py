@@ -89,3 +89,12 @@ def test_the_cached_tree_is_used_and_its_file_keeps_its_date(tmp_path):
         assert path.read_text() == f"{tree}\n"
         dates.append(path.stat().st_mtime_ns)
     assert dates[0] == dates[1]
+
+
+def test_a_clone_below_a_name_with_a_space(tmp_path):
+    """Make and MicroPython's makefiles would break minutes later, in words that help nobody."""
+    (tmp_path / "my clone").mkdir()
+    command = ["make", "-f", BOARDS.parent / "Makefile", "board"]
+    done = subprocess.run(command, cwd=tmp_path / "my clone", capture_output=True, text=True)
+    assert done.returncode == 2 and done.stderr.count("\n") == 1
+    assert "my clone has a space in its path, which make cannot take" in done.stderr
