@@ -37,7 +37,7 @@ def test_package_and_vocabulary(drive, tmp_path):
     print(out)
     assert status == 0
     assert "CircuitPython 9.2.1 on Adafruit Feather ESP32-S3 with ESP32S3" in out
-    assert "frames are not looked at: --encoder nano" in out
+    assert "not looked at: --encoder nano, and words of tinyvlm-pack --model nano" in out
     package = [f"lib/tinyvlm/{path.name}" for path in deployment.package_files()]
     assert tree(drive) == sorted(["boot_out.txt", "code.py", "pets.tvp", *package])
     assert (drive / "pets.tvp").read_bytes() == pets.read_bytes()

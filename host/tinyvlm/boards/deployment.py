@@ -150,7 +150,8 @@ def plan_encoder(plan: Plan, target, args, vocabs, model: Model | None) -> None:
         plan.lines.append(("encoder", f"{path}, {size} bytes ({plan.fingerprint.hex()}): kept"))
         return
     if model is None and facts.name == "circuitpython":
-        plan.lines.append(("encoder", "none, so frames are not looked at: --encoder nano"))
+        nano = "--encoder nano, and words of tinyvlm-pack --model nano"
+        plan.lines.append(("encoder", f"none, so frames are not looked at: {nano}"))
         return
     if model is None:
         model = shipped_model(vocabs)
