@@ -74,17 +74,34 @@ def bytes_of(format, width, height):
     return width * height * (1 if format == GRAY else 2)
 
 
+XCLK = 12_000_000  # of boards/stm32/modules/_camera_board.py
+
+
+def registers(lib):
+    """What each register of the sensor was told last."""
+    return {lib.written(i) >> 8: lib.written(i) & 255 for i in range(lib.writes())}
+
+
 def test_the_himax_runs_on_the_board_s_clock(lib):
     """As OpenMV's and Zephyr's drivers read its registers: 0 is the pin, and 3 divides by 1."""
     assert Played(lib, HM01B0).open(GRAY, 160, 120) == 0
-    told = (lib.written(index) for index in range(lib.writes()))
-    register = {word >> 8: word & 255 for word in told}
-    assert register[0x3067] == 0
-    division = register[0x3060]
-    assert division & 0x0C == 0x08  # the second divider: by 1
-    clock = 12_000_000 / (8 >> (division & 3))  # XCLK of boards/stm32/modules/_camera_board.py
-    lines, line = (register[at] << 8 | register[at + 1] for at in (0x340, 0x342))
+    told = registers(lib)
+    assert told[0x3067] == 0
+    assert told[0x3060] & 0x0C == 0x08  # the second divider: by 1
+    clock = XCLK / (8 >> (told[0x3060] & 3))
+    lines, line = (told[at] << 8 | told[at + 1] for at in (0x340, 0x342))
     assert 20 < clock / lines / line < 30
+
+
+def test_the_ov5640_s_pll_can_lock(lib):
+    """OpenMV's boards run its oscillator at 525 to 800 MHz, of 12, 12.5 or 24 MHz."""
+    assert Played(lib, OV5640).open(RGB565, 160, 120) == 0
+    told = registers(lib)
+    vco = XCLK / (told[0x3037] & 15) * told[0x3036]
+    assert 500e6 <= vco <= 1000e6
+    pixels = vco / (told[0x3035] >> 4) / 2 / 2 / 2  # a second; root, 8 bits, two bytes a pixel
+    line, lines = (told[at] << 8 | told[at + 1] for at in (0x380C, 0x380E))
+    assert 15 < pixels / line / lines < 30
 
 
 @pytest.mark.parametrize("sensor", range(7), ids=NAMES)
