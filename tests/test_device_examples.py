@@ -3,11 +3,17 @@
 
 import contextlib
 import io
+import itertools
+import sys
 from pathlib import Path
+from types import ModuleType, SimpleNamespace
 
 import pytest
 from conftest import BoardUnderTest
 from test_device_calls import PRELUDE, rom  # noqa: F401
+
+from tinyvlm import device
+from tinyvlm.device import Frame
 
 EXAMPLES = Path(__file__).resolve().parents[1] / "device" / "examples"
 # Three frames of one thing, then four of another, as from a camera.
@@ -135,3 +141,45 @@ def test_a_file_that_cannot_be_written_is_said_and_not_fatal(learning):
     )
     for said in learning(code):
         assert "not saved: " in said.splitlines()[1]
+
+
+# -- their camera -----------------------------------------------------------------------------
+
+
+class PlayedCamera:
+    """A camera of 4 x 2 pixels that hands out pixels alone, as on ESP32 boards."""
+
+    pixel_width, pixel_height = 4, 2
+
+    def __init__(self, pixel_format, frame_size):
+        if self.grey and pixel_format != "grey":
+            raise ValueError("this sensor has no colours; ask for GRAYSCALE")
+
+    def capture(self):
+        return bytes(range(8 if self.grey else 16))
+
+
+class OurCamera(PlayedCamera):
+    """The same as `camera` of our firmware: its frames say what they are."""
+
+    def capture(self):
+        return Frame(super().capture(), 4, 2, "GRAY8" if self.grey else "RGB565_BE")
+
+
+@pytest.mark.parametrize("name", ["blink", "detect", "learn", "watch"])
+@pytest.mark.parametrize("kind", [PlayedCamera, OurCamera], ids=["pixels", "frames"])
+@pytest.mark.parametrize("grey", [False, True], ids=["colours", "grey"])
+def test_a_sensor_without_colours_serves_every_example(monkeypatch, name, kind, grey):
+    camera = ModuleType("camera")
+    camera.Camera = type("Camera", (kind,), {"grey": grey})
+    camera.PixelFormat = SimpleNamespace(RGB565="colours", GRAYSCALE="grey")
+    camera.FrameSize = SimpleNamespace(QQVGA="160 x 120")
+    monkeypatch.setitem(sys.modules, "camera", camera)
+    monkeypatch.setitem(sys.modules, "tinyvlm", device)
+    names = {"__name__": "example"}
+    text = (EXAMPLES / f"{name}.py").read_text().removesuffix("main()\n")  # detect.py starts so
+    exec(text, names)
+    for frame in itertools.islice(names["camera"](), 2):
+        frame = frame[1] if name == "detect" else frame
+        assert str(frame) == f"Frame(4x2 {'GRAY8' if grey else 'RGB565_BE'})"
+        assert bytes(frame.buffer) == bytes(range(8 if grey else 16))

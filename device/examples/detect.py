@@ -48,18 +48,20 @@ def camera():
         from camera import Camera, FrameSize, PixelFormat
     except ImportError:
         return
+    pixels = "RGB565_BE"
     try:
         try:
             cam = Camera(pixel_format=PixelFormat.RGB565, frame_size=FrameSize.QQVGA)
         except ValueError:  # a sensor without colours
             cam = Camera(pixel_format=PixelFormat.GRAYSCALE, frame_size=FrameSize.QQVGA)
+            pixels = "GRAY8"
     except OSError as error:
         print("camera: %s" % error)
         return
     while True:
         frame = cam.capture()
         if not hasattr(frame, "format"):  # pixels alone: ESP32 and friends
-            frame = tinyvlm.Frame(frame, cam.pixel_width, cam.pixel_height, tinyvlm.RGB565_BE)
+            frame = tinyvlm.Frame(frame, cam.pixel_width, cam.pixel_height, pixels)
         yield "camera", frame
 
 

@@ -61,9 +61,17 @@ def camera():
     """Frames for ever, from a camera with the usual `camera` module."""
     from camera import Camera, FrameSize, PixelFormat
 
-    cam = Camera(pixel_format=PixelFormat.RGB565, frame_size=FrameSize.QQVGA)
+    pixels = "RGB565_BE"
+    try:
+        cam = Camera(pixel_format=PixelFormat.RGB565, frame_size=FrameSize.QQVGA)
+    except ValueError:  # a sensor without colours
+        cam = Camera(pixel_format=PixelFormat.GRAYSCALE, frame_size=FrameSize.QQVGA)
+        pixels = "GRAY8"
     while True:
-        yield tinyvlm.Frame(cam.capture(), cam.pixel_width, cam.pixel_height, "RGB565_BE")
+        frame = cam.capture()
+        if not hasattr(frame, "format"):  # pixels alone: ESP32 and friends
+            frame = tinyvlm.Frame(frame, cam.pixel_width, cam.pixel_height, pixels)
+        yield frame
 
 
 if __name__ == "__main__":
