@@ -263,7 +263,10 @@ computer mouse, field mouse, bat animal, baseball bat, robotic vacuum, doorbell 
 doorstep, open drawer, closed drawer, full bin, empty bin, overflowing bin, open fridge, dripping
 tap, boiling water, frying egg, burnt toast, mouldy bread, ripe tomato, green tomato, brown banana,
 green banana, yellow leaf, powdery mildew, aphid, slug, spider mite, whitefly, caterpillar, varroa
-mite, honey bee, bumblebee, asian hornet, carpenter bee, wool carder bee
+mite, honey bee, bumblebee, asian hornet, carpenter bee, wool carder bee, tower crane, mole animal,
+hoodie, moustache, caravan, hiker, mail carrier, delivery person, alphabet, mars planet, saturn,
+jupiter, colour, harbour, cheque, victory sign, open palm, rock hand, paper hand, scissors hand,
+cat flap, cat litter, hamster wheel, coke can
 """
 
 
