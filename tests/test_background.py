@@ -14,6 +14,7 @@ from tinyvlm.measure import calibrate, held_out
 from tinyvlm.shipped import DATA
 from tinyvlm.words import background, tvp
 from tinyvlm.words.lexicon import Lexicon
+from tinyvlm.words.space import normalize
 
 
 @pytest.fixture(scope="module")
@@ -42,10 +43,57 @@ def test_trials_show_a_label_or_none_of_them(photos):
         assert not photos.ignore[np.ix_(classes, frames[none])].any()
 
 
+def test_a_label_is_drawn_once(photos):
+    for ids in calibrate.draw(photos, 0, 20, themed=True).classes:
+        assert len(set(ids)) == len(ids)
+
+
 def test_the_two_halves_share_no_class(photos):
     halves = [calibrate.draw(photos, half, 10) for half in (0, 1)]
     seen = [set(photos.label[half.photos].ravel()) | set(half.classes.ravel()) for half in halves]
     assert seen[0] and seen[1] and not seen[0] & seen[1]
+
+
+def test_lists_of_a_theme_are_asked_about_what_is_like_their_labels(photos):
+    """A list of dishes sees other dishes; nothing of it is drawn where no theme is asked for."""
+
+    def alike(trials):
+        rows = normalize(photos.vectors)
+        classes, none = trials.classes, trials.right == 10
+        shown = photos.label[trials.photos]
+        others = [
+            (rows[frames[some]] @ rows[ids].T).max(axis=1).mean()
+            for ids, frames, some in zip(classes, shown, none, strict=True)
+        ]
+        return np.array([np.triu(rows[ids] @ rows[ids].T, 1).sum() for ids in classes]), others
+
+    (random, others), (themed, cousins) = (
+        alike(calibrate.draw(photos, 0, 10, themed=themed)) for themed in (False, True)
+    )
+    half = len(themed) // 2  # the share of the theme rises
+    assert themed[half:].mean() > 2 * max(random.mean(), themed[:half].mean())
+    assert np.mean(cousins[half:]) > max(np.mean(others), np.mean(cousins[:half]))
+
+
+def test_each_half_of_the_classes_is_chosen_on_and_measured_on(photos, monkeypatch):
+    monkeypatch.setattr(calibrate, "FRAMES", 400)
+    first, second = (calibrate.draw(photos, half, 3) for half in (0, 1))
+    there = calibrate.reached(photos, first, second, 64, 20.0)
+    assert there == calibrate.reached(photos, second, first, 64, 20.0)
+    alone = [calibrate.fit(calibrate.Scores(photos, some, 64)) for some in (first, second)]
+    scale, none = np.mean(alone, axis=0)
+    assert (there["logit_scale"], there["none"]) == (round(scale, 2), round(none, 3))
+
+
+def test_what_is_fitted_is_the_likeliest():
+    photos = made_photos(12, 200, 4, 0.2)
+    scores = calibrate.Scores(photos, calibrate.draw(photos, 0, 5), 64)
+    scale, none = calibrate.fit(scores)
+    best = scores.loss(scale, none)
+    for factor, more in ((1.05, 0), (0.95, 0), (1, 0.01), (1, -0.01)):
+        assert scores.loss(factor * scale, none + more) > best
+    plain = calibrate.fit_scale(scores)
+    assert scores.loss(plain, None) < min(scores.loss(f * plain, None) for f in (0.95, 1.05))
 
 
 def test_scores_and_verdicts_are_those_of_the_device_package(photos):

@@ -172,10 +172,11 @@ def _grown(pools: dict, args: argparse.Namespace) -> str:
 
 
 def _calibration(pools: dict, args: argparse.Namespace) -> str:
+    """Of each size as many photos: few are enough to make an error of chance alone."""
     rows = [["photos", "labels", "--unknown", *map(str, DIMS)]]
     for name, photos in pools.items():
         for size in (3, 10, 20):
-            trials = verdict.draw(photos, size, args.trials)
+            trials = verdict.draw(photos, size, args.trials * 20 // size)
             for unknown in ("balanced", "off"):
                 maker = verdict.Maker(photos, args.model, unknown, max(DIMS))
                 errors = [

@@ -2,15 +2,18 @@
 """What makes scores probabilities? Random vocabularies on real photos that no training has seen.
 
 A trial is a vocabulary of a few random classes and frames of which every second one shows none
-of them. The right answer to a frame is its label, or "unknown"; the scores are to be probabilities
-of just these answers: scale and the cosine of "none" are fitted by maximum likelihood. Thresholds
-are those with which a given share of the frames that show none is named. All is chosen on one half
-of the classes and measured on the other half.
+of them. Nobody's list is a random one: it is of dishes, and so is what else lies on the table. So
+each trial has a theme, classes that mean alike, which some of its labels and as many of its other
+frames are of. The right answer to a frame is its label, or "unknown"; the scores are to be
+probabilities of just these answers: scale and the cosine of "none" are fitted by maximum
+likelihood. Thresholds are those with which a given share of the frames that show none is named.
+All is chosen on each half of the classes and measured on the other one; the means are kept.
 """
 
 from __future__ import annotations
 
 import zlib
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
@@ -29,8 +32,8 @@ WORDS, MARGIN = 8, 0.3  # what detect() sees heat against; `python tools/localiz
 NEW = 0.25  # share of a vocabulary's labels that are words no training has seen
 FRAMES = 8000  # in all, of each size
 EACH = 40  # of a vocabulary
+THEME = 40  # classes of a theme; three times as many as labels, if that is more
 UNSEEN = 2  # in place of a half: the classes that no training has seen
-SCALES, NONES = np.geomspace(2, 60, 69), np.linspace(-0.2, 0.95, 70)
 LIMITS = np.linspace(0, 1, 201)  # thresholds
 FLOOR = -8.0  # natural logarithm: no single frame decides a choice
 
@@ -66,6 +69,12 @@ class Trials:
     right: np.ndarray
 
 
+def near(photos: Photos, some: np.ndarray, centre: int, size: int) -> np.ndarray:
+    """Of some classes those of a theme: whose words are nearest to that of the class `centre`."""
+    rows = normalize(photos.vectors)
+    return some[np.argsort(-(rows[some] @ rows[centre]), kind="stable")[: max(THEME, 3 * size)]]
+
+
 def unrelated(photos: Photos, order: np.ndarray, size: int) -> np.ndarray:
     """The first classes of which none is above another. ValueError if there are not so many."""
     found: list[int] = []
@@ -77,11 +86,12 @@ def unrelated(photos: Photos, order: np.ndarray, size: int) -> np.ndarray:
     raise ValueError(f"{len(order)} classes are too few for vocabularies of {size} labels")
 
 
-def draw(photos: Photos, half: int, size: int, seed: int = 1) -> Trials:
+def draw(photos: Photos, half: int, size: int, seed: int = 1, themed: bool = False) -> Trials:
     """Random vocabularies of classes of one half. A frame's class is drawn before its photo.
 
     A quarter of the labels, as far as there are such, are words that no training has seen; with
-    UNSEEN for a half all are.
+    UNSEEN for a half all are. themed: of each vocabulary, a share of the labels and of the frames
+    that show none is of one theme: any share, in equal steps.
     """
     rng = np.random.default_rng((seed, half, size))
     new = np.array([known.held_out(c) for c in photos.classes], bool)
@@ -89,15 +99,25 @@ def draw(photos: Photos, half: int, size: int, seed: int = 1) -> Trials:
     mine = np.flatnonzero(new if half == UNSEEN else mine)
     new = new[mine]
     of = {i: np.flatnonzero(photos.label == i) for i in mine}
-    trials = []
-    for _ in range(FRAMES // EACH):
+    trials, times = [], FRAMES // EACH
+    for share in np.linspace(0, 1, times) if themed else [0.0] * times:
         count = len(mine) if half == UNSEEN else min(rng.binomial(size, NEW), new.sum() // 2)
         order = np.append(rng.permutation(mine[new])[:count], rng.permutation(mine[~new]))
-        ids = unrelated(photos, order, size)
+        theme = near(photos, mine, rng.choice(mine), size) if share else mine[:0]
+        some = rng.permutation(np.setdiff1d(theme, order[:count]))
+        some = some[: rng.binomial(size, share)] if share else some
+        rest = order[count:][~np.isin(order[count:], some)]
+        ids = unrelated(photos, np.concatenate([order[:count], some, rest]), size)
         others = np.setdiff1d(mine, ids)
         others = others[~photos.ignore[np.ix_(others, ids)].any(axis=1)]
+        cousins = np.intersect1d(others, theme)
         right = np.append(rng.integers(0, size, EACH // 2), [size] * (EACH // 2))
-        shown = [ids[k] if k < size else rng.choice(others) for k in right]
+        shown = [
+            ids[k]
+            if k < size
+            else rng.choice(cousins if len(cousins) and rng.random() < share else others)
+            for k in right
+        ]
         trials.append((ids, [rng.choice(of[i]) for i in shown], right))
     return Trials(*(np.array(part) for part in zip(*trials, strict=True)))
 
@@ -131,20 +151,35 @@ class Scores:
 
 
 def fit(scores: Scores) -> tuple[float, float]:
-    """(scale, none) that make the right answers likeliest; one after the other until both stay."""
-    scale, none = 12.0, 0.3
-    for _ in range(20):
-        old = scale, none
-        none = min((scores.loss(scale, x), x) for x in NONES)[1]
-        scale = min((scores.loss(x, none), x) for x in SCALES)[1]
-        if (scale, none) == old:
-            break
-    return float(scale), float(none)
+    """(scale, none) that make the right answers likeliest."""
+    x, none = _lowest(lambda x, none: scores.loss(_scale(x), none), [np.log(12), 0.3], [0.4, 0.1])
+    return _scale(x), none
 
 
 def fit_scale(scores: Scores) -> float:
     """The scale without "none of them": of frames that show a label."""
-    return min((scores.loss(scale, None), float(scale)) for scale in SCALES)[1]
+    [x] = _lowest(lambda x: scores.loss(_scale(x), None), [np.log(12)], [0.4])
+    return _scale(x)
+
+
+def _scale(logarithm: float) -> float:
+    return float(np.exp(min(logarithm, np.log(60))))  # where nothing is confused, no scale is best
+
+
+def _lowest(loss: Callable[..., float], at: list[float], steps: list[float]) -> list[float]:
+    """Where `loss` is least: downhill from `at`, in steps that are halved when none leads down."""
+    best = loss(*at)
+    for _ in range(8):
+        stuck = False
+        while not stuck:
+            stuck = True
+            for i, step in enumerate(steps):
+                for sign in (1, -1):
+                    there = [x + sign * step * (k == i) for k, x in enumerate(at)]
+                    if (found := loss(*there)) < best:
+                        best, at, stuck = found, there, False
+        steps = [step / 2 for step in steps]
+    return at
 
 
 def rates(scores: Scores, scale: float, none: float | None) -> dict[str, np.ndarray]:
@@ -177,10 +212,10 @@ def choose(photos: Photos) -> dict:
     info, most = photos.model.graph.info, photos.vectors.shape[1]
     sizes = {}
     for size in [size for size in SIZES if 4 * size <= len(photos.classes)]:
-        halves = [draw(photos, half, size) for half in (0, 1)]
+        halves = [draw(photos, half, size, themed=True) for half in (0, 1)]
         dims = prefixes(min(64, most), most)
         sizes[str(size)] = {
-            "dims": {str(d): _at(photos, *halves, d, logit_scale(info, d)) for d in dims}
+            "dims": {str(d): reached(photos, *halves, d, logit_scale(info, d)) for d in dims}
         }
     return {
         "encoder": info.get("name", "unnamed"),
@@ -198,9 +233,25 @@ def choose(photos: Photos) -> dict:
     }
 
 
-def _at(photos: Photos, first: Trials, second: Trials, dim: int, trained: float) -> dict:
-    """What is fitted for one prefix on the first trials; what that reaches on the second ones."""
-    chosen_on, scores = (Scores(photos, trials, dim) for trials in (first, second))
+def reached(photos: Photos, first: Trials, second: Trials, dim: int, trained: float) -> dict:
+    """What is fitted for one prefix on trials, and what that reaches on the others: the means."""
+    first, second = (Scores(photos, trials, dim) for trials in (first, second))
+    return _mean(_at(first, second, trained), _at(second, first, trained))
+
+
+def _mean(one: dict, two: dict) -> dict:
+    means = {}
+    for key, value in one.items():
+        if isinstance(value, dict):
+            means[key] = _mean(value, two[key])
+        else:
+            digits = {"logit_scale": 2, "none": 3, "threshold": 3}.get(key, 1)
+            means[key] = np.round(np.mean([value, two[key]], axis=0), digits).tolist()
+    return means
+
+
+def _at(chosen_on: Scores, scores: Scores, trained: float) -> dict:
+    """The same, fitted on some trials and measured on others."""
     scale, none = fit(chosen_on)
     plain = fit_scale(chosen_on)
     before, after = rates(chosen_on, scale, none), rates(scores, scale, none)
@@ -208,24 +259,24 @@ def _at(photos: Photos, first: Trials, second: Trials, dim: int, trained: float)
     knob = {}
     for name, most in KNOB.items():
         i = int(np.argmax(before["named"] <= most / 100))  # the lowest with no more
-        knob[name] = {"threshold": round(float(LIMITS[i]), 3), **_reached(after, i)}
+        knob[name] = {"threshold": float(LIMITS[i]), **_reached(after, i)}
     return {
-        "logit_scale": round(scale, 2),
-        "none": round(none, 3),
-        "error": _cent(error(scores, scale, none)),
-        "error_before": _cent(error(scores, trained, None)),
+        "logit_scale": scale,
+        "none": none,
+        "error": 100 * error(scores, scale, none),
+        "error_before": 100 * error(scores, trained, None),
         **knob,
         "off": {
-            "logit_scale": round(plain, 2),
-            "error": _cent(error(scores, plain, None)),
+            "logit_scale": plain,
+            "error": 100 * error(scores, plain, None),
             **_reached(off, 0),
         },
-        "curve": [[_cent(values[i]) for values in after.values()] for i in steps],
+        "curve": [[100 * float(values[i]) for values in after.values()] for i in steps],
     }
 
 
 def _reached(found: dict[str, np.ndarray], i: int) -> dict[str, float]:
-    return {name: _cent(values[i]) for name, values in found.items()}
+    return {name: 100 * float(values[i]) for name, values in found.items()}
 
 
 def _cent(share: float) -> float:
