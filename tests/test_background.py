@@ -77,10 +77,13 @@ def test_lists_of_a_theme_are_asked_about_what_is_like_their_labels(photos):
 
 def test_each_half_of_the_classes_is_chosen_on_and_measured_on(photos, monkeypatch):
     monkeypatch.setattr(calibrate, "FRAMES", 400)
-    first, second = (calibrate.draw(photos, half, 3) for half in (0, 1))
-    there = calibrate.reached(photos, first, second, 64, 20.0)
-    assert there == calibrate.reached(photos, second, first, 64, 20.0)
-    alone = [calibrate.fit(calibrate.Scores(photos, some, 64)) for some in (first, second)]
+    themed, plain = (
+        [calibrate.draw(photos, half, 3, themed=theme) for half in (0, 1)]
+        for theme in (True, False)
+    )
+    there = calibrate.reached(photos, themed, plain, 64, 20.0)
+    assert there == calibrate.reached(photos, themed[::-1], plain[::-1], 64, 20.0)
+    alone = [calibrate.fit(calibrate.Scores(photos, some, 64)) for some in themed]
     scale, none = np.mean(alone, axis=0)
     assert (there["logit_scale"], there["none"]) == (round(scale, 2), round(none, 3))
 

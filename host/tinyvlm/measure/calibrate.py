@@ -6,8 +6,9 @@ of them. Nobody's list is a random one: it is of dishes, and so is what else lie
 each trial has a theme, classes that mean alike, which some of its labels and as many of its other
 frames are of. The right answer to a frame is its label, or "unknown"; the scores are to be
 probabilities of just these answers: scale and the cosine of "none" are fitted by maximum
-likelihood. Thresholds are those with which a given share of the frames that show none is named.
-All is chosen on each half of the classes and measured on the other one; the means are kept.
+likelihood. Thresholds are those with which a given share of the frames that show none is named,
+over lists without a theme, and so are the rates that are told. All is chosen on each half of the
+classes and measured on the other one; the means are kept.
 """
 
 from __future__ import annotations
@@ -212,10 +213,12 @@ def choose(photos: Photos) -> dict:
     info, most = photos.model.graph.info, photos.vectors.shape[1]
     sizes = {}
     for size in [size for size in SIZES if 4 * size <= len(photos.classes)]:
-        halves = [draw(photos, half, size, themed=True) for half in (0, 1)]
+        themed, plain = (
+            [draw(photos, half, size, themed=theme) for half in (0, 1)] for theme in (True, False)
+        )
         dims = prefixes(min(64, most), most)
         sizes[str(size)] = {
-            "dims": {str(d): reached(photos, *halves, d, logit_scale(info, d)) for d in dims}
+            "dims": {str(d): reached(photos, themed, plain, d, logit_scale(info, d)) for d in dims}
         }
     return {
         "encoder": info.get("name", "unnamed"),
@@ -233,10 +236,13 @@ def choose(photos: Photos) -> dict:
     }
 
 
-def reached(photos: Photos, first: Trials, second: Trials, dim: int, trained: float) -> dict:
-    """What is fitted for one prefix on trials, and what that reaches on the others: the means."""
-    first, second = (Scores(photos, trials, dim) for trials in (first, second))
-    return _mean(_at(first, second, trained), _at(second, first, trained))
+def reached(
+    photos: Photos, themed: list[Trials], plain: list[Trials], dim: int, trained: float
+) -> dict:
+    """What is fitted for one prefix on each half's trials, and what that reaches on the other's:
+    the means. Scales are of lists with themes, thresholds of `plain` ones, without."""
+    themed, plain = ([Scores(photos, half, dim) for half in some] for some in (themed, plain))
+    return _mean(*(_at(themed[i], plain[i], plain[1 - i], trained) for i in (0, 1)))
 
 
 def _mean(one: dict, two: dict) -> dict:
@@ -250,10 +256,10 @@ def _mean(one: dict, two: dict) -> dict:
     return means
 
 
-def _at(chosen_on: Scores, scores: Scores, trained: float) -> dict:
-    """The same, fitted on some trials and measured on others."""
-    scale, none = fit(chosen_on)
-    plain = fit_scale(chosen_on)
+def _at(themed: Scores, chosen_on: Scores, scores: Scores, trained: float) -> dict:
+    """The same: scales fitted on some trials, thresholds chosen on some, measured on others."""
+    scale, none = fit(themed)
+    plain = fit_scale(themed)
     before, after = rates(chosen_on, scale, none), rates(scores, scale, none)
     off, steps = rates(scores, plain, None), range(0, len(LIMITS), 10)
     knob = {}
