@@ -1,10 +1,15 @@
 # SPDX-License-Identifier: MIT
 """The C engine, as the CPython extension, against the numpy reference: equal to the last bit."""
 
+import platform
+import shutil
 import struct
+import subprocess
+import sys
 import threading
 import zlib
 from array import array
+from pathlib import Path
 
 import _tinyvlm
 import numpy as np
@@ -248,6 +253,19 @@ def test_bad_calls(small):
         no_map.embed_map(bytes(64), 8, 8, 0, 0, bytearray(99), bytearray(5))
     with pytest.raises(TypeError):
         engine.embed(bytes(64), 8, 8, 0, 0, bytes(6))
+
+
+@pytest.mark.skipif(
+    (sys.platform, platform.machine()) != ("linux", "x86_64") or not shutil.which("gcc"),
+    reason="needs gcc on Linux that runs programs of 32 bits, too",
+)
+def test_sizes_on_a_32_bit_python(tmp_path):
+    """65,536 rows of 65,536 bytes are no 0 bytes there, for which any buffer would do."""
+    tests, program = Path(__file__).parent, tmp_path / "holds"
+    flags = "-m32 -std=c11 -O1 -Wall -Wextra -Werror -ffreestanding -nostdlib -static".split()
+    sources = ["-I", tests.parent / "native" / "cpython", tests / "c" / "test_holds.c"]
+    subprocess.run(["gcc", *flags, *sources, "-o", program], check=True)
+    assert subprocess.run([program]).returncode == 0
 
 
 def repaired(data, **fields):

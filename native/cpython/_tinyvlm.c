@@ -7,6 +7,7 @@
 #include <Python.h>
 #include <time.h>
 
+#include "holds.h"
 #include "tv.h"
 
 typedef struct {
@@ -144,11 +145,12 @@ static int make_frame(tv_frame_t *frame, const Py_buffer *buf, const Py_ssize_t 
     return err ? -1 : 0;
 }
 
-static int check_size(const char *name, const Py_buffer *buf, uint64_t need) {
-    if ((uint64_t)buf->len >= need) {
+static int check_size(const char *name, const Py_buffer *buf, uint64_t count, uint64_t item) {
+    if (tv_holds((size_t)buf->len, count, item)) {
         return 0;
     }
-    PyErr_Format(PyExc_ValueError, "%s needs %llu bytes, the buffer has %zd", name, (unsigned long long)need, buf->len);
+    PyErr_Format(PyExc_ValueError, "%s needs %llu bytes, the buffer has %zd", name,
+        (unsigned long long)(count * item), buf->len);
     return -1;
 }
 
@@ -185,7 +187,7 @@ static PyObject *encoder_embed(encoder_t *self, PyObject *args) {
     }
     tv_frame_t frame;
     bool ok = make_frame(&frame, &buf, n) == 0
-        && check_size("the embedding", &out, self->model.dim) == 0
+        && check_size("the embedding", &out, self->model.dim, 1) == 0
         && run(self, &frame, out.buf, NULL, NULL) == 0;
     PyBuffer_Release(&buf);
     PyBuffer_Release(&out);
@@ -201,8 +203,8 @@ static PyObject *encoder_embed_map(encoder_t *self, PyObject *args) {
     const tv_model_t *m = &self->model;
     tv_frame_t frame;
     bool ok = make_frame(&frame, &buf, n) == 0
-        && check_size("the embedding", &out, m->dim) == 0
-        && check_size("the map", &map, (uint64_t)m->map_h * m->map_w * m->dim) == 0
+        && check_size("the embedding", &out, m->dim, 1) == 0
+        && check_size("the map", &map, (uint32_t)m->map_h * m->map_w, m->dim) == 0
         && run(self, &frame, out.buf, map.buf, NULL) == 0;
     PyBuffer_Release(&buf);
     PyBuffer_Release(&out);
@@ -225,7 +227,7 @@ static PyObject *encoder_profile(encoder_t *self, PyObject *args) {
         PyErr_NoMemory();
     } else {
         ok = make_frame(&frame, &buf, n) == 0
-            && check_size("the profile", &out, count * sizeof(*times)) == 0
+            && check_size("the profile", &out, count, sizeof(*times)) == 0
             && run(self, &frame, embedding, NULL, times) == 0;
     }
     if (ok) {
@@ -354,7 +356,7 @@ static PyType_Spec encoder_spec = {
 };
 
 static int check_array(const char *name, const Py_buffer *buf, size_t count, size_t item) {
-    if (check_size(name, buf, (uint64_t)count * item) < 0) {
+    if (check_size(name, buf, count, item) < 0) {
         return -1;
     }
     if ((uintptr_t)buf->buf % item) {
@@ -376,7 +378,7 @@ static int check_vectors(const vectors_t *v, const Py_buffer *vectors) {
         return -1;
     }
     return check_size("vectors", vectors,
-        (uint64_t)v->rows * tv_vector_size((size_t)v->stored_dim, (int)v->bits));
+        (size_t)v->rows, tv_vector_size((size_t)v->stored_dim, (int)v->bits));
 }
 
 // Dimensions of a cell of the map, or 0 after an exception.
@@ -403,7 +405,7 @@ static PyObject *score(PyObject *Py_UNUSED(module), PyObject *args) {
         return NULL;
     }
     bool ok = check_vectors(&v, &b[1]) == 0
-        && check_size("the embedding", &b[0], (size_t)v.dim) == 0
+        && check_size("the embedding", &b[0], (size_t)v.dim, 1) == 0
         && check_array("out", &b[2], (size_t)v.rows, sizeof(float)) == 0;
     if (ok) {
         tv_score(b[0].buf, b[1].buf, (size_t)v.rows, (size_t)v.stored_dim, (int)v.bits, (size_t)v.dim, b[2].buf,
@@ -500,7 +502,7 @@ static PyObject *best(PyObject *Py_UNUSED(module), PyObject *args) {
         && check_count("labels", labels, v.rows < UINT16_MAX ? v.rows : UINT16_MAX) == 0
         && check_count("count", count, UINT16_MAX) == 0
         && check_count("shown", shown, labels) == 0
-        && check_size("the embedding", &b[0], (size_t)v.dim) == 0
+        && check_size("the embedding", &b[0], (size_t)v.dim, 1) == 0
         && check_array("index", &b[2], (size_t)count, sizeof(uint16_t)) == 0
         && check_array("scores", &b[3], (size_t)count, sizeof(float)) == 0
         && check_array("shown", &b[4], (size_t)shown, sizeof(uint16_t)) == 0
@@ -576,8 +578,8 @@ static PyObject *map_mean(PyObject *Py_UNUSED(module), PyObject *args) {
         return NULL;
     }
     size_t map_dim = check_map(&b[0], cells, 1);
-    bool ok = map_dim > 0 && check_size("the mask", &b[1], (size_t)cells) == 0
-        && check_size("the embedding", &b[2], map_dim) == 0;
+    bool ok = map_dim > 0 && check_size("the mask", &b[1], (size_t)cells, 1) == 0
+        && check_size("the embedding", &b[2], map_dim, 1) == 0;
     if (ok) {
         tv_map_mean(b[0].buf, (size_t)cells, map_dim, b[1].buf, b[2].buf);
     }
@@ -598,7 +600,7 @@ static PyObject *map_region(PyObject *Py_UNUSED(module), PyObject *args) {
         ok = false;
     }
     ok = ok && check_array("heat", &b[0], (size_t)(height * width), sizeof(float)) == 0
-        && check_size("the mask", &b[1], (size_t)(height * width)) == 0
+        && check_size("the mask", &b[1], (size_t)height, (size_t)width) == 0
         && check_array("box", &b[2], 4, sizeof(uint16_t)) == 0;
     if (ok) {
         tv_map_region(b[0].buf, (size_t)height, (size_t)width, (uint32_t)side, b[1].buf, b[2].buf);
