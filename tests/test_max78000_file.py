@@ -1,9 +1,15 @@
 # SPDX-License-Identifier: MIT
 """Plans inside `.tvlm` files: PLNE, PLND, and the file for a board that has the accelerator."""
 
+import shutil
+import struct
+import subprocess
+from pathlib import Path
+
 import _tinyvlm
 import numpy as np
 import pytest
+from hostile import signed
 from nets import Builder
 
 from tinyvlm import export
@@ -70,3 +76,26 @@ def test_a_file_for_the_board(data, tmp_path, capsys):
         tvlm.read(out)
     with pytest.raises(ValueError, match="section"):
         _tinyvlm.Encoder(out.read_bytes())
+
+
+@pytest.mark.skipif(not shutil.which("gcc"), reason="needs gcc")
+def test_info_that_is_nowhere_has_no_size(data, tmp_path):
+    """What names the file reads `info_size` bytes of `info`."""
+    (entry,) = (at for at in range(72, 72 + 12 * data[31], 12) if data[at : at + 4] == b"INFO")
+    offset, size = struct.unpack_from("<II", data, entry + 4)
+    missing = signed(data[:entry] + b"NONE" + data[entry + 4 :])
+    behind = struct.pack("<II", offset, len(data))
+    outside = signed(data[: entry + 4] + behind + data[entry + 12 :])
+    paths = []
+    for name, content in (("good", data), ("missing", missing), ("outside", outside)):
+        paths.append(tmp_path / name)
+        paths[-1].write_bytes(content)
+    tests, program = Path(__file__).parent, tmp_path / "test"
+    native = tests.parent / "native"
+    flags = "-std=c99 -O1 -g -Wall -Wextra -Werror -fsanitize=address,undefined".split()
+    sources = [tests / "c" / "test_max78000_file.c", native / "tv_crc32.c"]
+    sources += (native / "max78000").glob("*.c")
+    include = ["-I", native, "-I", native / "max78000"]
+    subprocess.run(["gcc", *flags, *include, *sources, "-o", program], check=True)
+    done = subprocess.run([program, *paths], capture_output=True, text=True)
+    assert done.stdout == f"0 there {size}\n0 none 0\n0 none 0\n", done.stderr[-3000:]
