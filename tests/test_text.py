@@ -112,6 +112,10 @@ def test_a_lexicon_that_is_damaged_or_not_complete(tmp_path):
     np.savez(path, **tables | {"kinds": np.zeros(1, np.uint8)})
     with pytest.raises(ValueError, match="differ in length"):
         Lexicon.load(path)
+    for kinds in (np.full(2, 3, np.uint8), np.zeros(2), np.zeros((2, 2), np.uint8)):
+        np.savez(path, **tables | {"kinds": kinds})
+        with pytest.raises(ValueError, match="not a tinyvlm lexicon .*kinds are not 0 to 2"):
+            Lexicon.load(path)
     with path.open("wb") as file:
         np.save(file, np.zeros(3))
     with pytest.raises(ValueError, match="not a tinyvlm lexicon"):

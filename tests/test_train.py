@@ -165,6 +165,16 @@ def test_a_short_epoch_ends_with_a_line_too(caplog, monkeypatch, tmp_path, loss,
         assert "(60%)" in caplog.messages[-1] and "Loss: 0.500 (0.833)" in caplog.messages[-1]
 
 
+def test_a_loss_that_only_some_batches_have_is_their_mean(tmp_path):
+    options_ = ["--train-data", "x", "--model", "smoke", "--logs", str(tmp_path)]
+    epoch = Progress(config.parse(options_), World(0, 1, torch.device("cpu")), 0, 4)
+    for label, distill in ((1.0, None), (2.0, 0.5), (3.0, 0.25), (6.0, None)):
+        parts = {"label": torch.tensor([label])}
+        parts |= {} if distill is None else {"distill": torch.tensor([distill])}
+        epoch.step(torch.tensor(label), parts, 0.1)
+    assert epoch.losses() == {"label": [3.0], "distill": [0.375]}
+
+
 def student_of(name):
     return config.parse(["--train-data", "x", "--model", name]).student
 

@@ -103,6 +103,9 @@ class Lexicon:
                 kinds, vectors = table["kinds"], table["vectors"]
                 if not len(names) == len(kinds) == len(vectors):
                     raise ValueError("names, kinds and vectors differ in length")
+                known = kinds.dtype == np.uint8 and kinds.ndim == 1 and kinds.max() < len(KINDS)
+                if not known:
+                    raise ValueError(f"its kinds are not 0 to {len(KINDS) - 1}, one a name")
         except FileNotFoundError:
             raise
         # zipfile's and zlib's own come from a half-written file, TypeError from a bare array
