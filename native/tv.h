@@ -72,6 +72,7 @@ enum {
     TV_ERR_UNALIGNED = -36,
     TV_ERR_WHOLE = -37,
     TV_ERR_ORDER = -38,
+    TV_ERR_LAYER = -39,
 };
 
 // One sentence part in lower case without a full stop, e.g. "the checksum does not match".
@@ -126,8 +127,9 @@ typedef struct {
 
 // Called at least every 50 ms of a Cortex-M7 at 480 MHz, whatever the file: while a frame runs, before
 // (end = false) and after (end = true) every row, or as many rows of a layer that runs alone as take at
-// most TV_MAX_WORK steps, layer -1 being the frame intake; while a file is opened, with end = true, after
-// a piece of it (-1) and after every layer, twice. Anything but 0 stops it: TV_ERR_STOPPED.
+// most TV_MAX_WORK steps, layer -1 being the frame intake (of a file for CMSIS-NN: a whole layer); while a
+// file is opened, with end = true, after a piece of it (-1) and after every layer, twice. Anything but 0
+// stops it: TV_ERR_STOPPED.
 // It may also leave by longjmp: the engine holds nothing that would have to be released.
 typedef int (*tv_hook_t)(void *ctx, int layer, bool end);
 

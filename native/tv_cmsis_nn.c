@@ -97,8 +97,21 @@ static bool is_same(const tv_layer_t *l, uint32_t in, uint32_t out, uint32_t pad
     return out == (in + l->stride - 1) / l->stride && pad == (end > in ? (end - in) / 2 : 0);
 }
 
+// Steps of a layer, which runs at one go. What counts beside the products: a pixel takes the patches of a
+// convolution apart once for all channels, and costs as much as a few more of them; a lone last one takes
+// as long as two; the depthwise functions and the pool need more instructions for a tap.
+static uint64_t layer_work(const tv_layer_t *l) {
+    uint64_t pixels = ((uint32_t)l->out_h * l->out_w + 1u) / 2 * 2, square = (uint32_t)l->kernel * l->kernel;
+    uint64_t taps = l->op == TV_OP_CONV ? square * l->in_c
+        : l->op == TV_OP_DEPTHWISE || l->op == TV_OP_AVGPOOL ? 4 * square : 12;
+    return pixels * (l->out_c + 12u) * (taps + 24);
+}
+
 // After what holds for every file (tv_check.c).
 static int check(const tv_model_t *m, const uint8_t *record, const tv_layer_t *l) {
+    if (layer_work(l) > TV_MAX_LIBRARY_WORK) {
+        return TV_ERR_LAYER;
+    }
     if ((l->flags & TV_FLAG_STREAM) || l->out_margin || !tv_is_whole(&l->in, l->in_h, l->in_w, l->in_c)
         || !tv_is_whole(&l->out, l->out_h, l->out_w, l->out_c)
         || (l->op == TV_OP_ADD && !tv_is_whole(&l->in2, l->in_h, l->in_w, l->in_c))) {

@@ -45,6 +45,7 @@ static const char words[] =
     "a file for CMSIS-NN must lie at a multiple of 4, as tinyvlm-deploy writes it\0"
     "in a file for CMSIS-NN every tensor is whole\0"
     "its weights lie in another order than this backend wants: tinyvlm-export --cmsis-nn\0"
+    "a layer takes more steps than CMSIS-NN may at one go\0"
     #endif
     ;
 

@@ -66,6 +66,7 @@ enum { TV_FLAG_DENSE = 1, TV_FLAG_STREAM = 2, TV_FLAG_RELU = 4 };
 #define TV_MAX_CHANNELS (1u << 18) // of all layers: so many entries of tables are checked
 #define TV_MAX_INFO (0xffffu) // bytes
 #define TV_MAX_WORK (1u << 23) // steps between two calls of the hook, of 3 instructions: 50 ms of a Cortex-M7
+#define TV_MAX_LIBRARY_WORK (10000000u) // steps of a layer of a file for CMSIS-NN, of 2.5 instructions: the same
 #define TV_MAX_VALUES (1u << 18) // of vocabularies between two calls of the hook, up to 15 instructions each
 #define TV_MAX_ACC (1 << 30)
 #define TV_MAX_SHIFT (22) // of conv and depthwise: the rounding constant stays in int32

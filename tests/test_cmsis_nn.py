@@ -180,6 +180,25 @@ def test_what_is_refused(judge, data, message):
     assert bool(loads(data)) == (not message)
 
 
+def test_a_layer_may_not_cost_too_much(judge, monkeypatch):
+    """A function of the library keeps Ctrl-C waiting until a whole layer is done."""
+    words, graphs = "a layer takes more steps than CMSIS-NN may at one go", []
+    for channels in (35, 36):
+        build = Builder(64)
+        build.conv(channels, 3)
+        graphs.append(build.finish(4))
+        assert (64 * 64 * (channels + 12) * (27 + 24) <= 10_000_000) == (channels == 35)
+    with monkeypatch.context() as patch:
+        patch.setattr(cmsis_nn, "MAX_WORK", 1 << 62)
+        files = [tvlm.to_bytes(graph, library=True) for graph in graphs]
+    assert judge(files) == ["", words] == [python(data) for data in files]
+    for call, those in ((tvlm.load, files), (lambda g: tvlm.to_bytes(g, library=True), graphs)):
+        assert call(those[0])
+        with pytest.raises(ValueError) as error:
+            call(those[1])
+        assert str(error.value).endswith(f"layer 0 (conv0): {words}")
+
+
 def test_a_table_at_any_address(judge):
     (at,) = struct.unpack_from("<I", SMALL, record(SMALL, CONV3) + 64)
     data = layer(SMALL, CONV3, 64, "<I", at + 1)

@@ -16,6 +16,7 @@ from .reference import conv_multipliers
 
 MAX_ACC = 1 << 31  # its accumulators are int32
 MAX_SHIFT = 22
+MAX_WORK = 10_000_000  # steps of a layer, which keeps Ctrl-C waiting for 50 ms then
 CONV, DEPTHWISE, ADD, AVGPOOL = 1, 2, 3, 4  # of a record
 
 
@@ -99,6 +100,8 @@ def check_layer(file, layer) -> None:
     """
     from ..device import pure_check as engine
 
+    if work(layer) > MAX_WORK:
+        raise ValueError("a layer takes more steps than CMSIS-NN may at one go")
     tensors = [(layer.source, layer.in_h, layer.in_w, layer.in_c)]
     tensors += [(layer.target, layer.out_h, layer.out_w, layer.out_c)]
     tensors += [(layer.source2, *tensors[0][1:])] if layer.op == ADD else []
@@ -123,6 +126,14 @@ def check_layer(file, layer) -> None:
             raise ValueError(engine.QUANT)
     if _scratch(layer.op, taps, layer.in_c) > file.scratch[1]:
         raise ValueError(engine.SCRATCH)
+
+
+def work(layer) -> int:
+    """Steps of a record, by the rule of docs/format.md."""
+    square, channels = layer.kernel**2, layer.out_c
+    taps = {CONV: square * layer.in_c, DEPTHWISE: 4 * square, AVGPOOL: 4 * square}
+    pixels = -(-layer.out_h * layer.out_w // 2) * 2
+    return pixels * (channels + 12) * (taps.get(layer.op, 12) + 24)
 
 
 def _check_same(layer, size: int, out: int, pad: int, words: str) -> None:
