@@ -320,6 +320,43 @@ assert all(list(t).count(0) == 1 for t in counts.values())  # only the dense lay
     assert sums["dsp"] < sums["cmsis-nn"] < sums["portable"]
 
 
+def few(size, *layers):
+    """An encoder of layers that cost the library much for what they do."""
+    build = Builder(size)
+    for kind, *arguments in layers:
+        getattr(build, kind)(*arguments)
+    return tvlm.to_bytes(build.finish(4), library=True)
+
+
+COSTLY = [
+    few(12, ("conv", 1), ("conv", 1, 7), ("conv", 1, 7, 2), ("conv", 3, 3), ("conv", 2, 7)),
+    few(8, ("conv", 33), ("depthwise", 5), ("conv", 3), ("depthwise", 7), ("conv", 300)),
+    few(8, ("conv", 300), ("residual", 300, 1, 1), ("pool", 7, 1), ("pool", 2, 2), ("conv", 640)),
+]
+
+
+def test_a_step_is_at_most_two_and_a_half_instructions(start_board, tmp_path):
+    """What a layer may cost is counted in steps (docs/format.md): so long Ctrl-C waits at most."""
+    files = {f"{i}.tvlm": data for i, data in enumerate(COSTLY)}
+    files["base.tvlm"] = tvlm.to_bytes(tvlm.read(DEFAULT_MODEL), library=True)
+    board = start_board(romfs=romfs(tmp_path, files), icount=True)
+    board.exec(ON_BOARD + "from array import array")
+    worst = 0
+    for name, data in files.items():
+        board.exec(
+            f"e = open_encoder('/rom/{name}', 'cmsis-nn')\n"
+            "times, n = array('I', [0] * (e.layers + 1)), e.size\n"
+            "e.profile(bytes(3 * n * n), n, n, 3, 0, times)"
+        )
+        file = pure_file.File(data, cmsis_nn.check_layer)
+        for i, cost in enumerate(board.eval("list(times)")[1:]):
+            steps = cmsis_nn.work(file.layer(i))
+            print(f"{name} {file.layer_name(i):16} {cost:9,} {cost / steps:.2f} a step")
+            assert cost < 2.5 * steps + 2000  # and what every call takes, however small the layer
+            worst = max(worst, cost)
+    assert 1_000_000 < worst < 25_000_000
+
+
 def test_the_bench_runs_it(firmware):
     """On its own file, beside ours, and compares the answers."""
     (result,) = count.run({"base": DEFAULT_MODEL.read_bytes()}, False, firmware)["models"]
