@@ -347,11 +347,13 @@ def test_kinds_of_pictures_and_captions(tmp_path):
         ("dir/d.txt", "süß".encode()),
         ("e.webp", picture(4)),
         ("e.json", b'["no", "fields"]'),
+        ("f.webp", picture(5)),
+        ("f.json", b"[" * 100_000),
     ]
     paths = [write(tmp_path / "s.tar", files)]
     index = shards.index(paths)
     want = [("s/a", "a cat"), ("s/b", "dog"), ("s/c", "7"), ("s/dir/d", "süß")]
-    assert index.samples == want and index.skipped == {"no text": 1}
+    assert index.samples == want and index.skipped == {"no text": 2}
     assert sorted(ids(load(paths, batch=3, augment="")[0])) == [id for id, _ in want]
 
 
