@@ -141,6 +141,7 @@ def test_another_encoder_keeps_the_other_files_in_romfs(board, tmp_path):
     small = small_encoder(tmp_path)
     status, out, _ = run("--encoder", small, "--port", board.port)
     assert status == 0 and "1 other files in ROMFS, 10000 bytes, are kept" in out
+    assert "until the command has ended the board has no ROMFS: keep it on" in out
     assert "Encoder(small: 16x16" in out and "self-test passed" in out
     assert board.eval("__import__('os').listdir('/rom')") == ["photos", "small.tvlm"]
     assert board.eval("__import__('tinyvlm').info().aligned")
