@@ -9,7 +9,10 @@ import itertools
 import struct
 import zlib
 
+import _tinyvlm
+import numpy as np
 import pytest
+import test_legal as legal
 from nets import Builder
 from test_board_engine import romfs
 
@@ -191,3 +194,33 @@ def test_any_address(start_board, tmp_path, offset):
     differ, total, flat = board.eval(f"compare({names}, in_ram, {offset})")
     print(f"\noffset {offset}: {differ} of {total} differ")
     assert differ == 0 and total > 0 and flat == 0
+
+
+def hostile(count, seed=0):
+    """Files with values of layers and weights changed at random that are accepted all the same."""
+    rng, found = np.random.default_rng(seed), []
+    while len(found) < count:
+        data = bytearray(legal.FILES[("whole", "streamed")[len(found) % 2]])
+        start, size = legal.sections(data)[b"WGHT"]
+        data[start + rng.integers(0, size)] ^= 1 << rng.integers(0, 8)
+        start, size = legal.sections(data)[b"LAYR"]
+        for _ in range(rng.integers(1, 4)):
+            at = start + int(rng.integers(0, size // 2)) * 2
+            value = int(rng.choice([0, 1, 2, 3, 7, 255, rng.integers(0, 64)]))
+            struct.pack_into(rng.choice(["<B", "<H"]), data, at, value)
+        engine, said = legal.verdict(_tinyvlm.Encoder, data := legal.signed(data))
+        if not said and engine.arena < 100_000 and legal.steps(data) < 200_000:
+            found.append(data)
+    return found
+
+
+def test_hostile_files(start_board, tmp_path):
+    """What is accepted has one answer: no kernel reads what another does not write."""
+    files = {f"{i}.tvlm": data for i, data in enumerate(hostile(200))}
+    board = start_board(romfs=romfs(tmp_path, files))
+    board.exec(COMPARE)
+    said = board.exec(f"print(compare({[(name, 12) for name in files]}, in_place))", timeout=200)
+    *complaints, sums = said.splitlines()
+    differ, total, _ = eval(sums)
+    print(f"\n{len(files)} hostile files: {differ} of {total} differ")
+    assert not complaints and differ == 0 < total
