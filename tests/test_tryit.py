@@ -159,21 +159,6 @@ def test_a_bad_picture_does_not_keep_others_from_being_shown(vocab, flower, tmp_
     assert "a.png: no picture" in both.err and "dahlia.png: flower" in both.out
 
 
-def test_ctrl_c_is_no_traceback(vocab, flower, monkeypatch, capsys):
-    def interrupt(*_, **__):
-        raise KeyboardInterrupt
-
-    monkeypatch.setattr(tryit, "look", interrupt)
-    assert tryit.main(["--vocab", str(vocab), str(flower)]) == 2
-    monkeypatch.setattr(packit, "prepare", interrupt)
-    words = flower.with_name("v.txt")
-    words.write_text("cat\n")
-    assert packit.main(["--vocab", str(words)]) == 2
-    said = capsys.readouterr().err
-    assert "tinyvlm-try: interrupted" in said and "tinyvlm-pack: interrupted" in said
-    assert sorted(p.name for p in flower.parent.iterdir()) == ["dahlia.png", "v.txt"]
-
-
 def test_half_a_picture_is_called_damaged(vocab, flower, tmp_path, capsys):
     Image.open(flower).save(tmp_path / "half.jpg")
     content = (tmp_path / "half.jpg").read_bytes()

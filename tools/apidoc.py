@@ -162,15 +162,15 @@ def _pc() -> str:
 
 def _commands() -> str:
     """Every command that the package installs, with the first sentence of its module."""
-    project = (ROOT / "pyproject.toml").read_text("utf-8")
-    scripts = re.findall(r'(?m)^(tinyvlm-[\w-]+) = "tinyvlm\.([\w.]+):main"$', project)
+    source = (HOST / "command.py").read_text("utf-8")
+    scripts = re.findall(r'partial\(start, "(tinyvlm-[\w-]+)", "([\w.]+)"\)', source)
     lines = ["## Commands\n", "| command | |", "|---|---|"]
-    for command, module in sorted(scripts):
+    for name, module in sorted(scripts):
         path = HOST / f"{module.replace('.', '/')}.py"
         words = ast.get_docstring(ast.parse(path.read_text("utf-8")))
         first = re.split(r"(?<=\.)\s|\n\n", words, maxsplit=1)[0].replace("\n", " ")
-        first = re.sub(rf"^{command}[^:]*: ", "", first).rstrip(".")
-        lines.append(f"| `{command}` | {first[0].upper()}{first[1:]} |")
+        first = re.sub(rf"^{name}[^:]*: ", "", first).rstrip(".")
+        lines.append(f"| `{name}` | {first[0].upper()}{first[1:]} |")
     return "\n".join(lines) + "\n\n`COMMAND --help` says the rest.\n"
 
 

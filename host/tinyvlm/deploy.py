@@ -6,7 +6,8 @@ tinyvlm-deploy pets.tvp --openmv       # an OpenMV camera's drive
 tinyvlm-deploy pets.tvp --dry-run      # says what it would do
 tinyvlm-deploy pets.tvp --from dist    # engine and encoder from a release, as the board needs them
 
-The exit status is 0, 1 when the board's self-test failed, or 2 after any other error.
+The exit status is 0, 1 when the board's self-test failed, 130 after Ctrl-C, or 2 after any other
+error.
 """
 
 from __future__ import annotations
@@ -219,7 +220,7 @@ def deploy(args: argparse.Namespace) -> int:
             "the same command again"
         ) from None
     except KeyboardInterrupt:
-        raise BoardError(f"interrupted; {_LOST[plan.doing if plan else 'look']}") from None
+        raise KeyboardInterrupt(_LOST[plan.doing if plan else "look"]) from None
     finally:
         if hasattr(target, "link"):
             target.link.close()

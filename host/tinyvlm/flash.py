@@ -6,7 +6,7 @@ tinyvlm-flash firmware.hex             # MAX78000: onto its DAPLink drive
 tinyvlm-flash --from dist              # of a release, the one for the board that is connected
 
 The image is checked, and so is the chip that answers: an image for another one is never written.
-The exit status is 0, or 2 after a message on stderr.
+The exit status is 0, 2 after a message on stderr, or 130 after Ctrl-C.
 """
 
 from __future__ import annotations
@@ -122,8 +122,7 @@ def main(argv: list[str] | None = None) -> int:
         print(f"tinyvlm-flash: {explain(error)}", file=sys.stderr)
         return 2
     except KeyboardInterrupt:
-        print("tinyvlm-flash: interrupted; flash it again before you use it", file=sys.stderr)
-        return 2
+        raise KeyboardInterrupt("flash it again before you use it") from None
 
 
 def _arguments() -> argparse.ArgumentParser:

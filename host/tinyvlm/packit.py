@@ -34,9 +34,6 @@ def main(argv: list[str] | None = None) -> int:
         for line in explain(error).splitlines():
             print(f"tinyvlm-pack: {line}", file=sys.stderr)
         return 2
-    except KeyboardInterrupt:
-        print("tinyvlm-pack: interrupted", file=sys.stderr)
-        return 2
     if not args.quiet:
         print("\n".join(lines))
     return 0

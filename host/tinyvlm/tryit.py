@@ -80,9 +80,6 @@ def main(argv: list[str] | None = None) -> int:
     except (OSError, ValueError, RuntimeError) as error:
         print(f"tinyvlm-try: {explain(error)}", file=sys.stderr)
         return 2
-    except KeyboardInterrupt:
-        print("tinyvlm-try: interrupted", file=sys.stderr)
-        return 2
     return 2 if problems else 0
 
 

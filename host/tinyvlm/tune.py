@@ -44,9 +44,6 @@ def main(argv: list[str] | None = None) -> int:
         for line in explain(error).splitlines():
             _say(line)
         return 2
-    except KeyboardInterrupt:
-        _say("interrupted")
-        return 2
     return 0
 
 
