@@ -69,6 +69,7 @@ def test_prototypes(tmp_path, capsys):
     assert inspect.main([str(path)]) == 0
     text = capsys.readouterr().out
     assert "cat, dog" in text and "2 labels" in text and "base" in text
+    assert "prompt         the text encoder's own\n" in text
     assert "20; at 4: 8.5, at 8: 12\n" in text and "0.5; at 4: 0.25, at 8: 0.375\n" in text
 
 

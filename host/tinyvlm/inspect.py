@@ -179,7 +179,7 @@ def prototypes_report(path: Path) -> str:
         ("file", f"{path.stat().st_size} bytes"),
         ("encoder", f"{p.encoder}, fingerprint {p.fingerprint.hex()}"),
         ("text encoder", p.text_encoder),
-        ("prompt", p.prompt),
+        ("prompt", p.prompt or "the text encoder's own"),
         ("prototypes", f"{plural(len(p.labels), 'label')} + {p.background} background"),
         ("none", ", ".join(f"{cosine:.3g}" for cosine in p.none) or "no part of the scores"),
         ("dimensions", f"{p.dim}, {p.bits} bits each"),
