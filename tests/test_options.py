@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from tinyvlm import options
+from tinyvlm.train import config
 
 HOST = Path(options.__file__).parent
 COMMANDS = (
@@ -47,6 +48,14 @@ def long_options(parser: argparse.ArgumentParser) -> dict[str, argparse.Action]:
         for name in action.option_strings
         if name.startswith("--")
     }
+
+
+def test_no_help_names_an_empty_default(monkeypatch):
+    parsers = [parser_of(command, monkeypatch) for command in COMMANDS]
+    for parser in (*parsers, config.parser()):
+        said = parser.format_help()
+        assert "(default: )" not in said and "(default: None)" not in said, parser.prog
+    assert "(default: base)" in said
 
 
 def test_options_of_one_name_take_the_same_in_all_commands(monkeypatch):

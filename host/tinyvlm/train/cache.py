@@ -29,6 +29,7 @@ from torch.utils.data import DataLoader, Dataset
 from tqdm import tqdm
 
 from tinyvlm.train import shards, streams
+from tinyvlm.train.config import Help
 from tinyvlm.train.distributed import place, ranks
 from tinyvlm.train.loader import as_is
 from tinyvlm.train.streams import Shard
@@ -175,7 +176,7 @@ class Pictures(Dataset):
 def parse(argv: list[str] | None) -> argparse.Namespace:
     p = argparse.ArgumentParser(
         prog="tinyvlm-train cache",
-        formatter_class=argparse.ArgumentDefaultsHelpFormatter,
+        formatter_class=Help,
         description="Run a teacher over shards once, and keep its vectors for training.",
     )
     p.add_argument("--train-data", required=True, help="shards: braces, globs, joined by ::")

@@ -249,10 +249,18 @@ def weights(text: str) -> tuple[float, ...]:
     return out
 
 
+class Help(argparse.ArgumentDefaultsHelpFormatter):
+    """With the defaults, of those options that have one."""
+
+    def _get_help_string(self, action: argparse.Action) -> str | None:
+        empty = action.default in ("", None)
+        return action.help if empty else super()._get_help_string(action)
+
+
 def parser() -> argparse.ArgumentParser:
     p = argparse.ArgumentParser(
         prog="tinyvlm-train",
-        formatter_class=argparse.ArgumentDefaultsHelpFormatter,
+        formatter_class=Help,
         description="Train a student on shards of photos with class names or captions. "
         "(`tinyvlm-train cache` asks a teacher; `tinyvlm-train export` makes the int8 file.)",
     )

@@ -27,7 +27,7 @@ from torch import Tensor, nn
 from tinyvlm.net import cost, graph, tvlm
 from tinyvlm.net.plan import plan as make_plan
 from tinyvlm.train import checkpoint, integer, labels, quantize, shards, space, task, text
-from tinyvlm.train.config import DIMS, TrainConfig
+from tinyvlm.train.config import DIMS, Help, TrainConfig
 from tinyvlm.train.distributed import World, join
 from tinyvlm.train.loader import Loader
 from tinyvlm.train.loss import MatryoshkaLoss
@@ -323,7 +323,7 @@ def say(line: str) -> None:
 def parse(argv: list[str] | None) -> argparse.Namespace:
     p = argparse.ArgumentParser(
         prog="tinyvlm-train export",
-        formatter_class=argparse.ArgumentDefaultsHelpFormatter,
+        formatter_class=Help,
         description="Write the int8 encoder of a training run.",
     )
     p.add_argument("--run", type=Path, required=True, help="folder of the run")

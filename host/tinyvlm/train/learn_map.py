@@ -27,7 +27,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from tinyvlm.train import labels, shards, teacher_cache, text
-from tinyvlm.train.config import DIMS
+from tinyvlm.train.config import DIMS, Help
 from tinyvlm.train.loss import prefix
 from tinyvlm.train.streams import Shard
 from tinyvlm.words.space import save_space
@@ -138,7 +138,7 @@ def accuracy(matrix: Tensor, photos: Photos, names: Tensor, choice: Tensor) -> l
 def main(argv: list[str] | None = None) -> int:
     p = argparse.ArgumentParser(
         prog="tinyvlm-train map",
-        formatter_class=argparse.ArgumentDefaultsHelpFormatter,
+        formatter_class=Help,
         description="Learn the map from CLIP's 512 dimensions to the encoder's 256.",
     )
     p.add_argument("--train-data", required=True, help="shards: braces, globs, joined by ::")

@@ -28,6 +28,7 @@ from tqdm import tqdm
 
 from tinyvlm import files
 from tinyvlm.train import augment, labels, shards
+from tinyvlm.train.config import Help
 from tinyvlm.train.teacher import SHORTEST
 
 SIDE = 112  # pixels: a view must not be too small for the teacher
@@ -104,7 +105,7 @@ def make(number: int, photos: list[shards.Sample], out: Path, count: int, copies
 def main(argv: list[str] | None = None) -> int:
     p = argparse.ArgumentParser(
         prog="python -m tinyvlm.train.views",
-        formatter_class=argparse.ArgumentDefaultsHelpFormatter,
+        formatter_class=Help,
         description="Make shards of crops and mixtures of photos, for a teacher to judge.",
     )
     p.add_argument("--train-data", required=True, help="shards: braces, globs, joined by ::")
