@@ -148,6 +148,13 @@ def test_saving_what_came_from_no_file(pets, tmp_path, monkeypatch):
     assert not list(tmp_path.iterdir())
 
 
+def test_saving_where_it_cannot_be_names_that_file(pets, tmp_path):
+    path = tmp_path / "no folder" / "pets.tvp"
+    with pytest.raises(FileNotFoundError) as error:
+        pets.save(path)
+    assert error.value.filename == str(path)
+
+
 def test_a_vocabulary_in_a_notebook(pets):
     vocab = tinyvlm.pack(WORDS, text_encoder="lexicon")
     vocab.add("cat", tinyvlm.Frame(bytes(range(256)) * 48, 64, 64, "RGB888"))

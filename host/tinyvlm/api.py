@@ -124,7 +124,13 @@ class Vocab(DeviceVocab):
         """Write a .tvp file, all or nothing; to where it came from if `path` is left out."""
         if path is None and self._nameless:
             raise ValueError('this vocabulary came from no file; save it as one: save("pets.tvp")')
-        return super().save(None if path is None else str(path))
+        try:
+            return super().save(None if path is None else str(path))
+        except OSError as error:
+            path = str(path or self.path)
+            if error.filename != f"{path}.new":
+                raise
+            raise OSError(error.errno, error.strerror, path) from None
 
     def _repr_html_(self) -> str:
         from html import escape
