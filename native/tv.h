@@ -261,7 +261,8 @@ void tv_map_heat(const int8_t *map, size_t cells, size_t map_dim, const uint8_t 
     size_t stored_dim, int bits, size_t dim, const float *levels, float *heat);
 
 // The embedding of the cells whose mask[] is not 0, as if the frame had only these: the direction
-// of their sum, the largest value 127.
+// of their sum, the largest value 127. cells: at most TV_MAX_CELLS, or sums would not fit.
+#define TV_MAX_CELLS ((1 << 24) - 1)
 void tv_map_mean(const int8_t *map, size_t cells, size_t map_dim, const uint8_t *mask, int8_t *embedding);
 
 // The region of a label by its heat[height * width]: mask[height * width] is 1 in its cells, else 0,

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 //
 // Depthwise convolution. The input rows are planar with the zero point on both sides, so a
-// channel of a row is one contiguous run of bytes and no tap needs a left or right check.
+// channel of a row is one contiguous run of int16 and no tap needs a left or right check.
 
 #include "tv_kernels.h"
 

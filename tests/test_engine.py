@@ -312,7 +312,9 @@ def test_bytes_after_the_file_are_ignored(small):
 def test_a_file_that_can_be_changed_is_copied(small):
     """It was checked when it was opened; a change of it after that made runs leave the arena."""
     data = bytearray(small[1])
-    for buffer in (data, memoryview(data), np.frombuffer(data, np.uint8)):
+    view, shut = memoryview(data), np.frombuffer(data, np.uint8)
+    shut.flags.writeable = False  # nobody writes by this one, but by others
+    for buffer in (data, view, view.toreadonly(), np.frombuffer(data, np.uint8), shut):
         engine = _tinyvlm.Encoder(buffer)
         want = bytearray(6)
         engine.embed(bytes(64), 8, 8, _tinyvlm.GRAY8, 0, want)
@@ -321,8 +323,14 @@ def test_a_file_that_can_be_changed_is_copied(small):
         engine.embed(bytes(64), 8, 8, _tinyvlm.GRAY8, 0, got)
         assert engine.selftest() and got == want
         data[:] = small[1]
-    del buffer
+    del buffer, view, shut
     data.append(0)  # nor does the encoder keep the caller's
+
+
+def test_a_map_whose_sums_would_not_fit_is_refused():
+    cells = (1 << 24) + 1  # of -128: a sum of less than -2^31
+    with pytest.raises(ValueError, match=r"cells 16777217 is not in 0 \.\.\. 16777215"):
+        _tinyvlm.map_mean(b"\x80" * cells, cells, b"\1" * cells, bytearray(1))
 
 
 def test_a_file_that_cannot_be_changed_is_used_in_place(small):

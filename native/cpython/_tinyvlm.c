@@ -68,10 +68,15 @@ static PyObject *file_error(const tv_model_t *m, int err) {
     return NULL;
 }
 
-// The file is checked once, when it is opened: nobody may change it later. What can be written to
-// is replaced by a copy. -1: exception is set.
+// The file is checked once, when it is opened: nobody may change it later. All but bytes, and views
+// of bytes, are replaced by a copy: `readonly` says only that nobody writes by this very buffer.
+// -1: exception is set.
 static int make_constant(Py_buffer *file) {
-    if (file->readonly) {
+    PyObject *owner = file->obj;
+    if (PyMemoryView_Check(owner)) {
+        owner = PyMemoryView_GET_BASE(owner);
+    }
+    if (owner != NULL && PyBytes_Check(owner)) {
         return 0;
     }
     PyObject *copy = PyBytes_FromStringAndSize(file->buf, file->len);
@@ -344,7 +349,7 @@ static PyType_Slot encoder_slots[] = {
     { Py_tp_dealloc, encoder_dealloc },
     { Py_tp_methods, encoder_methods },
     { Py_tp_getset, encoder_getset },
-    { Py_tp_doc, "Encoder(buffer): an opened .tvlm; bytes are used in place, what can be written to is copied" },
+    { Py_tp_doc, "Encoder(buffer): an opened .tvlm; bytes are used in place, all else is copied" },
     { 0, NULL },
 };
 
@@ -381,8 +386,19 @@ static int check_vectors(const vectors_t *v, const Py_buffer *vectors) {
         (size_t)v->rows, tv_vector_size((size_t)v->stored_dim, (int)v->bits));
 }
 
+static int check_count(const char *name, Py_ssize_t count, Py_ssize_t most) {
+    if (count < 0 || count > most) {
+        PyErr_Format(PyExc_ValueError, "%s %zd is not in 0 ... %zd", name, count, most);
+        return -1;
+    }
+    return 0;
+}
+
 // Dimensions of a cell of the map, or 0 after an exception.
 static size_t check_map(const Py_buffer *map, Py_ssize_t cells, Py_ssize_t dim) {
+    if (check_count("cells", cells, TV_MAX_CELLS) < 0) {
+        return 0;
+    }
     if (cells < 1 || map->len % cells || map->len / cells < dim) {
         PyErr_Format(PyExc_ValueError, "a map of %zd bytes has not %zd cells of %zd dimensions",
             map->len, cells, dim);
@@ -426,14 +442,6 @@ static int check_index(const Py_buffer *buf, size_t count, size_t rows) {
             PyErr_Format(PyExc_ValueError, "row %d of %zu", (int)index[i], rows);
             return -1;
         }
-    }
-    return 0;
-}
-
-static int check_count(const char *name, Py_ssize_t count, Py_ssize_t most) {
-    if (count < 0 || count > most) {
-        PyErr_Format(PyExc_ValueError, "%s %zd is not in 0 ... %zd", name, count, most);
-        return -1;
     }
     return 0;
 }
