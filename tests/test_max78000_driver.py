@@ -179,6 +179,34 @@ def test_interrupted_wait(plans):
     device.run()
 
 
+def test_the_plan_stays_while_callbacks_run(plans):
+    """What runs has pointers into it."""
+    head = struct.unpack_from("<I", plans[0], 24)[0]
+    device, sim = started(plans[0])
+    sim.jam = JAM_LATE
+    streamed = Device(plans[0][:head], Simulator(5))
+    streamed.on()
+    with pytest.raises(RuntimeError, match="the device is running; use another plan later"):
+        device.run(0, lambda: device.use(plans[0]))
+    with pytest.raises(RuntimeError, match="the device is running; use another plan later"):
+        streamed.load(lambda at, n: streamed.use(plans[0]))
+    device.use(plans[0])
+    streamed.use(plans[0])
+
+
+def test_a_plan_that_can_be_changed_is_copied(plans):
+    """It was checked when it was opened."""
+    data = bytearray(plans[0])
+    device, _ = started(plans[0])
+    device.use(memoryview(data).toreadonly())
+    other = Device(data, Simulator(5))
+    data[:] = bytes(len(data))
+    for one in (device, other):
+        one.on()
+        one.load()
+        one.selftest()
+
+
 def test_no_power(plans):
     sim = Simulator()
     sim.jam = JAM_POWER

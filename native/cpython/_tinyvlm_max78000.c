@@ -10,6 +10,7 @@
 #include <Python.h>
 #include <structmember.h>
 
+#include "constant.h"
 #include "tv_max78000.h"
 #include "tv_max78000_sim.h"
 
@@ -24,6 +25,7 @@ typedef struct {
     simulator_t *simulator;
     tv_max78000_plan_t plan;
     tv_max78000_t dev;
+    int busy;               // calls with a callback, which have pointers into the plan
 } device_t;
 
 static PyTypeObject *simulator_type;
@@ -156,7 +158,8 @@ static PyObject *device_new(PyTypeObject *type, PyObject *args, PyObject *kwargs
     Py_buffer file;
     PyObject *simulator;
     static char *keywords[] = { "plan", "simulator", NULL };
-    if (!PyArg_ParseTupleAndKeywords(args, kwargs, "y*O!:Device", keywords, &file, simulator_type, &simulator)) {
+    if (!PyArg_ParseTupleAndKeywords(args, kwargs, "y*O!:Device", keywords, &file, simulator_type, &simulator)
+        || make_constant(&file) < 0) {
         return NULL;
     }
     device_t *self = (device_t *)type->tp_alloc(type, 0);
@@ -187,7 +190,11 @@ static void device_dealloc(device_t *self) {
 static PyObject *device_use(device_t *self, PyObject *args) {
     Py_buffer file;
     tv_max78000_plan_t plan;
-    if (!PyArg_ParseTuple(args, "y*:use", &file)) {
+    if (self->busy) {
+        PyErr_SetString(PyExc_RuntimeError, "the device is running; use another plan later");
+        return NULL;
+    }
+    if (!PyArg_ParseTuple(args, "y*:use", &file) || make_constant(&file) < 0) {
         return NULL;
     }
     int err = tv_max78000_plan_open(&plan, file.buf, (size_t)file.len);
@@ -233,7 +240,10 @@ static PyObject *device_load(device_t *self, PyObject *args) {
         return NULL;
     }
     read = read == Py_None ? NULL : read;
-    return answer(tv_max78000_load(&self->dev, &self->plan, read ? read_weights : NULL, read));
+    self->busy++;
+    int err = tv_max78000_load(&self->dev, &self->plan, read ? read_weights : NULL, read);
+    self->busy--;
+    return answer(err);
 }
 
 static PyObject *device_rows(device_t *self, PyObject *args) {
@@ -265,7 +275,10 @@ static PyObject *device_run(device_t *self, PyObject *args) {
         return NULL;
     }
     wait = wait == Py_None ? NULL : wait;
-    return answer(tv_max78000_run(&self->dev, &self->plan, polls, wait ? call_wait : NULL, wait));
+    self->busy++;
+    int err = tv_max78000_run(&self->dev, &self->plan, polls, wait ? call_wait : NULL, wait);
+    self->busy--;
+    return answer(err);
 }
 
 static PyObject *get_results(device_t *self, PyObject *args, bool wide) {
