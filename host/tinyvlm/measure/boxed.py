@@ -20,8 +20,8 @@ from pathlib import Path, PurePosixPath
 import numpy as np
 from PIL import Image
 
+from ..net.intake import seen_square
 from . import labelled
-from .pointing import seen_square
 
 SIDE = 120  # of a composite, in pixels
 LARGEST = 2  # objects in one

@@ -14,6 +14,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 from PIL import Image, ImageOps
 
+from ..net.intake import seen_square
 from ..picture import rgb
 from ..words.space import normalize
 from . import calibrate
@@ -38,10 +39,10 @@ class Look:
     def __call__(self, image: Image.Image) -> Image.Image:
         """What it sees of a photo."""
         image = rgb(image)
-        side = min(image.size)
+        left, top, side = seen_square(*image.size)
         part = max(1, round(side * self.share))
-        left = (image.width - side) // 2 + int((side - part) * self.x)
-        top = (image.height - side) // 2 + int((side - part) * self.y)
+        left += int((side - part) * self.x)
+        top += int((side - part) * self.y)
         image = image.crop((left, top, left + part, top + part))
         return ImageOps.mirror(image) if self.mirrored else image
 

@@ -18,16 +18,11 @@ from collections.abc import Sequence
 import numpy as np
 
 from ..device.score import map_region
+from ..net.intake import seen_square
 from .metrics import cosines, per_cent
 
 Box = tuple[float, float, float, float]
 SIDE = 60000  # of the square, in the units of map_region()
-
-
-def seen_square(width: int, height: int) -> tuple[int, int, int]:
-    """(left, top, side) of the part of a photo that the encoder sees."""
-    side = min(width, height)
-    return (width - side) // 2, (height - side) // 2, side
 
 
 def in_square(box: Box, width: int, height: int) -> Box | None:

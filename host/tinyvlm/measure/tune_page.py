@@ -17,6 +17,7 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
+from ..net.intake import seen_square
 from ..picture import rgb
 from ..words.report import PAGE
 from .answers import Answers, Rates, rates, taken_for, worst
@@ -222,8 +223,7 @@ def small(path: Path) -> str:
     with Image.open(path) as opened:
         opened.draft("RGB", (4 * SIDE, 4 * SIDE))  # a phone's JPEG: decoded small at once
         image = rgb(opened)
-    side = min(image.size)
-    left, upper = (image.width - side) // 2, (image.height - side) // 2
+    left, upper, side = seen_square(*image.size)
     square = image.crop((left, upper, left + side, upper + side)).resize(
         (SIDE, SIDE), Image.Resampling.LANCZOS
     )

@@ -15,6 +15,12 @@ FORMATS = {"GRAY8": 1, "RGB565_LE": 2, "RGB565_BE": 2, "RGB888": 3, "BGR888": 3,
 MAX_SIDE = 4096  # of the square: D * D * 255 must fit 32 bits
 
 
+def seen_square(width: int, height: int) -> tuple[int, int, int]:
+    """(left, top, side) of the part of a picture that an encoder sees."""
+    side = min(width, height)
+    return (width - side) // 2, (height - side) // 2, side
+
+
 def frame_to_input(
     frame: bytes | bytearray | memoryview | np.ndarray,
     width: int,
@@ -30,10 +36,9 @@ def frame_to_input(
     the frame and what to ask the camera for.
     """
     rgb = decode(frame, width, height, format, stride)
-    side = min(width, height)
+    x, y, side = seen_square(width, height)
     if side > MAX_SIDE:
         raise ValueError(f"the frame's shorter side is {side} pixels; at most {MAX_SIDE} work")
-    x, y = (width - side) // 2, (height - side) // 2
     return (resize(rgb[y : y + side, x : x + side], size).astype(np.int16) - 128).astype(np.int8)
 
 

@@ -16,6 +16,8 @@ from dataclasses import dataclass
 
 from PIL import Image, ImageFilter
 
+from tinyvlm.net.intake import seen_square
+
 
 @dataclass(frozen=True)
 class Amounts:
@@ -158,8 +160,7 @@ def augment(
 
 def centre(image: Image.Image, size: int) -> Image.Image:
     """The centre square, resized: what evaluation sees."""
-    side = min(image.size)
-    left, top = (image.width - side) // 2, (image.height - side) // 2
+    left, top, side = seen_square(*image.size)
     box = (left, top, left + side, top + side)
     return image.resize((size, size), Image.BILINEAR, box)
 

@@ -23,6 +23,7 @@ import torch
 from PIL import Image
 from torch import Tensor
 
+from tinyvlm.net.intake import seen_square
 from tinyvlm.words.clip import create_model, imported
 
 RANDOM = "random"  # the tag of a model as it is initialised
@@ -146,10 +147,9 @@ class SoftLabels:
 
     @staticmethod
     def prepare(image: Image.Image) -> Tensor | None:
-        side = min(image.size)
+        left, top, side = seen_square(*image.size)
         if side < SHORTEST:
             return None
-        left, top = (image.width - side) // 2, (image.height - side) // 2
         square = image.crop((left, top, left + side, top + side)).resize((SIDE, SIDE))
         return torch.from_numpy(np.array(square))
 

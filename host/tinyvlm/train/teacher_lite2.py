@@ -29,6 +29,7 @@ import torch
 from PIL import Image
 from torch import Tensor
 
+from tinyvlm.net.intake import seen_square
 from tinyvlm.shipped import extra
 from tinyvlm.train import shards
 from tinyvlm.train.teacher import name_vectors
@@ -82,10 +83,9 @@ class Lite2:
 
     @staticmethod
     def prepare(image: Image.Image) -> Tensor | None:
-        side = min(image.size)
+        left, top, side = seen_square(*image.size)
         if side < SHORTEST:
             return None
-        left, top = (image.width - side) // 2, (image.height - side) // 2
         box = (left, top, left + side, top + side)
         return torch.from_numpy(np.array(image.resize((SIDE, SIDE), Image.BICUBIC, box)))
 

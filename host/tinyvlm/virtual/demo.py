@@ -18,6 +18,7 @@ from pathlib import Path
 from PIL import Image, ImageDraw, ImageFont
 from PIL.PngImagePlugin import PngInfo
 
+from ..net.intake import seen_square
 from ..shipped import CHECKOUT, DEFAULT_MODEL
 from . import steps
 from .board import Board, VirtualBoardError
@@ -112,8 +113,7 @@ def draw(shown: list[Photo], answers: dict[str, list[tuple[str, float]]]) -> Non
     pen, font = ImageDraw.Draw(sheet), ImageFont.load_default(size=17)
     for index, photo in enumerate(shown):
         image = photo.image()
-        side = min(image.size)
-        left, top = (image.width - side) // 2, (image.height - side) // 2
+        left, top, side = seen_square(*image.size)
         square = image.crop((left, top, left + side, top + side)).resize((tile, tile))
         x, y = 12 + index % columns * (tile + 12), 12 + index // columns * (tile + text)
         sheet.paste(square, (x, y))
