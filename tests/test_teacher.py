@@ -87,6 +87,8 @@ def test_bf16_is_near_fp32(open_clip):
     "spec, says",
     [
         ("clip", "must be open_clip:MODEL/TAG, tflite:FILE or efficientnet-lite2"),
+        ("efficientnet-lite2:small", "or efficientnet-lite2.:PIXELS., 64 pixels or more"),
+        ("efficientnet-lite2:63", "64 pixels or more"),
         ("open_clip:ViT-B-32", "must be open_clip:MODEL/TAG"),
         ("open_clip:NoSuch/openai", "no model NoSuch"),
         ("open_clip:ViT-B-32/nonsense", "no ViT-B-32/nonsense; its tags: openai"),

@@ -1,6 +1,8 @@
 # SPDX-License-Identifier: MIT
 """The teacher efficientnet-lite2: what it makes of the features of a classifier made up here."""
 
+from pathlib import Path
+
 import numpy as np
 import pytest
 from PIL import Image
@@ -55,11 +57,28 @@ def test_image_map_is_a_ridge_from_features_to_image_vectors():
 
 
 @pytest.mark.parametrize(("size", "judged"), [((24, 40), True), ((23, 300), False)])
-def test_small_photos_are_left_out(size, judged):
-    picture = Lite2.prepare(Image.new("RGB", size))
+def test_small_photos_are_left_out(teacher, size, judged):
+    picture = teacher.prepare(Image.new("RGB", size))
     assert (picture is not None) == judged
     if judged:
-        assert picture.shape == (teacher_lite2.SIDE, teacher_lite2.SIDE, 3)
+        assert picture.shape == (224, 224, 3)
+
+
+def test_a_name_says_how_many_pixels_it_looks_at(monkeypatch):
+    """Vectors of another size are other vectors: the name that a cache keeps tells them apart."""
+    weight = np.random.default_rng(0).normal(size=(CLASSES, teacher_lite2.FEATURES))
+    names = np.eye(CLASSES, 512, dtype=np.float32)
+    asked = []
+    monkeypatch.setattr(teacher_lite2, "name_vectors", lambda *_: names)
+    monkeypatch.setattr(
+        teacher_lite2, "load", lambda precision, side: (asked.append(side), weight, weight[:, 0])
+    )
+    small = create_teacher("efficientnet-lite2:192", text_vectors=Path("names.npz"))
+    usual = create_teacher("efficientnet-lite2", text_vectors=Path("names.npz"))
+    assert asked == [192, 224]
+    assert small.name == "efficientnet-lite2:192:a+1.5b"
+    assert usual.name == "efficientnet-lite2:a+1.5b"
+    assert small.prepare(Image.new("RGB", (40, 30))).shape == (192, 192, 3)
 
 
 def test_pairs_need_a_table_and_shards(tmp_path, teacher):

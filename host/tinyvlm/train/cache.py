@@ -184,7 +184,7 @@ def parse(argv: list[str] | None) -> argparse.Namespace:
         "--teacher",
         default="open_clip:ViT-B-32/openai",
         help="open_clip:MODEL/TAG; tflite:FILE, a classifier with its labels beside it; "
-        "efficientnet-lite2",
+        "efficientnet-lite2[:PIXELS]",
     )
     p.add_argument("--cache", type=Path, required=True, help="folder to write")
     p.add_argument("--batch-size", type=int, default=256)

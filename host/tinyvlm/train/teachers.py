@@ -6,7 +6,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from tinyvlm.train.teacher import OpenClip, SoftLabels, Teacher
-from tinyvlm.train.teacher_lite2 import Lite2
+from tinyvlm.train.teacher_lite2 import KIND, SIDE, SMALLEST, Lite2
 
 
 def create_teacher(
@@ -28,8 +28,10 @@ def create_teacher(
         return OpenClip.create(*rest.split("/", 1), device, precision)
     if kind == "tflite" and rest:
         return SoftLabels.create(Path(rest), text_vectors, held_out)
-    if spec == "efficientnet-lite2":
-        return Lite2.create(text_vectors, held_out, image_pairs, precision)
+    if kind == KIND and (not rest or rest.isdecimal() and int(rest) >= SMALLEST):
+        side = int(rest or SIDE)
+        return Lite2.create(text_vectors, held_out, image_pairs, precision, side)
     raise ValueError(
-        f"teacher {spec!r}: must be open_clip:MODEL/TAG, tflite:FILE or efficientnet-lite2"
+        f"teacher {spec!r}: must be open_clip:MODEL/TAG, tflite:FILE or {KIND}[:PIXELS],"
+        f" {SMALLEST} pixels or more"
     )
