@@ -93,6 +93,33 @@ def test_the_himax_runs_on_the_board_s_clock(lib):
     assert 20 < clock / lines / line < 30
 
 
+def test_the_hm0360_s_frames(lib):
+    """Clock and frame as OpenMV's and Zephyr's drivers have them: 0x0300 divides by 1, 2, 4, 8."""
+    for width, height, divider in ((640, 400, 1), (320, 240, 4), (160, 120, 8)):
+        assert Played(lib, HM0360).open(GRAY, width, height) == 0
+        told = registers(lib)
+        assert told[0x300] == 0x08 | divider.bit_length() - 1
+        lines, line, light = (told[at] << 8 | told[at + 1] for at in (0x340, 0x342, 0x2029))
+        assert 20 < XCLK / divider / lines / line < 35
+        assert light < lines
+
+
+def test_the_edge_of_the_himax_s_clock(lib):
+    """Not left to a reset: HM01B0's PCLK_POLARITY, HM0360's bit 2 of PAD_REGISTER_07."""
+    assert Played(lib, HM01B0).open(GRAY, 160, 120) == 0
+    assert registers(lib)[0x3068] == 0x20
+    assert Played(lib, HM0360).open(GRAY, 160, 120) == 0
+    assert registers(lib)[0x3112] == 0x04
+
+
+def test_the_ov2640_s_processor(lib):
+    """YUV and RGB on, and bit 7 of 0x50, as OpenMV's, Zephyr's and Linux's drivers have them."""
+    for format, size in ((RGB565, (160, 120)), (GRAY, (320, 240)), (YUV, (400, 320))):
+        assert Played(lib, OV2640).open(format, *size) == 0
+        told = registers(lib)
+        assert told[0xC2] == 0x0E and told[0x50] & 0x80
+
+
 def test_the_ov5640_s_pll_can_lock(lib):
     """OpenMV's boards run its oscillator at 525 to 800 MHz, of 12, 12.5 or 24 MHz."""
     assert Played(lib, OV5640).open(RGB565, 160, 120) == 0

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 //
-// HM01B0 (320x240) and HM0360 (640x480): grey, one byte a pixel, halved by adding neighbours. Data changes
-// at the falling edge of the pixel clock, HSYNC (line valid) and VSYNC (frame valid) are high with data.
+// HM01B0 (320x240, halved by adding neighbours) and HM0360 (640x480, every 2nd or 4th pixel): grey, one byte
+// a pixel. HSYNC (line valid) and VSYNC (frame valid) are high with data.
 
 #include "tv_camera_sensor.h"
 
@@ -11,6 +11,8 @@ static const tv_camera_set_t hm01b0_reset[] = {
     { 0x0100, 0x00 }, // stands by
     { 0x3059, 0x02 }, // 8 wires
     { 0x3060, 0x09 }, // sensor clock: input / 4, of 12 MHz; 21 frames/s, and light for up to 43 ms each
+    { 0x3068, 0x20 }, // PCLK_POLARITY: data is read at the rising edge (bit 0: at the falling one)
+    { 0x1012, 0x00 }, // syncs are not shifted
     { 0x3067, 0x00 }, // clock from the pin; the data sheet has it the other way round, public drivers so
     { 0x3010, 0x01 }, // window of 324x244
     { 0x0340, 0x01 }, { 0x0341, 0x7a }, { 0x0342, 0x01 }, { 0x0343, 0x78 }, // lines, clocks a line
@@ -38,10 +40,13 @@ const tv_camera_sensor_t tv_camera_hm01b0 = {
     .start = hm01b0_start,
 };
 
+#define WORD(at, value) { at, (uint8_t)((value) >> 8) }, { (at) + 1, (uint8_t)(value) }
+
 static const tv_camera_set_t hm0360_reset[] = {
     { 0x0103, 0x00 }, { TV_CAMERA_WAIT, 10 }, // reset
     { 0x0100, 0x00 }, // stands by
-    { 0x0370, 0x01 }, { 0x0371, 0x01 }, { 0x0372, 0x01 }, // grey
+    { 0x0370, 0x00 }, { 0x0371, 0x01 }, { 0x0372, 0x01 }, // grey
+    { 0x3112, 0x04 }, // PAD_REGISTER_07, bit 2: data is read at the rising edge of PCLKO
     { 0x2800, 0x00 }, // no MIPI
     { 0x3030, 0x01 }, // window of 640x480
     { 0x3024, 0x00 }, // one set of registers
@@ -52,10 +57,14 @@ static const tv_camera_set_t hm0360_reset[] = {
 static int hm0360_start(const tv_camera_bus_t *bus, tv_camera_format_t format, uint32_t *width, uint32_t *height) {
     (void)format;
     uint8_t n = (uint8_t)tv_camera_halvings(640, 480, *width, *height, 2);
+    uint32_t lines = n == 0 ? 532 : n == 1 ? 265 : 132, line = n == 0 ? 768 : 376; // of a frame; its clocks
     *width = 640u >> n;
     *height = 480u >> n;
     const tv_camera_set_t size[] = {
-        { 0x0380, n }, { 0x0381, n }, { 0x0382, n ? 3 : 0 }, // every 2nd or 4th, neighbours added
+        { 0x0300, n ? (uint8_t)(0x09 + n) : 0x08 }, // PLL1: 12 MHz / 1, 4 or 8, for 30 frames/s
+        WORD(0x0340, lines), WORD(0x0342, line),
+        WORD(0x2029, lines - 4), // the longest exposure
+        { 0x0380, n }, { 0x0381, n }, { 0x0382, 0x00 }, // every 2nd or 4th, nothing added
         { 0x0104, 0x01 },
         { 0x0100, 0x01 }, // streams
     };

@@ -20,7 +20,7 @@ static const tv_camera_set_t reset[] = {
     { 0x300e, 0x58 }, // parallel port, no MIPI
     { 0x3034, 0x18 }, { 0x3035, 0x21 }, { 0x3036, 0x7e }, { 0x3037, 0x13 }, // PLL: 12 MHz / 3 x 126, which must be some 500 MHz; 17 frames/s
     { 0x3108, 0x01 }, { 0x3824, 0x02 }, { 0x460c, 0x22 }, // pixel clock divided by hand
-    { 0x4740, 0x21 }, // data at the rising edge, HREF, VSYNC high between frames
+    { 0x4740, 0x20 }, // data at the rising edge, HREF, VSYNC high between frames: bit 0 is low for that, whatever the data sheet says
     { 0x3814, 0x31 }, { 0x3815, 0x31 }, // every second column and row
     { 0x3820, 0x41 }, { 0x3821, 0x07 }, // binned
     WORD(0x3800, 0), WORD(0x3802, 4), WORD(0x3804, 2623), WORD(0x3806, 1947), // of the array

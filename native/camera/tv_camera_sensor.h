@@ -17,7 +17,7 @@ typedef struct {
 #define TV_CAMERA_WAIT (0xffff) // value: milliseconds
 
 // What DCMI must know of the wires; bits of DCMI_CR. At which level of HSYNC and VSYNC is there no data?
-// OmniVision's HREF is low between lines, its VSYNC high between frames; Himax's are low both times.
+// HREF and HSYNC are low between lines; between frames VSYNC is high, but low from OV2640, HM01B0 and HM0360.
 #define TV_CAMERA_RISING (1u << 5)     // data is read at the rising edge of the pixel clock
 #define TV_CAMERA_HSYNC_HIGH (1u << 6)
 #define TV_CAMERA_VSYNC_HIGH (1u << 7)

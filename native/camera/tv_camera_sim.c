@@ -44,9 +44,9 @@ static void send_frame(tv_camera_sim_t *s) {
         s->next(s->ctx);
     }
     tv_camera_sim_sent_t sent = tv_camera_sim_sent(s);
-    uint32_t polarity = TV_CAMERA_RISING | TV_CAMERA_HSYNC_HIGH | TV_CAMERA_VSYNC_HIGH;
+    uint32_t wires = TV_CAMERA_RISING | TV_CAMERA_HSYNC_HIGH | TV_CAMERA_VSYNC_HIGH;
     if (s->jam & TV_CAMERA_JAM_DARK || s->scene == NULL || s->sensor == NULL || !sent.on
-        || (s->dcmi[DCMI_CR] & polarity) != s->sensor->polarity) {
+        || (s->dcmi[DCMI_CR] & wires) != sent.polarity) {
         return;
     }
     uint32_t clocks = sent.format == TV_CAMERA_GRAY8 ? 1 : 2, left = 0, top = 0;

@@ -65,6 +65,7 @@ int tv_camera_sim_register(const tv_camera_sim_t *s, uint32_t at);
 typedef struct {
     uint32_t width, height;
     tv_camera_format_t format;
+    uint32_t polarity;                // as DCMI must be told
     bool on;
 } tv_camera_sim_sent_t;
 

@@ -29,8 +29,34 @@ static bool is(const tv_camera_sim_t *s, const tv_camera_sensor_t *sensor) {
     return s->sensor == sensor;
 }
 
+// What the wires do, by the bits that public drivers set together with the polarity of their ports.
+static uint32_t polarity(const tv_camera_sim_t *s) {
+    bool falling, hsync_high = false, vsync_high = false;
+    if (is(s, &tv_camera_ov2640)) { // its VSYNC is the other way round than the OV7670's
+        falling = reg(s, 0x115) & 0x10;
+        hsync_high = reg(s, 0x115) & 0x08;
+        vsync_high = reg(s, 0x115) & 0x02;
+    } else if (is(s, &tv_camera_ov7670) || is(s, &tv_camera_ov7725)) {
+        falling = reg(s, 0x15) & 0x10;
+        hsync_high = reg(s, 0x15) & 0x08;
+        vsync_high = !(reg(s, 0x15) & 0x02);
+    } else if (is(s, &tv_camera_ov5640)) { // bit 0: the data sheet has it the other way round
+        falling = !(reg(s, 0x4740) & 0x20);
+        hsync_high = reg(s, 0x4740) & 0x02;
+        vsync_high = !(reg(s, 0x4740) & 0x01);
+    } else if (is(s, &tv_camera_gc2145)) {
+        falling = reg(s, 0x86) & 0x04;
+        hsync_high = !(reg(s, 0x86) & 0x02);
+        vsync_high = !(reg(s, 0x86) & 0x01);
+    } else {
+        falling = is(s, &tv_camera_hm01b0) ? reg(s, 0x3068) & 0x01 : !(reg(s, 0x3112) & 0x04);
+    }
+    return (falling ? 0 : TV_CAMERA_RISING) | (hsync_high ? TV_CAMERA_HSYNC_HIGH : 0)
+           | (vsync_high ? TV_CAMERA_VSYNC_HIGH : 0);
+}
+
 tv_camera_sim_sent_t tv_camera_sim_sent(const tv_camera_sim_t *s) {
-    tv_camera_sim_sent_t sent = { 0, 0, TV_CAMERA_GRAY8, false };
+    tv_camera_sim_sent_t sent = { 0, 0, TV_CAMERA_GRAY8, polarity(s), false };
     bool rgb = false;
     if (is(s, &tv_camera_ov2640)) {
         uint32_t high = reg(s, 0x5c);
