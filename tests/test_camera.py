@@ -17,7 +17,7 @@ OV2640, OV7670, OV7725, OV5640, GC2145, HM01B0, HM0360 = range(7)
 NAMES = ["OV2640", "OV7670", "OV7725", "OV5640", "GC2145", "HM01B0", "HM0360"]
 ADDRESS = dict(zip(range(7), (0x30, 0x21, 0x21, 0x3C, 0x3C, 0x24, 0x24), strict=True))
 NO_SENSOR, UNKNOWN, BUS, SIZE, LARGE, FORMAT = range(-80, -86, -1)
-TIMEOUT, OVERRUN, SHORT, DMA = range(-86, -90, -1)
+TIMEOUT, OVERRUN, SHORT, DMA, CLOSED = range(-86, -91, -1)
 JAM_DARK, JAM_SHORT, JAM_OVERRUN, JAM_DMA, JAM_ONCE, JAM_STUCK = (1 << i for i in range(6))
 ALWAYS = 1 << 30  # acknowledges
 COLOURS = range(5)
@@ -256,9 +256,40 @@ def test_a_stream_that_does_not_stop(lib):
     played = Played(lib, OV2640)
     assert played.open(RGB565, 96, 96) == 0
     lib.jam(JAM_STUCK)
-    begin = lib.now_ms()
+    begin, waited = lib.now_ms(), lib.waited()
     lib.end()
     assert 5 < lib.now_ms() - begin < 20 and not lib.clocks() & 1
+    assert lib.waited() == waited  # a finaliser closes it, where no callback may run nor raise
+
+
+@pytest.mark.parametrize("waits", [1, 2])
+def test_a_callback_that_closes_it(lib, waits):
+    """While a frame is waited for: its buffers may be somebody else's, and the chip, too."""
+    played = Played(lib, OV2640)
+    assert played.open(RGB565, 96, 96) == 0
+    lib.close_in(waits)
+    begin = lib.now_ms()
+    assert played.capture(96 * 96 * 2)[0] == CLOSED
+    assert lib.now_ms() - begin < 10 and not lib.clocks() & 1 and lib.fault() == 0
+    assert b"unknown" not in lib.words(CLOSED)
+
+
+def test_a_callback_that_closes_it_while_it_is_opened(lib):
+    played = Played(lib, OV2640)
+    assert lib.detect() == 0
+    lib.close_in(1)
+    assert lib.begin(RGB565, 96, 96) == CLOSED
+    assert not lib.clocks() & 1 and not lib.stream_runs() and lib.fault() == 0
+    assert played.open(RGB565, 96, 96) == 0 and played.capture(96 * 96 * 2)[0] == 0
+
+
+def test_dma_that_ends_after_the_frame(lib):
+    """What it has fetched is on its way to RAM: that is no short frame."""
+    played = Played(lib, OV2640)
+    assert played.open(RGB565, 96, 96) == 0
+    shot = lib.frames()
+    lib.late_dma(3)
+    assert played.capture(96 * 96 * 2)[0] == 0 and lib.frames() == shot + 1
 
 
 def test_a_frame_is_not_stale(lib):

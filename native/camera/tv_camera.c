@@ -32,12 +32,12 @@ uint32_t tv_camera_bytes(tv_camera_format_t format, uint32_t width, uint32_t hei
     return width * height * (format == TV_CAMERA_GRAY8 ? 1 : 2);
 }
 
-// A stream that is switched off still ends its transfer: until then it must not be touched.
+// A stream that is switched off still ends its transfer: until then it must not be touched. Microseconds;
+// bus.wait() is not asked, as it may run anything, and a finaliser may be what closes the camera.
 static void stop(tv_camera_t *cam) {
     put(cam, TV_DCMI_CR, 0);
     change(cam, TV_DMA_CR, TV_DMA_ENABLE, 0);
     for (uint32_t begin = now(cam); get(cam, TV_DMA_CR) & TV_DMA_ENABLE && now(cam) - begin < 10;) {
-        cam->bus.wait(cam->bus.ctx, 0);
     }
     put(cam, TV_DMA_HIFCR, TV_DMA_FLAGS);
     put(cam, TV_DCMI_ICR, TV_DCMI_FLAGS);
@@ -74,9 +74,9 @@ static int poll(tv_camera_t *cam) {
     if (seen & TV_DCMI_OVERRUN) {
         return TV_CAMERA_ERR_OVERRUN;
     }
-    // A frame has ended, and all of it has been fetched; DMA may have finished since we looked.
-    if (seen & TV_DCMI_FRAME && !(get(cam, TV_DCMI_SR) & TV_DCMI_NOT_EMPTY)) {
-        return get(cam, TV_DMA_HISR) & TV_DMA_DONE ? TV_CAMERA_OK : TV_CAMERA_ERR_SHORT;
+    // A frame has ended, all of it has been fetched, and DMA wants more.
+    if (seen & TV_DCMI_FRAME && !(get(cam, TV_DCMI_SR) & TV_DCMI_NOT_EMPTY) && get(cam, TV_DMA_NDTR) != 0) {
+        return TV_CAMERA_ERR_SHORT;
     }
     return BUSY;
 }
@@ -89,6 +89,9 @@ static int await(tv_camera_t *cam) {
             break;
         }
         cam->bus.wait(cam->bus.ctx, 0);
+        if (!cam->running) { // a callback has closed the camera: buffers and chip may be another's
+            return TV_CAMERA_ERR_CLOSED;
+        }
     }
     stop(cam);
     return err;
@@ -127,6 +130,9 @@ int tv_camera_open(tv_camera_t *cam, tv_camera_format_t format, uint32_t width, 
     stop(cam);
     uint32_t sent_w = width, sent_h = height;
     err = s->start(&cam->bus, format, &sent_w, &sent_h);
+    if (cam->buffer[0] == NULL) { // a callback has closed the camera meanwhile
+        return TV_CAMERA_ERR_CLOSED;
+    }
     if (err) {
         tv_camera_close(cam);
         return err;
@@ -146,7 +152,7 @@ int tv_camera_open(tv_camera_t *cam, tv_camera_format_t format, uint32_t width, 
 
 int tv_camera_capture(tv_camera_t *cam, uint8_t **pixels) {
     int err = BUSY;
-    for (int i = 0; i < TRIES && err != TV_CAMERA_OK && err != TV_CAMERA_ERR_TIMEOUT; i++) {
+    for (int i = 0; i < TRIES && err != TV_CAMERA_OK && err != TV_CAMERA_ERR_TIMEOUT && err != TV_CAMERA_ERR_CLOSED; i++) {
         if (i || !cam->running || now(cam) - cam->begun > TV_CAMERA_STALE_MS) {
             start(cam);
         }
@@ -169,6 +175,7 @@ void tv_camera_close(tv_camera_t *cam) {
         change(cam, TV_RCC_AHB2ENR, TV_RCC_DCMI, 0);
     }
     cam->running = false;
+    cam->buffer[0] = cam->buffer[1] = NULL;
 }
 
 const char *tv_camera_strerror(int err) {
@@ -195,6 +202,8 @@ const char *tv_camera_strerror(int err) {
             return "a frame ended before its last pixel, twice; check the data and sync wires";
         case TV_CAMERA_ERR_DMA:
             return "DMA cannot write to the frame's buffer";
+        case TV_CAMERA_ERR_CLOSED:
+            return "the camera was closed by a callback while it was waited for";
         default:
             return "unknown error";
     }

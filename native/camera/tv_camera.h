@@ -36,6 +36,7 @@ enum {
     TV_CAMERA_ERR_OVERRUN = -87,
     TV_CAMERA_ERR_SHORT = -88,
     TV_CAMERA_ERR_DMA = -89,
+    TV_CAMERA_ERR_CLOSED = -90,
 };
 
 // One sentence part in lower case without a full stop.
@@ -52,7 +53,7 @@ typedef struct {
     int (*write)(void *ctx, uint8_t address, const uint8_t *data, size_t size); // 7-bit address
     int (*read)(void *ctx, uint8_t address, uint8_t *data, size_t size);
     uint32_t (*ms)(void *ctx);                 // any clock of milliseconds
-    void (*wait)(void *ctx, uint32_t ms);      // 0: between two polls
+    void (*wait)(void *ctx, uint32_t ms);      // 0: between two polls; may run anything, and not return
     void *ctx;
 } tv_camera_bus_t;
 

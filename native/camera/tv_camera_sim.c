@@ -86,7 +86,7 @@ static void send_frame(tv_camera_sim_t *s) {
         }
     }
     s->dma[NDTR] = (uint32_t)left_over / 4;
-    if (left_over == 0) {
+    if (left_over == 0 && s->late == 0) {
         s->dma_flags |= TV_DMA_DONE;
         s->dma[CR] &= ~TV_DMA_ENABLE;
     }
@@ -118,10 +118,14 @@ uint32_t tv_camera_read32(void *chip, uint32_t address) {
     if (address == TV_DMA_HISR) {
         if (s->dcmi[DCMI_CR] & TV_DCMI_CAPTURE && ++s->polls == POLLS) {
             send_frame(s);
+        } else if (s->late && s->dma[CR] & TV_DMA_ENABLE && s->dma[NDTR] == 0 && --s->late == 0) {
+            s->dma_flags |= TV_DMA_DONE;
+            s->dma[CR] &= ~TV_DMA_ENABLE;
         }
         return s->dma_flags;
     }
     if (address >= TV_DMA_CR && address <= TV_DMA_FCR) {
+        s->time += address == TV_DMA_CR && s->jam & TV_CAMERA_JAM_STUCK ? 1 : 0; // else it would stand still
         return s->dma[(address - TV_DMA_CR) / 4];
     }
     if (address == TV_DMA_MUX) {

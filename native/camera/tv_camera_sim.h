@@ -52,6 +52,7 @@ typedef struct {
     uint32_t dcmi[11];
     uint32_t dma_flags, dma[6], mux;
     uint32_t polls;                   // since the capture began
+    uint32_t late;                    // polls more until DMA says that it has ended
     uint32_t frames;
     uint8_t *memory[2];               // what the cache was told of
     size_t memory_size[2];

@@ -13,7 +13,18 @@ static const tv_camera_sensor_t *const sensors[] = {
 
 static tv_camera_sim_t sim;
 static tv_camera_t cam;
+static int closes_in;   // waits, by a callback; 0: never
+static unsigned waits;
 static uint8_t buffers[2][4 * 65536 + 32] __attribute__((aligned(32)));
+
+// As the firmware's: a callback may run, and close the camera or take it over.
+static void wait(void *ctx, uint32_t ms) {
+    waits++;
+    tv_camera_sim_bus.wait(ctx, ms);
+    if (closes_in && --closes_in == 0) {
+        tv_camera_close(&cam);
+    }
+}
 
 // sensor: index, or -1 for none; id 0: its own
 void play(int sensor, unsigned id, unsigned other, unsigned acknowledges, unsigned jam) {
@@ -26,6 +37,20 @@ void play(int sensor, unsigned id, unsigned other, unsigned acknowledges, unsign
     sim.jam = jam;
     cam.bus = tv_camera_sim_bus;
     cam.bus.ctx = cam.chip = &sim;
+    cam.bus.wait = wait;
+    closes_in = 0;
+}
+
+void close_in(int count) {
+    closes_in = count;
+}
+
+unsigned waited(void) {
+    return waits;
+}
+
+void late_dma(unsigned polls) {
+    sim.late = polls;
 }
 
 void scene(const uint8_t *rgb, unsigned width, unsigned height) {
