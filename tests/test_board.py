@@ -157,6 +157,22 @@ def test_flash_survives_a_pulled_plug(start_board, tmp_path):
     assert board.eval("open('kept.txt').read()") == "still here"
 
 
+def test_a_number_that_resizes_the_buffer(board):
+    """A block number's __int__() may do anything: the buffer is looked at afterwards."""
+    board.exec(
+        "import virt\n"
+        "class Number:\n"
+        "    def __int__(self):\n"
+        "        buffer.extend(bytes(8000))\n"
+        "        return 0\n"
+        "buffer, wall = bytearray(16), bytearray(2000)\n"  # it cannot grow where it is
+        "flash = virt.Flash()\n"
+        "wanted = bytearray(8016)\n"
+        "print(flash.readblocks(0, wanted, 0), flash.readblocks(Number(), buffer, 0))"
+    )
+    assert board.eval("any(wanted)") and board.eval("buffer == wanted")
+
+
 def test_plug_pulled_while_writing(start_board, tmp_path):
     """Whenever the power goes: the filesystem mounts, and a file is as before or as after."""
     flash = tmp_path / "flash"

@@ -18,21 +18,22 @@ static mp_obj_t flash_make_new(const mp_obj_type_t *type, size_t n_args, size_t 
     return MP_OBJ_FROM_PTR(mp_obj_malloc(mp_obj_base_t, type));
 }
 
-// args: self, block, buffer[, offset in the block]. false: not all of it lies in flash.
-static bool get_offset(size_t n_args, const mp_obj_t *args, size_t size, size_t *at) {
+// args: self, block, buffer[, offset in the block]. false: not all of it lies in flash. Numbers come
+// before the buffer: an object's __int__() may resize it.
+static bool get_place(size_t n_args, const mp_obj_t *args, mp_uint_t flags, mp_buffer_info_t *buf, size_t *at) {
     size_t block = (size_t)mp_obj_get_int(args[1]), offset = n_args > 3 ? (size_t)mp_obj_get_int(args[3]) : 0;
+    mp_get_buffer_raise(args[2], buf, flags);
     if (block >= DISK_SIZE / FLASH_BLOCK || offset > DISK_SIZE) {
         return false; // also what would wrap around below
     }
     *at = block * FLASH_BLOCK + offset;
-    return *at <= DISK_SIZE && size <= DISK_SIZE - *at;
+    return *at <= DISK_SIZE && buf->len <= DISK_SIZE - *at;
 }
 
 static mp_obj_t flash_readblocks(size_t n_args, const mp_obj_t *args) {
     mp_buffer_info_t buf;
     size_t at;
-    mp_get_buffer_raise(args[2], &buf, MP_BUFFER_WRITE);
-    bool fits = get_offset(n_args, args, buf.len, &at);
+    bool fits = get_place(n_args, args, MP_BUFFER_WRITE, &buf, &at);
     return MP_OBJ_NEW_SMALL_INT(fits ? disk_read(at, buf.buf, buf.len) : -MP_EINVAL);
 }
 static MP_DEFINE_CONST_FUN_OBJ_VAR_BETWEEN(flash_readblocks_obj, 3, 4, flash_readblocks);
@@ -40,8 +41,7 @@ static MP_DEFINE_CONST_FUN_OBJ_VAR_BETWEEN(flash_readblocks_obj, 3, 4, flash_rea
 static mp_obj_t flash_writeblocks(size_t n_args, const mp_obj_t *args) {
     mp_buffer_info_t buf;
     size_t at;
-    mp_get_buffer_raise(args[2], &buf, MP_BUFFER_READ);
-    bool fits = get_offset(n_args, args, buf.len, &at);
+    bool fits = get_place(n_args, args, MP_BUFFER_READ, &buf, &at);
     // the simple protocol, without an offset: whole blocks, not erased before
     return MP_OBJ_NEW_SMALL_INT(fits ? disk_write(at, buf.buf, buf.len, n_args < 4) : -MP_EINVAL);
 }
@@ -102,9 +102,9 @@ mp_obj_t mp_vfs_rom_ioctl(size_t n_args, const mp_obj_t *args) {
         return MP_OBJ_NEW_SMALL_INT(err < 0 ? err : FLASH_LINE); // the unit of writes
     }
     if (op == MP_VFS_ROM_IOCTL_WRITE && n_args == 4) {
+        size_t offset = (size_t)mp_obj_get_int(args[2]);
         mp_buffer_info_t buf;
         mp_get_buffer_raise(args[3], &buf, MP_BUFFER_READ);
-        size_t offset = (size_t)mp_obj_get_int(args[2]);
         bool fits = offset <= ROMFS_SIZE && buf.len <= ROMFS_SIZE - offset && offset % FLASH_LINE == 0;
         return MP_OBJ_NEW_SMALL_INT(fits ? romfs_write(offset, buf.buf, buf.len) : -MP_EINVAL);
     }
