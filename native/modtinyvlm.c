@@ -426,22 +426,35 @@ typedef struct {
     int bits;
 } vectors_t;
 
-// args: vectors, rows, stored_dim, bits, dim
-static void get_vectors(vectors_t *v, const mp_obj_t *args) {
-    mp_int_t rows = mp_obj_get_int(args[1]), stored_dim = mp_obj_get_int(args[2]);
-    mp_int_t bits = mp_obj_get_int(args[3]), dim = mp_obj_get_int(args[4]);
+// In all that follows numbers come before buffers: an object's __int__() may resize these.
+
+// args: rows, stored_dim, bits, dim
+static void get_sizes(vectors_t *v, const mp_obj_t *args) {
+    mp_int_t rows = mp_obj_get_int(args[0]), stored_dim = mp_obj_get_int(args[1]);
+    mp_int_t bits = mp_obj_get_int(args[2]), dim = mp_obj_get_int(args[3]);
     if (rows < 0 || rows > UINT16_MAX * 2 || (bits != 4 && bits != 8)
         || dim < 1 || dim > stored_dim || stored_dim > UINT16_MAX) {
         mp_raise_msg_varg(&mp_type_ValueError,
             MP_ERROR_TEXT("cannot score %d rows with %d of %d dimensions of %d bits"),
             (int)rows, (int)dim, (int)stored_dim, (int)bits);
     }
-    uint64_t size = (uint64_t)rows * tv_vector_size((size_t)stored_dim, (int)bits);
-    v->data = modargs_buffer(args[0], MP_BUFFER_READ, "vectors", size > SIZE_MAX ? SIZE_MAX : (size_t)size);
     v->rows = (size_t)rows;
     v->stored_dim = (size_t)stored_dim;
     v->bits = (int)bits;
     v->dim = (size_t)dim;
+}
+
+static void get_vectors(vectors_t *v, mp_obj_t obj) {
+    uint64_t size = (uint64_t)v->rows * tv_vector_size(v->stored_dim, v->bits);
+    v->data = modargs_buffer(obj, MP_BUFFER_READ, "vectors", size > SIZE_MAX ? SIZE_MAX : (size_t)size);
+}
+
+static size_t get_count(mp_obj_t obj, mp_int_t most, const char *name) {
+    mp_int_t count = mp_obj_get_int(obj);
+    if (count < 0 || count > most) {
+        mp_raise_msg_varg(&mp_type_ValueError, MP_ERROR_TEXT("%s %d is not in 0 ... %d"), name, (int)count, (int)most);
+    }
+    return (size_t)count;
 }
 
 typedef struct {
@@ -451,16 +464,16 @@ typedef struct {
 
 // args: map, cells
 static void get_map(map_t *m, const mp_obj_t *args, size_t dim) {
+    size_t cells = get_count(args[1], TV_MAX_CELLS, "cells");
     mp_buffer_info_t buf;
     mp_get_buffer_raise(args[0], &buf, MP_BUFFER_READ);
-    mp_int_t cells = mp_obj_get_int(args[1]);
-    if (cells < 1 || buf.len % (size_t)cells != 0 || buf.len / (size_t)cells < dim) {
+    if (cells < 1 || buf.len % cells != 0 || buf.len / cells < dim) {
         mp_raise_msg_varg(&mp_type_ValueError, MP_ERROR_TEXT("a map of %u bytes has not %d cells of %u dimensions"),
             (unsigned)buf.len, (int)cells, (unsigned)dim);
     }
     m->data = buf.buf;
-    m->cells = (size_t)cells;
-    m->dim = buf.len / (size_t)cells;
+    m->cells = cells;
+    m->dim = buf.len / cells;
 }
 
 // What a call that compares needs for its hook. which: bit i is set where args[i] is a buffer in use.
@@ -479,7 +492,8 @@ static hook_t hold(const mp_obj_t *args, unsigned which) {
 static mp_obj_t tinyvlm_score(size_t n_args, const mp_obj_t *args) {
     (void)n_args;
     vectors_t v;
-    get_vectors(&v, args + 1);
+    get_sizes(&v, args + 2);
+    get_vectors(&v, args[1]);
     const int8_t *embedding = modargs_buffer(args[0], MP_BUFFER_READ, "the embedding", v.dim);
     float *out = modargs_array(args[6], MP_BUFFER_WRITE, "out", v.rows, sizeof(float));
     hook_t h = hold(args, 1 << 0 | 1 << 1 | 1 << 6);
@@ -500,24 +514,26 @@ static const uint16_t *get_index(mp_obj_t obj, size_t count, size_t rows) {
     return index;
 }
 
-static size_t get_count(mp_obj_t obj, mp_int_t most, const char *name) {
-    mp_int_t count = mp_obj_get_int(obj);
-    if (count < 0 || count > most) {
-        mp_raise_msg_varg(&mp_type_ValueError, MP_ERROR_TEXT("%s %d is not in 0 ... %d"), name, (int)count, (int)most);
+// Raises if what is written shares memory with something else that the call uses.
+static void check_apart(const char *name, const void *written, size_t size, const char *other, const void *used, size_t used_size) {
+    uintptr_t a = (uintptr_t)written, b = (uintptr_t)used;
+    if (size > 0 && used_size > 0 && a < b + used_size && b < a + size) {
+        mp_raise_msg_varg(&mp_type_ValueError, MP_ERROR_TEXT("%s and %s must not share memory"), name, other);
     }
-    return (size_t)count;
 }
 
 // cosines, index, count, factors: array('f') of count. (A native .mpy cannot take a
 // float as an argument: how it is passed depends on the firmware's floating point registers.)
 static mp_obj_t tinyvlm_weigh(size_t n_args, const mp_obj_t *args) {
     (void)n_args;
+    size_t count = get_count(args[2], UINT16_MAX, "count");
     mp_buffer_info_t buf;
     mp_get_buffer_raise(args[0], &buf, MP_BUFFER_WRITE);
     float *cosines = modargs_array(args[0], MP_BUFFER_WRITE, "cosines", 0, sizeof(float));
-    size_t count = get_count(args[2], UINT16_MAX, "count");
     const uint16_t *index = get_index(args[1], count, buf.len / sizeof(float));
     const float *factors = modargs_array(args[3], MP_BUFFER_READ, "factors", count, sizeof(float));
+    check_apart("cosines", cosines, buf.len, "index", index, count * sizeof(uint16_t));
+    check_apart("cosines", cosines, buf.len, "factors", factors, count * sizeof(float));
     tv_weigh(cosines, index, count, factors);
     return mp_const_none;
 }
@@ -538,11 +554,15 @@ static mp_obj_t tinyvlm_rank(size_t n_args, const mp_obj_t *args) {
     (void)n_args;
     size_t rows = get_count(args[2], UINT16_MAX * 2, "rows");
     size_t labels = get_count(args[1], rows < UINT16_MAX ? (mp_int_t)rows : UINT16_MAX, "labels");
-    const float *how = modargs_array(args[3], MP_BUFFER_READ, "scale, threshold and none", 3, sizeof(float));
     size_t count = get_count(args[5], UINT16_MAX, "count");
+    const float *how = modargs_array(args[3], MP_BUFFER_READ, "scale, threshold and none", 3, sizeof(float));
     const float *cosines = modargs_array(args[0], MP_BUFFER_READ, "cosines", rows, sizeof(float));
     float *scores = modargs_array(args[4], MP_BUFFER_WRITE, "scores", labels, sizeof(float));
     uint16_t *index = modargs_array(args[6], MP_BUFFER_WRITE, "index", count, sizeof(uint16_t));
+    size_t size = labels * sizeof(float), list = count * sizeof(uint16_t);
+    check_apart("scores", scores, size, "cosines", cosines, rows * sizeof(float));
+    check_apart("scores", scores, size, "index", index, list);
+    check_apart("index", index, list, "cosines", cosines, rows * sizeof(float));
     return MP_OBJ_NEW_SMALL_INT(tv_rank(cosines, labels, rows, how[0], how[1], how[2], scores,
         count, index));
 }
@@ -552,11 +572,11 @@ static MP_DEFINE_CONST_FUN_OBJ_VAR_BETWEEN(tinyvlm_rank_obj, 7, 7, tinyvlm_rank)
 // scale, threshold and none, count, index, scores -> how many
 static mp_obj_t tinyvlm_best(size_t n_args, const mp_obj_t *args) {
     (void)n_args;
-    const mp_obj_t vectors[5] = { args[1], args[3], args[4], args[5], args[6] };
     vectors_t v;
-    get_vectors(&v, vectors);
+    get_sizes(&v, args + 3);
     size_t labels = get_count(args[2], v.rows < UINT16_MAX ? (mp_int_t)v.rows : UINT16_MAX, "labels");
     size_t shown = get_count(args[8], (mp_int_t)labels, "shown"), count = get_count(args[11], UINT16_MAX, "count");
+    get_vectors(&v, args[1]);
     const int8_t *embedding = modargs_buffer(args[0], MP_BUFFER_READ, "the embedding", v.dim);
     const float *how = modargs_array(args[10], MP_BUFFER_READ, "scale, threshold and none", 3, sizeof(float));
     hook_t h = hold(args, 1 << 0 | 1 << 1 | 1 << 7 | 1 << 9 | 1 << 10 | 1 << 12 | 1 << 13);
@@ -579,8 +599,9 @@ static mp_obj_t tinyvlm_map_peaks(size_t n_args, const mp_obj_t *args) {
     (void)n_args;
     vectors_t v;
     map_t m;
-    get_vectors(&v, args + 2);
+    get_sizes(&v, args + 3);
     get_map(&m, args, v.dim);
+    get_vectors(&v, args[2]);
     float *cosines = modargs_array(args[7], MP_BUFFER_WRITE, "cosines", v.rows, sizeof(float));
     float *peaks = modargs_array(args[8], MP_BUFFER_WRITE, "peaks", v.rows, sizeof(float));
     float *levels = modargs_array(args[9], MP_BUFFER_WRITE, "levels", 2 * m.cells, sizeof(float));
@@ -598,9 +619,10 @@ static mp_obj_t tinyvlm_map_heat(size_t n_args, const mp_obj_t *args) {
     vectors_t v;
     map_t m;
     mp_obj_t rows = MP_OBJ_NEW_SMALL_INT(mp_obj_get_int(args[3]) + 1); // the last of these rows
-    mp_obj_t vectors[5] = { args[2], rows, args[4], args[5], args[6] };
-    get_vectors(&v, vectors);
+    mp_obj_t sizes[4] = { rows, args[4], args[5], args[6] };
+    get_sizes(&v, sizes);
     get_map(&m, args, v.dim);
+    get_vectors(&v, args[2]);
     if (v.rows == 0) {
         mp_raise_msg(&mp_type_ValueError, MP_ERROR_TEXT("rows count from 0"));
     }
@@ -642,9 +664,9 @@ static MP_DEFINE_CONST_FUN_OBJ_VAR_BETWEEN(tinyvlm_map_region_obj, 6, 6, tinyvlm
 
 // data[, crc of what came before]
 static mp_obj_t tinyvlm_crc32(size_t n_args, const mp_obj_t *args) {
+    uint32_t crc = n_args > 1 ? (uint32_t)mp_obj_get_int_truncated(args[1]) : 0;
     mp_buffer_info_t buf;
     mp_get_buffer_raise(args[0], &buf, MP_BUFFER_READ);
-    uint32_t crc = n_args > 1 ? (uint32_t)mp_obj_get_int_truncated(args[1]) : 0;
     return mp_obj_new_int_from_uint(tv_crc32(crc, buf.buf, buf.len));
 }
 static MP_DEFINE_CONST_FUN_OBJ_VAR_BETWEEN(tinyvlm_crc32_obj, 1, 2, tinyvlm_crc32);

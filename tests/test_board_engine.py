@@ -112,6 +112,78 @@ def test_means_of_a_region_are_equal_to_the_pc(board, cells, dim):
         assert bytes.fromhex(board.eval("out.hex()")) == out
 
 
+GROWS = """
+import _tinyvlm
+from array import array
+
+class Number: # as an argument it makes all buffers move
+    def __init__(self, value, buffers):
+        self.value, self.buffers = value, buffers
+    def __int__(self):
+        while self.buffers:
+            grow(self.buffers.pop())
+        return self.value
+
+def grow(buffer):
+    more = bytes(240)
+    buffer.extend(more if isinstance(buffer, bytearray) else array(kinds[id(buffer)], more))
+
+def made():
+    some, rows, near = bytearray(range(1, 121)), array("H", [2, 0, 1]), array("f", [1, 7, 4, 2])
+    by, how, out = array("f", [0.5, 2, 3]), array("f", [7, 0.1, 0.3]), array("f", [0] * 64)
+    index, more, mask = array("H", [0] * 4), array("f", [0] * 8), bytearray(120)
+    parts = some, rows, near, by, how, out, index, more, mask
+    kinds.clear()
+    kinds.update({id(part): "H" if i in (1, 6) else "f" for i, part in enumerate(parts)})
+    return parts, bytearray(2000)  # they cannot grow where they are
+
+kinds = {}
+
+def run(call, numbers_grow):
+    buffers, wall = made()
+    if not numbers_grow:
+        for buffer in buffers:
+            grow(buffer)
+    left = list(buffers) if numbers_grow else []
+    result = call(lambda value: Number(value, left), *buffers)
+    return result, [bytes(buffer) for buffer in buffers], len(left)
+
+CALLS = {
+    "weigh": lambda n, some, rows, near, by, how, out, index, more, mask:
+        _tinyvlm.weigh(near, rows, n(3), by),
+    "largest": lambda n, some, rows, near, by, how, out, index, more, mask:
+        _tinyvlm.largest(near, n(4), n(2), index),
+    "rank": lambda n, some, rows, near, by, how, out, index, more, mask:
+        _tinyvlm.rank(near, n(3), 4, how, out, n(2), index),
+    "best": lambda n, some, rows, near, by, how, out, index, more, mask:
+        _tinyvlm.best(some, some, n(5), 6, 8, 8, n(7), rows, n(1), by, how, n(2), index, out),
+    "score": lambda n, some, rows, near, by, how, out, index, more, mask:
+        _tinyvlm.score(some, some, n(5), 8, 8, n(7), out),
+    "map_peaks": lambda n, some, rows, near, by, how, out, index, more, mask:
+        _tinyvlm.map_peaks(some, n(6), some, 3, 8, 8, 8, more, near, out),
+    "map_heat": lambda n, some, rows, near, by, how, out, index, more, mask:
+        _tinyvlm.map_heat(some, n(6), some, 2, 8, 8, 8, out, more),
+    "map_mean": lambda n, some, rows, near, by, how, out, index, more, mask:
+        _tinyvlm.map_mean(some, n(6), bytes(b"\\1" * 6), mask),
+    "map_region": lambda n, some, rows, near, by, how, out, index, more, mask:
+        _tinyvlm.map_region(more, n(2), n(3), n(97), mask, index),
+    "crc32": lambda n, some, rows, near, by, how, out, index, more, mask:
+        _tinyvlm.crc32(some, n(5)),
+}
+"""
+
+
+@pytest.mark.parametrize(
+    "name", "weigh largest rank best score map_peaks map_heat map_mean map_region crc32".split()
+)
+def test_a_number_that_resizes_the_buffers(board, name):
+    """An object's __int__() may do anything; buffers are looked at when the numbers are known."""
+    board.exec(GROWS)
+    board.exec(f"once = [run(CALLS[{name!r}], later) for later in (False, True)]")
+    assert board.eval("once[1][2]") == 0  # the buffers did grow
+    assert board.eval("once[0] == once[1]")
+
+
 @pytest.fixture(scope="module")
 def small():
     """An encoder of 1.5 KB with every operation."""

@@ -102,7 +102,32 @@ def scores(out, dense, cells, dim):
     _tinyvlm.map_mean(dense, cells, bytes([i % 2 for i in range(cells)]), mean)
     print(hexed(mean), _tinyvlm.crc32(vectors), _tinyvlm.crc32(b"6789", _tinyvlm.crc32(b"12345")))
 
+def shared():
+    # what is written must not be read as something else meanwhile
+    bits = bytearray(64)
+    whole = memoryview(bits)
+    numbers, rows = array("f", [1, 2, 3, 4]), array("H", [3, 1])
+    def at(kind, first, size):
+        return memoryview(memories[kind])[first:first + size]
+    memories = {"f": array("f", [0.5] * 16)}
+    how = array("f", [1, 0, -2])
+    print(message(_tinyvlm.weigh, bits, whole[8:12], 2, numbers))
+    print(message(_tinyvlm.weigh, numbers, rows, 2, memoryview(numbers)[2:]))
+    print(message(_tinyvlm.weigh, numbers, rows, 2, array("f", [2, 3])), list(numbers))
+    print(message(_tinyvlm.weigh, numbers, rows, 0, numbers), list(numbers))
+    print(message(_tinyvlm.rank, numbers, 3, 4, how, numbers, 2, rows))
+    print(message(_tinyvlm.rank, numbers, 3, 4, how, whole, 2, whole[8:]))
+    print(message(_tinyvlm.rank, whole, 3, 4, how, numbers, 2, whole[12:]))
+    print(message(_tinyvlm.rank, at("f", 0, 4), 3, 4, how, at("f", 4, 3), 2, rows), list(rows))
+    print(message(_tinyvlm.rank, memories["f"], 3, 4, how, at("f", 4, 3), 2, rows), list(rows))
+
+class Zero:
+    def __int__(self):
+        return 0
+    __index__ = __int__
+
 def errors(e):
+    print(e.layer(Zero()) == e.layer(0) == e.layer(False))
     out, frame = bytearray(e.dim), bytes(64)
     print(message(_tinyvlm.Encoder, b"abcd"))
     print(message(_tinyvlm.Encoder, read("small.tvlm")[:200]))
@@ -115,6 +140,8 @@ def errors(e):
     print(message(e.embed, frame, 1 << 70, 8, 0, 0, out)[:13])
     print(message(e.embed, frame, 1.5, 8, 0, 0, out)[:9])
     print(message(e.layer, 99))
+    for cells in (-1, 0, 3, 1 << 24):
+        print(message(_tinyvlm.map_mean, frame, cells, frame, out))
     others = "gc", "time", "heap", "backends"
     print(sorted(name for name in dir(_tinyvlm) if name[0] != "_" and name not in others))
 
@@ -122,6 +149,7 @@ for item in FRAMES:
     last = embed(*item)
 scores(last[1], last[2], last[0].map[0] * last[0].map[1], last[0].dim)
 errors(last[0])
+shared()
 times = array("I", [0] * (last[0].layers + 1))
 last[0].profile(pixels(64), 8, 8, 0, 0, times)
 """

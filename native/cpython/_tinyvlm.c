@@ -354,6 +354,17 @@ static int check_array(const char *name, const Py_buffer *buf, size_t count, siz
     return 0;
 }
 
+// What is written must not share memory with something else that the call uses.
+static int check_apart(const char *name, const Py_buffer *written, size_t size,
+    const char *other, const Py_buffer *used, size_t used_size) {
+    uintptr_t a = (uintptr_t)written->buf, b = (uintptr_t)used->buf;
+    if (size > 0 && used_size > 0 && a < b + used_size && b < a + size) {
+        PyErr_Format(PyExc_ValueError, "%s and %s must not share memory", name, other);
+        return -1;
+    }
+    return 0;
+}
+
 typedef struct {
     Py_ssize_t rows, stored_dim, bits, dim;
 } vectors_t;
@@ -438,7 +449,9 @@ static PyObject *weigh(PyObject *Py_UNUSED(module), PyObject *args) {
     bool ok = check_array("cosines", &b[0], 0, sizeof(float)) == 0
         && check_count("count", count, UINT16_MAX) == 0
         && check_index(&b[1], (size_t)count, (size_t)b[0].len / sizeof(float)) == 0
-        && check_array("factors", &b[2], (size_t)count, sizeof(float)) == 0;
+        && check_array("factors", &b[2], (size_t)count, sizeof(float)) == 0
+        && check_apart("cosines", &b[0], (size_t)b[0].len, "index", &b[1], (size_t)count * sizeof(uint16_t)) == 0
+        && check_apart("cosines", &b[0], (size_t)b[0].len, "factors", &b[2], (size_t)count * sizeof(float)) == 0;
     if (ok) {
         tv_weigh(b[0].buf, b[1].buf, (size_t)count, b[2].buf);
     }
@@ -473,6 +486,10 @@ static PyObject *rank(PyObject *Py_UNUSED(module), PyObject *args) {
         && check_array("scores", &b[1], (size_t)labels, sizeof(float)) == 0
         && check_array("index", &b[2], (size_t)count, sizeof(uint16_t)) == 0
         && check_array("scale, threshold and none", &b[3], 3, sizeof(float)) == 0;
+    size_t size = (size_t)labels * sizeof(float), list = (size_t)count * sizeof(uint16_t);
+    ok = ok && check_apart("scores", &b[1], size, "cosines", &b[0], (size_t)rows * sizeof(float)) == 0
+        && check_apart("scores", &b[1], size, "index", &b[2], list) == 0
+        && check_apart("index", &b[2], list, "cosines", &b[0], (size_t)rows * sizeof(float)) == 0;
     const float *how = b[3].buf;
     size_t found = ok ? tv_rank(b[0].buf, (size_t)labels, (size_t)rows, how[0], how[1], how[2],
         b[1].buf, (size_t)count, b[2].buf) : 0;

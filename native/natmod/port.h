@@ -63,13 +63,14 @@ void mp_raise_msg_varg(const mp_obj_type_t *type, const char *format, ...) {
     mp_raise_type_arg(type, mp_obj_new_str(text, t.size));
 }
 
-// The table's function cuts off what does not fit: 1 << 32 would be a 0.
+// The table's function cuts off what does not fit in an int, 1 << 32 would be a 0; not what an object's
+// __int__() gives.
 static mp_int_t natmod_get_int(mp_obj_t obj) {
     if (mp_obj_is_small_int(obj)) {
         return MP_OBJ_SMALL_INT_VALUE(obj);
     }
     mp_int_t value = (mp_int_t)mp_obj_get_int_truncated(obj);
-    if (mp_binary_op(MP_BINARY_OP_EQUAL, obj, mp_obj_new_int(value)) != mp_const_true) {
+    if (mp_obj_get_type(obj) == mp_obj_get_type(MP_OBJ_NEW_SMALL_INT(0)) && mp_binary_op(MP_BINARY_OP_EQUAL, obj, mp_obj_new_int(value)) != mp_const_true) {
         mp_raise_msg((const mp_obj_type_t *)mp_load_global(MP_QSTR_OverflowError),
             "overflow converting long int to machine word");
     }
