@@ -10,13 +10,15 @@ import pytest
 from PIL import Image
 from test_eval import encoder_file
 from test_report import LIGHT, browse  # noqa: F401
-from tuning_photos import save_folders
+from tuning_photos import save_folders, world
 
 import tinyvlm
 from tinyvlm import eval as evaluation
 from tinyvlm import tune
 from tinyvlm.device import Vocab
 from tinyvlm.measure import sorted_photos, tune_page
+from tinyvlm.measure.answers import Answers
+from tinyvlm.measure.tune_fit import Tuned
 from tinyvlm.net import tvlm
 from tinyvlm.shipped import model_path
 from tinyvlm.words import tvp
@@ -94,6 +96,24 @@ def test_it_measures_tunes_and_writes(run, vocab, tmp_path):
     ]  # fmt: skip
 
 
+def test_one_is_said_as_one(run, vocab, photos):
+    p = tvp.read(vocab)
+    tvp.write(replace(p, labels=NAMES[:1], vectors=p.vectors[:1]), vocab)
+    for path in photos.glob("*/*.png"):
+        if path.name != "0.png" or path.parent.name == "Grün":
+            path.unlink()
+    (photos / "Grün").rmdir()
+    (photos / "other" / "0.png").unlink()
+    status, out, _ = run("--measure")
+    assert status == 0 and "pets.tvp: 1 label, 48 dimensions" in out
+    assert "photos: 1 photo: 1 red <1>; 0 that show none" in out
+
+
+def test_one_answer_is_said_as_one(run, monkeypatch):
+    monkeypatch.setattr(tune, "gained", lambda *_: (1, 0))
+    assert "\n1 answer became right by tuning, 0 became wrong (held out)\n" in run()[1]
+
+
 def test_measuring_alone_writes_nothing(run, tmp_path):
     status, out, _ = run("--measure")
     assert status == 0 and "held out" not in out and "worst mistakes:" in out
@@ -119,6 +139,26 @@ def test_nothing_better_is_written(run, vocab, tmp_path):
     status, out, _ = run("-o", tmp_path / "x.tvp")
     assert status == 0 and "nothing better than pets.tvp was found; no file is written" in out
     assert not (tmp_path / "x.tvp").exists() and vocab.read_bytes() == before
+
+
+def test_the_page_of_a_file_that_stays_is_about_that_file(run, tmp_path):
+    run("--overwrite")
+    page = tmp_path / "page.html"
+    assert run("-o", tmp_path / "x.tvp", "--report", page)[0] == 0
+    text = page.read_text()
+    assert "nothing better than pets.tvp was found" in text
+    assert "<h2>Mistakes" in text and "since tuning" not in text and "tuned, held" not in text
+    assert "<input" not in text  # nothing to choose
+
+
+def test_only_what_changed_is_said():
+    p, _ = world()
+    q = replace(p, threshold=0.4, logit_scale=10.04)
+    assert tune._changes(p, Tuned(q, 1, 0.0)) == [
+        "threshold 0.95 -> 0.40",
+        "1 photo shown to the labels",
+    ]
+    assert tune._changes(p, Tuned(p, 0, 0.0)) == []
 
 
 def test_the_input_is_replaced_only_when_asked(run, vocab, model, photos, tmp_path):
@@ -218,10 +258,11 @@ def test_one_photo_is_measured_and_not_tuned_on(run, photos, tmp_path):
         ("other", ""),
         ("Unknown", ""),
         ("dog", None),
+        ("tea_coffee", "tea/coffee"),  # no folder's name has a slash
     ],
 )
 def test_names_of_folders(name, label):
-    assert sorted_photos.match(name, ["guinea pig", "café"]) == label
+    assert sorted_photos.match(name, ["guinea pig", "café", "tea/coffee"]) == label
 
 
 def test_a_label_that_is_called_other():
@@ -283,6 +324,17 @@ def test_the_page_has_matrices_changes_and_pictures(page):
     figures = page.count("<figure>")
     assert figures == page.count("src='data:image/jpeg;base64,") > 0
     assert len(page) < 400_000
+
+
+def test_a_matrix_of_many_labels_has_those_taken_for_others():
+    """And not those that are called unknown, which fill no cell but the last."""
+    labels = [f"label {i}" for i in range(60)]
+    said = np.full(60, 60)
+    said[[41, 50]] = 50, 7
+    target = np.arange(60)
+    answers = Answers(labels, target, said, said, np.zeros(60))
+    shown = tune_page._shown([answers])
+    assert {41, 50, 7} <= set(shown) and len(shown) == tune_page.CROWDED + 1 and shown[-1] == 60
 
 
 def test_pictures_are_what_the_encoder_sees(tmp_path):

@@ -28,6 +28,7 @@ from .measure.answers import Answers, ask, encoder_of, label_lines, matrix_lines
 from .measure.tune_fit import Tuned
 from .measure.tune_folds import Outcome, gained, tune
 from .words import background, tvp
+from .words.vocabulary import plural
 
 WORST = 5  # mistakes that are printed
 OFTEN = 3  # photos that show none and are called by one label: worth a hint
@@ -61,7 +62,8 @@ def _run(args: argparse.Namespace, out: Callable[[str], None]) -> None:
     photos, more = sorted_photos.embed(found, p.labels, model, args.workers, _bar("photos"))
     for line in [*remarks, *more, *_missing(photos)]:
         _say(line)
-    out(f"{args.vocab}: {len(p.labels)} labels, {p.dim} dimensions, for encoder {p.encoder}")
+    size = f"{plural(len(p.labels), 'label')}, {plural(p.dim, 'dimension')}"
+    out(f"{args.vocab}: {size}, for encoder {p.encoder}")
     out(_counts(args.photos, photos))
     why = "" if args.measure else _too_few(photos)
     if args.measure or why:
@@ -69,7 +71,7 @@ def _run(args: argparse.Namespace, out: Callable[[str], None]) -> None:
         _measured(out, args, before)
         _mistakes(out, photos, before)
         if why:
-            out(f"\n{why}: nothing was tuned")
+            out(f"\n{why}")
         _report(args, out, photos, before, None, [str(rates(before)), *[why] * bool(why)], [])
         return
     if not photos.count(len(p.labels)):
@@ -92,7 +94,8 @@ def _run(args: argparse.Namespace, out: Callable[[str], None]) -> None:
     if outcome.better:
         size = tvp.write(tuned.prototypes, output)
         out(f"{output}: {size} bytes")
-    _report(args, out, photos, outcome.before, outcome.after, said, changes)
+    after = outcome.after if outcome.better else None
+    _report(args, out, photos, outcome.before, after, said, changes)
 
 
 def _say(line: str) -> None:
@@ -150,7 +153,7 @@ def _counts(folder: Path, photos: sorted_photos.Sorted) -> str:
     counts = [f"{photos.count(i)} {label}" for i, label in enumerate(photos.labels[:12])]
     more = ", ..." if len(photos.labels) > 12 else ""
     return (
-        f"{folder}: {len(photos.paths)} photos: {', '.join(counts)}{more}; "
+        f"{folder}: {plural(len(photos.paths), 'photo')}: {', '.join(counts)}{more}; "
         f"{photos.count(len(photos.labels))} that show none"
     )
 
@@ -167,7 +170,10 @@ def _missing(photos: sorted_photos.Sorted) -> list[str]:
 def _too_few(photos: sorted_photos.Sorted) -> str:
     counts = [photos.count(i) for i in range(len(photos.labels) + 1)]
     if sum(count > 1 for count in counts) < 2 or not any(count > 1 for count in counts[:-1]):
-        return "tuning needs two photos of a label, and two more of another one or of none"
+        return (
+            "tuning needs two photos of a label, and two more of another one or of none: nothing "
+            "was tuned"
+        )
     return ""
 
 
@@ -198,12 +204,13 @@ def _mistakes(out, photos: sorted_photos.Sorted, answers: Answers) -> None:
 
 def _compared(outcome: Outcome, name: str) -> list[str]:
     better, worse = gained(outcome.before, outcome.after)
-    lines = [f"{better} answers became right by tuning, {worse} became wrong (held out)"]
+    right = f"{plural(better, 'answer')} became right by tuning"
+    lines = [f"{right}, {worse} became wrong (held out)"]
     if outcome.stand_in:
         first, last = (rates(answers) for answers in outcome.stand_in)
         lines.append(
-            f"with its own label taken away, a photo is named {first.named} times of "
-            f"{first.none}, tuned {last.named} times"
+            f"with their own label taken away, {first.named} of {first.none} photos are named, "
+            f"tuned {last.named}"
         )
     if hint := _cousin(outcome.after if outcome.better else outcome.before):
         lines.append(hint)
@@ -233,12 +240,15 @@ def _cousin(answers: Answers) -> str:
 
 def _changes(p: tvp.Prototypes, tuned: Tuned) -> list[str]:
     q = tuned.prototypes
-    lines = [
-        f"threshold {background.said(p.threshold)} -> {background.said(q.threshold)}, "
-        f"scale {p.logit_scale:.1f} -> {q.logit_scale:.1f}, none of them {_none(p)} -> {_none(q)}"
-    ]
+    values = (
+        ("threshold", background.said(p.threshold), background.said(q.threshold)),
+        ("scale", f"{p.logit_scale:.1f}", f"{q.logit_scale:.1f}"),
+        ("none of them", _none(p), _none(q)),
+    )
+    fitted = ", ".join(f"{what} {old} -> {new}" for what, old, new in values if old != new)
+    lines = [fitted] if fitted else []
     if tuned.shown:
-        lines.append(f"{tuned.shown} photo{'s' * (tuned.shown > 1)} shown to the labels")
+        lines.append(f"{plural(tuned.shown, 'photo')} shown to the labels")
     return lines
 
 

@@ -106,7 +106,8 @@ def find(folder: Path, labels: Sequence[str], name: str) -> tuple[list[Photo], l
 def match(folder: str, labels: Sequence[str]) -> str | None:
     """The label that a folder's name means, "" for none of them; None if there is no such label.
 
-    `Guinea_Pig` is "guinea pig": capitals and underscores do not matter if one label remains.
+    `Guinea_Pig` is "guinea pig", and `tea_coffee` "tea/coffee": capitals, and what stands between
+    words, do not matter if one label remains.
     """
     if folder in labels:
         return folder
@@ -117,7 +118,8 @@ def match(folder: str, labels: Sequence[str]) -> str | None:
 
 
 def _plain(text: str) -> str:
-    return unicodedata.normalize("NFC", text).casefold().replace("_", " ").strip()
+    plain = unicodedata.normalize("NFC", text).casefold()
+    return plain.replace("_", " ").replace("/", " ").strip()
 
 
 def _no_such_label(path: Path, labels: Sequence[str], name: str) -> str:

@@ -24,12 +24,12 @@ from .answers import Answers, Rates, rates, taken_for, worst
 
 SIDE = 144  # pixels of a small picture
 GALLERY = 24  # pictures of a kind
-CROWDED = 25  # labels; of more the matrix has those with a mistake
+CROWDED = 20  # labels; of more the matrix has those with most mistakes
 
 
 @dataclass(frozen=True)
 class Facts:
-    """What the page shows. after: None if nothing was tuned; said, changes: sentences."""
+    """What the page shows. after: None if the file stays as it is; said, changes: sentences."""
 
     name: str
     folder: str
@@ -99,19 +99,21 @@ def _share(kind: str, part: int, whole: int) -> str:
 
 
 def _matrices(sets: list[tuple[str, Answers]]) -> str:
-    last = len(sets) - 1
-    radios = "".join(
-        f"<label><input type=radio name=answers id=a{i}{' checked' * (i == last)}> "
-        f"{escape(name)}</label> "
-        for i, (name, _) in enumerate(sets)
-    )
+    pick = ""
+    if len(sets) > 1:
+        radios = "".join(
+            f"<label><input type=radio name=answers id=a{i}{' checked' * (i == len(sets) - 1)}> "
+            f"{escape(name)}</label> "
+            for i, (name, _) in enumerate(sets)
+        )
+        pick = f"<div role=radiogroup aria-label='Answers by'>Answers by {radios}</div>\n"
     shown = _shown([answers for _, answers in sets])
     size = len(sets[0][1].labels) + 1
-    some = "" if len(shown) == size else f" ({len(shown) - 1} labels with mistakes)"
+    some = "" if len(shown) == size else f" ({len(shown) - 1} labels with most mistakes)"
     grids = "".join(_grid(answers, shown, i, name) for i, (name, answers) in enumerate(sets))
     return (
-        f"<h2>What was called what{some}</h2>\n<div class=pick>"
-        f"<div role=radiogroup aria-label='Answers by'>Answers by {radios}</div>\n{grids}</div>\n"
+        f"<h2>What was called what{some}</h2>\n<div{' class=pick' * bool(pick)}>{pick}{grids}"
+        "</div>\n"
         "<p>A row is what photos show, a column what they were called. Right answers are "
         "framed.</p>"
     )
@@ -121,12 +123,11 @@ def _shown(every: list[Answers]) -> list[int]:
     size = len(every[0].labels) + 1
     if size <= CROWDED + 1:
         return list(range(size))
-    wrong = np.zeros(size)
-    for answers in every:
-        matrix = answers.matrix()
-        np.fill_diagonal(matrix, 0)
-        wrong += matrix.sum(axis=0) + matrix.sum(axis=1)
-    most = np.argsort(-wrong[:-1], kind="stable")[:CROWDED]
+    matrix = sum(answers.matrix() for answers in every)
+    np.fill_diagonal(matrix, 0)
+    unknown = matrix[:-1, -1]  # fills no cell but the last: comes after what is taken for others
+    named = matrix[:, :-1].sum(axis=0) + matrix[:-1, :-1].sum(axis=1)
+    most = np.lexsort((-unknown, -named))[:CROWDED]
     return [*sorted(most.tolist()), size - 1]
 
 
