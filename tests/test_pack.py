@@ -39,6 +39,16 @@ def test_from_a_list_to_a_file(tmp_path):
     assert made.encoder in done.stdout and made.fingerprint.hex() in done.stdout
 
 
+def test_words_that_may_be_errors_are_named_first(tmp_path):
+    """However many labels are estimated, which nobody can mend."""
+    fine = ["secateurs", "trowel", "gecko", "multimeter", "arduino", "sandpaper", "keychain"]
+    (tmp_path / "v.txt").write_text("\n".join([*fine, "blorpy mug"]))
+    lines = run("v.txt", cwd=tmp_path).stdout.splitlines()
+    assert lines[0] == "  blorpy mug: 'blorpy' is not known and ignored; using 'mug'"
+    assert lines[1] == "  secateurs: estimated"
+    assert lines[5] == "  ... and 3 more; --explain lists them"
+
+
 @pytest.mark.parametrize(("dim", "bits"), [(16, 8), (256, 4), (7, 4), (1, 8)])
 def test_dim_and_bits(tmp_path, dim, bits):
     (tmp_path / "v.txt").write_text("cat\ndog\n")

@@ -22,6 +22,7 @@ from .words.vocabulary import plural
 
 STDIN = Path("-")
 MOST = 5  # labels without a vector of just their own that are named
+ERRORS = ("did you mean", "not known and ignored")  # in notes; these labels are named first
 
 
 def main(argv: list[str] | None = None) -> int:
@@ -137,6 +138,7 @@ def _said(
         if not is_known(note)
     ]
     if len(odd) > MOST and not args.explain:
+        odd.sort(key=lambda line: not any(error in line for error in ERRORS))
         odd[MOST:] = [f"  ... and {len(odd) - MOST} more; --explain lists them"]
     labels = ", ".join(prototypes.labels[:20]) + (", ..." if len(prototypes.labels) > 20 else "")
     if prototypes.threshold:
