@@ -84,6 +84,23 @@ def test_a_typing_error_is_told(text):
 
 
 @needs_extra
+@pytest.mark.parametrize("word", ["猫", "кошка", "γάτα μου"])
+def test_what_is_not_english_by_its_letters_is_refused(word, tmp_path, capsys):
+    (tmp_path / "v.txt").write_text(f"cat\n{word}\n", encoding="utf-8")
+    given = ["--vocab", str(tmp_path / "v.txt"), "--text-encoder", "sentence"]
+    assert packit.main(given) == 2
+    problem, hint = capsys.readouterr().err.splitlines()
+    assert f"v.txt:2: {word!r} is not English; write `{word}: the English for it`" in problem
+    assert "`Katze: cat` shows Katze" in hint and "pip install" not in hint
+
+
+@needs_extra
+@pytest.mark.parametrize("word", ["crème brûlée", "123", "c++", "naïve Übermut"])
+def test_accents_and_numbers_are_no_other_language(text, word):
+    assert text.encode(word).how.startswith("estimated")
+
+
+@needs_extra
 def test_a_file_without_estimates_of_its_own_is_the_lexicons():
     fresh = encoders.create_text_encoder("sentence")
     fresh.encode("cat")

