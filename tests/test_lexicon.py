@@ -29,7 +29,12 @@ headphones, whiteboard, wastebasket, usb stick, charger, backpack, water bottle,
 teddy bear, doll, lego brick, toy car, puzzle, soccer ball, dice, playing card, rubber duck,
 action figure, rubik's cube, frisbee, skateboard, remote control, xylophone, person, face, hand,
 thumbs up, hat, sock, toothbrush, washing machine, candle, banknote, credit card, parcel, postman,
-fire, smoke, snow, cloud, moon, solar panel, letter, tweezers, seed, plastic bag, cardboard box
+fire, smoke, snow, cloud, moon, solar panel, letter, tweezers, seed, plastic bag, cardboard box,
+dragon, hoodie, moustache, caravan, tower crane, cat flap, dog lead, hamster cage, muntjac, westie,
+washing line, bauble, dehumidifier, sandcastle, toadstool, seaweed, wisteria, hanging basket,
+cafetiere, cheese grater, sourdough, halloumi, dragon fruit, vice, hole saw, laser cutter, solder,
+power supply, heat shrink, thermocouple, quad bike, combine harvester, no entry sign, skateboarder,
+onesie, hi vis vest, head torch, playstation, desk fan, lifeguard
 """
 
 COCO = """

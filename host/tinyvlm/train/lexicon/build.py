@@ -28,7 +28,7 @@ from tinyvlm.train.lexicon import kinds, words
 from tinyvlm.words import lexicon
 from tinyvlm.words.space import TextMap, normalize
 
-COUNT = 27_250  # names from WordNet and everyday life; the text table's come on top
+COUNT = 27_600  # names from WordNet and everyday life; the text table's come on top
 KINDS = {"clip": "exact", "ensemble": "ensemble", "estimated": "estimated"}  # text.py -> lexicon
 BACK = {known: kind for kind, known in KINDS.items()}
 
@@ -45,6 +45,11 @@ def class_names(data: Path) -> dict[str, str]:
     }
 
 
+def _typed(name: str) -> bool:
+    """Longer ones are captions, which nobody types."""
+    return len(name.split()) <= lexicon.LONGEST
+
+
 def step_words(args: argparse.Namespace) -> None:
     """Names, their vectors in CLIP's text space, and their kinds."""
     from tinyvlm.train.lexicon import wordnet
@@ -56,6 +61,7 @@ def step_words(args: argparse.Namespace) -> None:
     chosen = words.choose(wordnet.read(), pieces, COUNT)
     corrected = kinds.read()
     wanted = {*chosen, *corrected, *text.MEANS_ELSE, *classes, *classes.values()}
+    wanted = {name for name in wanted if _typed(name)}  # thousands of classes are captions
     if args.add:
         kept = wanted - corrected.keys() - table.vector.keys()
         with np.load(args.words) as known:
@@ -76,9 +82,7 @@ def step_words(args: argparse.Namespace) -> None:
     names = sorted(
         name
         for name in table.vector
-        if len(name.split()) <= lexicon.LONGEST  # longer ones are captions, which nobody types
-        and re.search("[a-z]", name)
-        and not words.STOP & set(name.split())
+        if _typed(name) and re.search("[a-z]", name) and not words.STOP & set(name.split())
     )
     args.words.parent.mkdir(parents=True, exist_ok=True)
     np.savez(

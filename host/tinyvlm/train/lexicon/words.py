@@ -162,7 +162,7 @@ on, light off, empty chair, empty bottle, full bottle, ripe banana, rotten apple
 wilted plant, dirty dishes, clean plate, broken glass, flat tire, snowman, snowflake, icicle,
 frost, fog, sunrise, sunset, night sky, starry sky, blue sky, cloudy sky, fireman, policeman,
 milkman, fisherman, snowplow, mail, cell, light, market, nursery, coach, claw, spiral, spike,
-bullet, head, hip, beam, site, panther, sloth
+bullet, head, hip, beam, site, panther, sloth,
 dragon, monster, ghost, angel, unicorn, samurai, ninja, pirate, wizard, zombie, vampire, superhero,
 snowstorm, hailstone, cyclone, tornado, yoga, exercise, race, weaving, bathing, choir, orchestra,
 macaroni, swiss roll, toilet roll, extension lead, plug socket, oven glove, tower crane, security
@@ -266,7 +266,50 @@ green banana, yellow leaf, powdery mildew, aphid, slug, spider mite, whitefly, c
 mite, honey bee, bumblebee, asian hornet, carpenter bee, wool carder bee, tower crane, mole animal,
 hoodie, moustache, caravan, hiker, mail carrier, delivery person, alphabet, mars planet, saturn,
 jupiter, colour, harbour, cheque, victory sign, open palm, rock hand, paper hand, scissors hand,
-cat flap, cat litter, hamster wheel, coke can
+cat flap, cat litter, hamster wheel, coke can, hair straightener, cotton bud, tea light, scented
+candle, advent wreath, advent calendar, curtain rail, air purifier, dehumidifier, fan heater,
+carbon monoxide alarm, fuse box, mop bucket, feather duster, dishwasher tablet, bauble, christmas,
+easter, halloween, christmas pudding, christmas stocking, easter egg, easter bunny, lint roller,
+kitchen timer, bathroom scale, kitchen scale, changing mat, baby gate, sippy cup, washing up
+liquid, rubber glove, spray bottle, shampoo bottle, soap bottle, bleach, bleach bottle, fire
+blanket, wood stove, log pile, picture hook, zimmer frame, cotton wool, bunch of flowers, ball of
+yarn, tupperware, robot lawn mower, raised bed, bird box, bat box, bug hotel, patio heater, sun
+lounger, paddling pool, seed tray, compost heap, slug pellet, polytunnel, decking, garden gate,
+fence panel, garden twine, bamboo cane, pond liner, koi pond, grow light, hanging basket, raspberry
+bush, strawberry plant, chilli plant, tomato seedling, runner bean, swiss chard, kohlrabi,
+wisteria, hyacinth, allium, zinnia, lily of the valley, japanese knotweed, giant hogweed, dock
+leaf, dandelion clock, seaweed, fly agaric, toadstool, slime mould, cabbage white, shield bug, vine
+weevil, lily beetle, colorado beetle, japanese beetle, spotted lanternfly, house spider, jumping
+spider, snail shell, stick bug, magpie nest, cheese grater, measuring jug, muffin tin, cake tin,
+loaf tin, casserole dish, moka pot, cafetiere, french press, sandwich toaster, hand blender, ice
+cube tray, sugar cube, baked beans, gummy bear, nutella, halloumi, feta, parmesan, sourdough,
+sourdough bread, pitta bread, cheese toastie, apple crumble, roast chicken, roast potato, yorkshire
+pudding, brussels sprout, dragon fruit, unripe banana, green strawberry, rubber mallet, g clamp,
+vice, bench vice, hole saw, laser cutter, cnc router, failed print, spaghetti print, benchy, 3d
+printer filament, solder, solder wick, solder flux, helping hands, dip switch, usb, usb c cable,
+power supply, power adapter, perfboard, prototype board, hot glue, hot glue gun, super glue, epoxy,
+wd 40, wire spool, ratchet strap, stanley knife, craft knife, red traffic light, green traffic
+light, amber traffic light, no entry sign, give way sign, no parking sign, cycle lane, bin lorry,
+combine harvester, quad bike, mobility scooter, camper van, horse trailer, skip, double decker bus,
+skateboarder, cat bed, cat carrier, scratching post, dog lead, dog poo, dog harness, dog kennel,
+hamster cage, hamster ball, pygmy goat, shetland pony, highland cow, bearded collie, staffie,
+yorkie, westie, lurcher, tortoiseshell cat, white cat, grey cat, muntjac, african grey parrot,
+clownfish, neon tetra, siamese fighting fish, discus fish, plecostomus, cherry shrimp, leopard
+tortoise, pokemon card, hot wheels car, water balloon, nintendo switch, gamepad, playmobil, duplo,
+whoopee cushion, bobble hat, odd socks, hi vis vest, reading glasses, crocs, onesie, bumbag, fanny
+pack, christmas jumper, mechanical keyboard, second monitor, desk fan, water dispenser, pin board,
+washing line, clothes airer, door wedge, draught excluder, blackout blind, net curtain, key hook,
+extension reel, floor tile, radiator valve, loft hatch, stair gate, recycling box, food caddy, wine
+rack, knife block, sink plug, bath plug, shower gel, hair clip, scrunchie, tool belt, work boots,
+ear defenders, paint tin, grout, welding torch, soldering mat, crocodile clip, banana plug, barrel
+jack, servo horn, heat shrink, ultrasonic sensor, pir sensor, infrared sensor, load cell,
+thermocouple, reed switch, slide switch, battery holder, battery pack, solar charger, e paper, game
+boy, playstation, xbox, snow shovel, ice scraper, car jack, jump leads, wheel clamp, phone box, bus
+shelter, paddle board, swimming goggles, lifeguard, bucket and spade, sandcastle, picnic blanket,
+cool box, camping stove, head torch, walking boots, trekking pole, bird hide, nest box, fat ball,
+peanut feeder, squirrel feeder, hedgehog house, duck pond, garden shed, allotment, magnolia tree,
+cherry tree, autumn leaf, pumpkin lantern, christmas lights, snow angel, frozen pond, weather
+station
 """
 
 
