@@ -18,7 +18,7 @@ DEVICE = TOP / "device" / "tinyvlm"
 # Folder or module -> what its modules may import besides each other; a folder stands for all of
 # its modules. Only commands are not here: they may import everything.
 MAY_IMPORT = {
-    "api": {"device", "annotate", "picture", "shipped", "net.intake", "words"},
+    "api": {"device", "annotate", "files", "picture", "shipped", "net.intake", "words"},
     "annotate": set(),
     "picture": set(),
     "files": set(),

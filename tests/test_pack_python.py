@@ -2,6 +2,7 @@
 """Packing in Python, and what a vocabulary and frames are in a notebook."""
 
 import io
+import os
 from array import array
 from dataclasses import replace
 
@@ -148,11 +149,38 @@ def test_saving_what_came_from_no_file(pets, tmp_path, monkeypatch):
     assert not list(tmp_path.iterdir())
 
 
-def test_saving_where_it_cannot_be_names_that_file(pets, tmp_path):
+def test_saving_where_it_cannot_be_names_the_folder(pets, tmp_path):
     path = tmp_path / "no folder" / "pets.tvp"
     with pytest.raises(FileNotFoundError) as error:
         pets.save(path)
-    assert error.value.filename == str(path)
+    assert error.value.filename == str(path.parent)
+
+
+def test_saving_keeps_links_and_what_is_no_file(pets, tmp_path):
+    """As root, a rename over /dev/null would take it from everybody."""
+    (tmp_path / "link.tvp").symlink_to("pets.tvp")
+    size = pets.save(tmp_path / "link.tvp")
+    assert (tmp_path / "link.tvp").is_symlink()
+    assert (tmp_path / "pets.tvp").stat().st_size == size
+    os.mkfifo(tmp_path / "pipe")
+    end = os.open(tmp_path / "pipe", os.O_RDWR)
+    try:
+        assert pets.save(tmp_path / "pipe") == size
+        assert (tmp_path / "pipe").is_fifo() and len(os.read(end, 9999)) == size
+    finally:
+        os.close(end)
+    with pytest.raises(IsADirectoryError):
+        pets.save(tmp_path)
+    assert {each.name for each in tmp_path.iterdir()} == {"link.tvp", "pets.tvp", "pipe"}
+    assert not tmp_path.with_name(f"{tmp_path.name}.new").exists()
+
+
+def test_saving_where_no_path_is_meant(pets, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    for path in (-1, ["pets.tvp"], pets):
+        with pytest.raises(TypeError):
+            pets.save(path)
+    assert not list(tmp_path.iterdir())
 
 
 def test_a_vocabulary_in_a_notebook(pets):

@@ -202,24 +202,35 @@ def level_at(levels, dim):
     return (dim,) + tuple([low[i] + part * (high[i] - low[i]) for i in (1, 2, 3)])
 
 
-def write(path, header, parts):
-    """Write a file at once or not at all; returns its size.
+def pieces(header, parts):
+    """What a file consists of, as buffers in turn: its header, then what parts() gives.
 
     header: the fields from the fingerprint on, less the two offsets; parts: a function that gives
-    the vectors, then the strings and what follows, as buffers in turn; it is called 3 times. Power
-    loss leaves the old file or the new one: PATH.new is complete before it takes PATH's place.
+    (0, buffer) for the vectors, then (1, buffer) for the strings and what follows; it is called
+    3 times.
     """
     size = [0, 0]
     for which, part in parts():
         size[which] += len(part)
-    whole = HEADER_SIZE + sum(size)
     raw = bytearray(HEADER_SIZE)
-    start = (b"TVPR", 1, HEADER_SIZE, whole, 0) + header
+    start = (b"TVPR", 1, HEADER_SIZE, HEADER_SIZE + sum(size), 0) + header
     struct.pack_into(HEADER, raw, 0, *start, HEADER_SIZE, HEADER_SIZE + size[0])
     crc = crc32(memoryview(raw)[16:])
     for _, part in parts():
         crc = crc32(part, crc)
     struct.pack_into("<I", raw, 12, crc)
+    yield raw
+    for _, part in parts():
+        yield part
+
+
+def write(path, content):
+    """Write a file of these buffers at once or not at all; returns its size.
+
+    Power loss leaves the old file or the new one: PATH.new is complete before it takes PATH's
+    place.
+    """
+    whole = 0
     try:
         os.stat(path)
     except OSError:  # a PATH.new that a FAT was left with (see below) may be the only copy
@@ -231,9 +242,8 @@ def write(path, header, parts):
     new = path + ".new"
     try:
         with open(new, "wb") as file:
-            file.write(raw)
-            for _, part in parts():
-                file.write(part)
+            for part in content:
+                whole += file.write(part)
             file.flush()
             if hasattr(os, "fsync"):  # a PC
                 os.fsync(file.fileno())

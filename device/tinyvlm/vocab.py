@@ -323,6 +323,9 @@ class Vocab:
 
         path: where to, the file it came from if left out. Returns the bytes written.
         """
+        return tvp.write(path or self.path, self._pieces())
+
+    def _pieces(self):
         flags, levels = tvp.LEARNT if self._held.learnt else 0, self._grown()
         if len(levels) > 1:
             flags |= tvp.PREFIXES
@@ -338,7 +341,7 @@ class Vocab:
             levels[-1][1],
             levels[-1][2],
         )
-        return tvp.write(path or self.path, header, self._parts)
+        return tvp.pieces(header, self._parts)
 
     def _parts(self):
         yield 0, self._held.vectors

@@ -12,6 +12,7 @@ from .device import RGB888, Encoder
 from .device import Frame as DeviceFrame
 from .device import Heatmap as DeviceHeatmap
 from .device import Vocab as DeviceVocab
+from .files import write_atomic
 from .shipped import DEFAULT_MODEL, encoder_for, model_path
 
 if TYPE_CHECKING:
@@ -124,13 +125,7 @@ class Vocab(DeviceVocab):
         """Write a .tvp file, all or nothing; to where it came from if `path` is left out."""
         if path is None and self._nameless:
             raise ValueError('this vocabulary came from no file; save it as one: save("pets.tvp")')
-        try:
-            return super().save(None if path is None else str(path))
-        except OSError as error:
-            path = str(path or self.path)
-            if error.filename != f"{path}.new":
-                raise
-            raise OSError(error.errno, error.strerror, path) from None
+        return write_atomic(path or self.path, b"".join(self._pieces()))
 
     def _repr_html_(self) -> str:
         from html import escape
