@@ -190,6 +190,26 @@ def test_a_vocabulary_in_a_notebook(pets):
     assert "<td>cat<td>1" in page and "Meerschwein &lt;3&gt;<td>" in page and "<3>" not in page
 
 
+def test_a_frame_of_an_array_of_rows():
+    """OpenCV's pictures: their order of colours can only be said by a Frame."""
+    pixels = np.random.default_rng(1).integers(0, 256, (12, 16, 3), np.uint8)
+    expected = tinyvlm.embed(np.ascontiguousarray(pixels[:, :, ::-1]))
+    frame = tinyvlm.Frame(pixels, 16, 12, tinyvlm.BGR888)
+    assert tinyvlm.embed(frame) == expected
+    pixels[:] = pixels[:, :, ::-1].copy()  # not copied: the next picture in the same array
+    assert tinyvlm.embed(tinyvlm.Frame(pixels, 16, 12, "RGB888")) == expected
+    assert tinyvlm.embed(frame) != expected
+    words = pixels[:, :, :2].copy().view("<u2")[:, :, 0]  # one number a pixel, as an array('H')
+    expected = tinyvlm.embed(tinyvlm.Frame(words.tobytes(), 16, 12, "RGB565_LE"))
+    assert tinyvlm.embed(tinyvlm.Frame(words, 16, 12, "RGB565_LE")) == expected
+    with pytest.raises(ValueError, match="needs 624 bytes, the buffer has 576"):
+        tinyvlm.Frame(pixels, 16, 13, "RGB888")
+    with pytest.raises(ValueError, match="floats; give the pixels as uint8"):
+        tinyvlm.Frame(pixels.astype("float32"), 16, 12, "RGB888")
+    with pytest.raises(ValueError, match=r"numpy\.ascontiguousarray"):
+        tinyvlm.Frame(pixels[:, ::2], 8, 12, "RGB888")
+
+
 @pytest.mark.parametrize("format", ["GRAY8", "RGB565_LE", "RGB565_BE", "RGB888", "BGR888", "YUYV"])
 def test_a_frame_in_a_notebook(format):
     frame = tinyvlm.Frame(bytes(range(240)), 8, 10, format)

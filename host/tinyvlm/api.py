@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import os
 from pathlib import Path
-from typing import TYPE_CHECKING, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from . import device
 from .device import RGB888, Encoder
@@ -45,6 +45,20 @@ __all__ = [
 
 class Frame(DeviceFrame):
     """As on the boards; open() takes any picture, and notebooks show it."""
+
+    def __init__(
+        self, buffer: Any, width: int, height: int, format: int | str, stride: int = 0
+    ) -> None:
+        view = memoryview(buffer)
+        if view.format in ("e", "f", "d"):  # their bytes would be taken as pixels
+            raise ValueError("a buffer of floats; give the pixels as uint8, 0 ... 255")
+        if not view.c_contiguous:
+            raise ValueError(
+                "the pixels do not lie one after the other; numpy.ascontiguousarray() copies them"
+            )
+        if view.nbytes and (view.ndim, view.itemsize) != (1, 1):  # OpenCV's rows: (h, w, 3)
+            buffer = view.cast("B")
+        super().__init__(buffer, width, height, format, stride)
 
     @classmethod
     def open(cls, path: str | Path) -> Frame:
