@@ -385,6 +385,25 @@ def test_save_where_a_file_is_not_renamed_over_another(tmp_path, monkeypatch):
     assert [each.name for each in tmp_path.iterdir()] == ["a.tvp"]
 
 
+def test_save_takes_no_folders_place(tmp_path, monkeypatch):
+    """LittleFS and FAT remove an empty folder as they do a file."""
+    vocab = device_vocab.Vocab(tvp.to_bytes(sample(2)))
+    (tmp_path / "words").mkdir()
+    monkeypatch.setattr(files.os, "remove", lambda path: os.rmdir(path))
+    with pytest.raises(IsADirectoryError, match="words"):
+        vocab.save(str(tmp_path / "words"))
+    assert [each.name for each in tmp_path.iterdir()] == ["words"]
+    assert (tmp_path / "words").is_dir()
+
+
+def test_save_of_what_came_from_no_file(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    vocab = device_vocab.Vocab(tvp.to_bytes(sample(2)))
+    with pytest.raises(ValueError, match="came from no file"):
+        vocab.save()
+    assert not list(tmp_path.iterdir())
+
+
 @pytest.mark.parametrize("keep", [False, True], ids=["half", "whole"])
 def test_half_a_file_never_becomes_the_vocabulary(tmp_path, monkeypatch, keep):
     """PATH.new of a copy that was cut off, no PATH, and a disk without room for a new one."""

@@ -231,14 +231,17 @@ def write(path, content):
     place.
     """
     whole = 0
+    folder = False
     try:
-        os.stat(path)
+        folder = os.stat(path)[0] & 0x4000
     except OSError:  # a PATH.new that a FAT was left with (see below) may be the only copy
         try:
             check(open_file(path), path)
             os.rename(path + ".new", path)
         except (OSError, ValueError, AttributeError):  # none, half of one; the last in ROMFS
             pass
+    if folder:  # remove() below would take an empty one
+        raise OSError(21, path)
     new = path + ".new"
     try:
         with open(new, "wb") as file:

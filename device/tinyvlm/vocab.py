@@ -43,7 +43,8 @@ class Vocab:
     """
 
     def __init__(self, path):
-        if isinstance(path, (bytes, bytearray, memoryview)):
+        self._nameless = isinstance(path, (bytes, bytearray, memoryview))
+        if self._nameless:
             data, path = path, "vocabulary"
         else:
             data = tvp.open_file(path)
@@ -323,7 +324,12 @@ class Vocab:
 
         path: where to, the file it came from if left out. Returns the bytes written.
         """
-        return tvp.write(path or self.path, self._pieces())
+        return tvp.write(self._place(path), self._pieces())
+
+    def _place(self, path):
+        if path is None and self._nameless:
+            raise ValueError('this vocabulary came from no file; save it as one: save("pets.tvp")')
+        return path or self.path
 
     def _pieces(self):
         flags, levels = tvp.LEARNT if self._held.learnt else 0, self._grown()

@@ -128,7 +128,6 @@ class Vocab(DeviceVocab):
                 f"a Vocab is read from a .tvp file; tinyvlm.pack({path!r:.60}) makes one of words"
             )
         super().__init__(str(path) if isinstance(path, os.PathLike) else path)
-        self._nameless = not isinstance(path, (str, os.PathLike))
 
     def add(self, label: str, picture: Picture) -> int:
         """Show it; again with other pictures to average them. Returns how often it was shown."""
@@ -137,9 +136,7 @@ class Vocab(DeviceVocab):
 
     def save(self, path: str | Path | None = None) -> int:
         """Write a .tvp file, all or nothing; to where it came from if `path` is left out."""
-        if path is None and self._nameless:
-            raise ValueError('this vocabulary came from no file; save it as one: save("pets.tvp")')
-        return write_atomic(path or self.path, b"".join(self._pieces()))
+        return write_atomic(self._place(path), b"".join(self._pieces()))
 
     def _repr_html_(self) -> str:
         from html import escape
