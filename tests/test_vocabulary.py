@@ -20,6 +20,15 @@ def test_comments_blank_lines_and_spaces():
     assert labels("# pets\n\n  cat \nguinea   pig # a comment\n\t\n") == ["cat", "guinea pig"]
 
 
+def test_tabs_are_spaces():
+    """As a table's cells bring them."""
+    raw = b"house\tcat\ndog:\tdog,\tguide\tdog\t\n"
+    assert [(entry.label, entry.phrases) for entry in vocabulary.parse(raw)] == [
+        ("house cat", ("house cat",)),
+        ("dog", ("dog", "guide dog")),
+    ]
+
+
 def test_phrases_replace_the_label_and_duplicates_among_them_count_once():
     [entry] = vocabulary.parse(b"Katze: cat, kitten , cat,\n")
     assert entry == vocabulary.Entry("Katze", ("cat", "kitten"), 1)

@@ -34,7 +34,7 @@ UNKNOWN = (*KNOB, "off")
 SHOWN = (
     "Katze Käse Straße ΟΔΟΣ собака 猫 고양이 🐱 İzmir Ünal ﬁlm naïve Ꭰꭰ ıslak"  # noqa: RUF001
 ).split()
-GLUE = (" ", " on the ", " with a ", " and ", "-", "_", " (", " in my ")
+GLUE = (" ", "\t", " on the ", " with a ", " and ", "-", "_", " (", " in my ")
 BAD = (  # lines that no list may have; {} is a word
     ": cat",
     "{}:",

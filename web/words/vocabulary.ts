@@ -151,7 +151,7 @@ function judge(text: string): string | null {
             return `${repr(phrase)} has no letters; write \`${label}: other words for it\``;
         }
     }
-    if (/[\x00-\x1f\x7f]/.test(text)) {
+    if (/[\x00-\x08\n-\x1f\x7f]/.test(text)) {
         return "a control character; is this a text file?";
     }
     if (bytes > MAX_TEXT) {

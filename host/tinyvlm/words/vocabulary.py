@@ -135,7 +135,7 @@ def _problem(text: str) -> str | None:
     for phrase in phrases:
         if not any(c.isalnum() for c in phrase):
             return f"{phrase!r} has no letters; write `{label}: other words for it`"
-    if any(ord(c) < 32 or ord(c) == 127 for c in text):
+    if any((ord(c) < 32 and c != "\t") or ord(c) == 127 for c in text):
         return "a control character; is this a text file?"
     if len(label.encode()) > MAX_TEXT:
         return f"the label has {len(label.encode())} bytes, at most {MAX_TEXT} fit"
