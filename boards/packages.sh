@@ -65,8 +65,9 @@ else
 fi
 
 echo "Installing with apt: ${missing[*]}"
-apt() {
-    ${as_root[@]+"${as_root[@]}"} env DEBIAN_FRONTEND=noninteractive apt-get -q "$@" < /dev/null
+apt() { # a new machine updates itself at first, and holds the lock meanwhile
+    ${as_root[@]+"${as_root[@]}"} env DEBIAN_FRONTEND=noninteractive \
+        apt-get -q -o DPkg::Lock::Timeout=600 "$@" < /dev/null
 }
 apt update || echo "apt-get update failed, trying with the lists that are there" >&2
 apt install -y --no-install-recommends "${missing[@]}"
