@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+import tinyvlm
 from tinyvlm import command, deploy, flash, packit, tryit
 
 TOP = Path(__file__).resolve().parents[1]
@@ -42,6 +43,14 @@ def test_while_an_installed_command_starts(pressed, name, module, function):
 @pytest.mark.parametrize("name", LAUNCHERS)
 def test_while_a_command_of_a_checkout_starts(pressed, name):
     ended(name, TOP / "host" / name)
+
+
+@pytest.mark.parametrize("name", [entry[2] for entry in ENTRIES])
+def test_the_version(name, monkeypatch, capsys):
+    """Of the package: reports of what is wrong need it."""
+    monkeypatch.setattr(sys, "argv", [f"tinyvlm-{name}", "--version"])
+    assert getattr(command, name)() == 0
+    assert capsys.readouterr().out == f"tinyvlm {tinyvlm.__version__}\n"
 
 
 def interrupt(*_, **__):

@@ -171,7 +171,10 @@ def _commands() -> str:
         first = re.split(r"(?<=\.)\s|\n\n", words, maxsplit=1)[0].replace("\n", " ")
         first = re.sub(rf"^{name}[^:]*: ", "", first).rstrip(".")
         lines.append(f"| `{name}` | {first[0].upper()}{first[1:]} |")
-    return "\n".join(lines) + "\n\n`COMMAND --help` says the rest.\n"
+    return (
+        "\n".join(lines)
+        + "\n\n`COMMAND --help` says the rest, `COMMAND --version` which tinyvlm it is.\n"
+    )
 
 
 def main(argv: list[str] | None = None) -> int:

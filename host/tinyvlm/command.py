@@ -3,7 +3,7 @@
 
 A command's modules take up to seconds to import. They are imported in here, so that Ctrl-C ends
 the command alike then and later: one line, and 130, the shell's status for it. A command that has
-more to say about it raises another KeyboardInterrupt with that.
+more to say about it raises another KeyboardInterrupt with that. --version is the same for all.
 """
 
 from __future__ import annotations
@@ -12,9 +12,14 @@ import sys
 from functools import partial
 from importlib import import_module
 
+from . import __version__
+
 
 def start(name: str, module: str) -> int:
     """main() of a module of this package, with the command line. Returns the exit status."""
+    if sys.argv[1:] == ["--version"]:
+        print(f"tinyvlm {__version__}")
+        return 0
     try:
         return import_module(f"{__package__}.{module}").main()
     except KeyboardInterrupt as pressed:
