@@ -3,8 +3,10 @@
 
 import os
 import re
+import shutil
 import subprocess
 import sys
+import venv
 from pathlib import Path
 
 import pytest
@@ -43,6 +45,19 @@ def test_while_an_installed_command_starts(pressed, name, module, function):
 @pytest.mark.parametrize("name", LAUNCHERS)
 def test_while_a_command_of_a_checkout_starts(pressed, name):
     ended(name, TOP / "host" / name)
+
+
+@pytest.mark.parametrize("name", ["try", "tune", "studio", "deploy", "pack"])
+def test_a_setup_that_was_cut_short(name, tmp_path):
+    """A .venv without packages: the line that makes it whole, no traceback."""
+    venv.create(tmp_path / ".venv")
+    (tmp_path / "host").mkdir()
+    (tmp_path / "host" / "tinyvlm").symlink_to(TOP / "host" / "tinyvlm")
+    shutil.copy(TOP / "host" / f"tinyvlm-{name}", tmp_path / "host" / "start")
+    command = [tmp_path / ".venv" / "bin" / "python", tmp_path / "host" / "start", "--help"]
+    done = subprocess.run(command, capture_output=True, text=True)
+    assert (done.returncode, done.stderr.count("\n")) == (1, 1), done.stderr
+    assert done.stderr.startswith(f"tinyvlm-{name}: needs ") and "`make setup`" in done.stderr
 
 
 @pytest.mark.parametrize("name", [entry[2] for entry in ENTRIES])
