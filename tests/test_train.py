@@ -112,6 +112,8 @@ def test_a_run_says_what_it_is(run):
     index = json.loads((run / "index.json").read_text())
     assert index["samples"] == 240 and index["sets"] == {"stripes": index["trained"]}
     assert index["texts"]["umbrella"] == [60, 0]  # held out
+    names = len(index["texts"])  # without the hypernyms that come along
+    assert f"images for training, {names} class names," in (run / "out.log").read_text()
     assert 160 < index["trained"] < 180
     assert config.parse(["--config", str(run / "config.json")]).student == student_of("smoke")
 

@@ -77,9 +77,10 @@ def begin(config: TrainConfig, world: World, index: dict, paths: list[Shard]):
     loss.shift = blind.shifts(config, loss, paths, world)
     student = Student(config.student).to(memory_format=torch.channels_last)
     cost = cost_table(config.student)
+    named = len(set(classes.index.values())) if classes else 0  # hypernyms come along, uncounted
     log.info(
         f"{index['trained']} of {index['samples']} images for training,"
-        f" {len(classes.names) if classes else 0} class names, skipped {index['skipped']};"
+        f" {named} class names, skipped {index['skipped']};"
         f" {config.model}: {sum(row[2] for row in cost) / 1e6:.2f} M MACs,"
         f" {sum(row[3] for row in cost) / 1e3:.0f} K weights; {world.size} x {world.device}"
     )
