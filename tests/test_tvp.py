@@ -385,6 +385,19 @@ def test_save_where_a_file_is_not_renamed_over_another(tmp_path, monkeypatch):
     assert [each.name for each in tmp_path.iterdir()] == ["a.tvp"]
 
 
+def test_numbers_of_another_kind_are_refused():
+    """Their bytes would be taken for int8, or a float32 be written into half of each."""
+    pytest.importorskip("_tinyvlm")
+    vocab = device_vocab.Vocab(tvp.to_bytes(sample(2)))
+    for embedding in (np.ones(16, np.float32), array("f", [1] * 16), array("h", [1] * 16)):
+        for call in (vocab.match, vocab.cosines):
+            with pytest.raises(ValueError, match=f"items of 1 byte.* {embedding.itemsize} bytes"):
+                call(embedding)
+    with pytest.raises(ValueError, match="items of 4 bytes.* 8 bytes"):
+        vocab.match_into(bytes(16), array("d", [0, 0]))
+    assert vocab.match(np.ones(16, np.int8)) == vocab.match(array("b", [1] * 16))
+
+
 def test_save_takes_no_folders_place(tmp_path, monkeypatch):
     """LittleFS and FAT remove an empty folder as they do a file."""
     vocab = device_vocab.Vocab(tvp.to_bytes(sample(2)))

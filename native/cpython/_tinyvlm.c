@@ -134,6 +134,11 @@ static int make_frame(tv_frame_t *frame, const Py_buffer *buf, const Py_ssize_t 
 }
 
 static int check_size(const char *name, const Py_buffer *buf, uint64_t count, uint64_t item) {
+    if (buf->itemsize > (Py_ssize_t)item) { // floats, say, whose bytes would be taken for int8
+        PyErr_Format(PyExc_ValueError, "%s must have items of %llu byte%s, these have %zd bytes", name,
+            (unsigned long long)item, item == 1 ? "" : "s", buf->itemsize);
+        return -1;
+    }
     if (tv_holds((size_t)buf->len, count, item)) {
         return 0;
     }
