@@ -90,14 +90,31 @@ def test_patterns(folder, pattern, names):
         ("c-{0..9}.tar", "no shard matches"),
         ("a-{000..001.tar", "no shard matches|not closed"),
         (".", "not a shard"),
+        ("photos", "is a folder: docs/training.md says how"),
         ("a-000.tar::FOLDER/other/a-000.tar", "two shards are called a-000"),
     ],
 )
 def test_patterns_that_name_nothing(folder, pattern, says):
     (folder / "other").mkdir(exist_ok=True)
+    (folder / "photos" / "dog").mkdir(parents=True, exist_ok=True)
     (folder / "other" / "a-000.tar").touch()
     with pytest.raises(ValueError, match=says):
         shards.expand(f"{folder}/{pattern.replace('FOLDER', str(folder))}")
+
+
+def test_a_folder_of_photos_becomes_a_shard_as_the_docs_say(tmp_path, monkeypatch):
+    text = (Path(__file__).parents[1] / "docs/training.md").read_text()
+    code = text[text.index("```python") + len("```python") : text.index("```\n\nA shard may")]
+    for name in ("a dog/1.jpg", "a dog/2.v2.png", "cat/1.jpg", "cat/notes.txt"):
+        path = tmp_path / "photos" / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text("a list") if name.endswith("txt") else Image.new("RGB", (9, 9)).save(path)
+    monkeypatch.chdir(tmp_path)
+    exec(code, {})
+    skipped = Counter()
+    found = list(shards.read(tmp_path / "mine.tar", skipped))
+    assert [sample.text for sample in found] == ["a dog", "a dog", "cat"] and not skipped
+    assert len({sample.id for sample in found}) == 3
 
 
 @given(st.integers(0, 50), st.integers(0, 50))
