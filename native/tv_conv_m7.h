@@ -50,7 +50,7 @@
     ".set c, 0                  \n" \
     ".set w, 0                  \n" \
     HALF_1 \
-    "ldr r0, [sp, #32]          \n" \
+    "ldr r0, [sp, #36]          \n" \
     "smlad r8, r4, r7, r8       \n" \
     "ldr r6, [r1, #12]          \n" \
     "smlad r11, r5, r7, r11     \n" \
@@ -160,70 +160,98 @@
     "ldr r2, [r0, #16]          \n" \
     STORE_BYTES
 
-// On the stack: first weights of o and o + 1, where all begin less what the entry leaves out, biases,
-// skip_columns, the last four weights, the entry's address, the struct's.
-#define MULTIPLY_TILES(name, finish) \
-    __attribute__((naked, noinline)) static void name(__attribute__((unused)) tiles_t *t) { \
-        __asm volatile ( \
-            "push {r0, r4-r11, lr}      \n" \
-            "ldr r12, [r0, #44]         \n" /* weights */ \
-            "ldrd r9, r2, [r0, #56]     \n" /* weights_end, entry */ \
-            "ldrd r4, r8, [r0, #80]     \n" /* skipped weights, columns */ \
-            "ldr r1, [r0, #76]          \n" \
-            "adr.w r3, 2f               \n" \
-            "add r10, r2, r3            \n" \
-            "orr r10, #1                \n" /* Thumb */ \
-            "sub r9, #16                \n" \
-            "ldr r2, [r12]              \n" \
-            "ldr r3, [r12, #8]          \n" \
-            "sub r4, r12, r4            \n" \
-            "ldrd r6, r7, [r0, #48]     \n" /* bias */ \
-            "push {r2-r4, r6-r10}       \n" \
-            "1: ldr r8, [sp, #12]       \n" /* biases: two banks, in one cycle */ \
-            "ldr lr, [sp, #16]          \n" \
-            "ldr r7, [sp, #20]          \n" /* skipped columns */ \
-            "mov r9, r8                 \n" \
-            "ldr r6, [r1]               \n" \
-            "mov r10, r8                \n" \
-            "ldr r2, [sp]               \n" \
-            "ldr r3, [sp, #4]           \n" \
-            "ldr r0, [sp, #8]           \n" \
-            "sub.w r1, r1, r7           \n" \
-            "mov r11, lr                \n" \
-            "mov r12, lr                \n" \
-            "ldr pc, [sp, #28]          \n" \
-            ".balign 4                  \n" \
-            "2:                         \n" \
-            ".set c, 0                  \n" \
-            ".set w, 0                  \n" \
-            MULTIPLY_4 MULTIPLY_4 MULTIPLY_4 MULTIPLY_4 \
-            MULTIPLY_4 MULTIPLY_4 MULTIPLY_4 MULTIPLY_4 \
-            "add.w r0, r0, #w           \n" \
-            "ldr r4, [sp, #24]          \n" \
-            "add.w r1, r1, #c           \n" \
-            "cmp r0, r4                 \n" \
-            "bne 2b                     \n" \
-            MULTIPLY_LAST \
-            finish \
-            "str r7, [r0, #12]          \n" /* out */ \
-            "bne.w 1b                   \n" \
-            "ldrd r2, r3, [r0, #64]     \n" /* lines, line_columns */ \
-            "ldr r5, [r0, #72]          \n" /* line_step */ \
-            "subs r2, #1                \n" \
-            "add r4, r3                 \n" \
-            "add r7, r5                 \n" \
-            "str r2, [r0, #64]          \n" \
-            "str r4, [r0, #28]          \n" \
-            "str r7, [r0, #12]          \n" \
-            "bne.w 1b                   \n" \
-            "add sp, #36                \n" \
-            "pop {r4-r11, pc}           \n" \
-            ); \
-    }
+// What a tile ends with.
+enum { RELU_BYTES, RELU_HALVES, LINEAR_BYTES };
 
-MULTIPLY_TILES(multiply_relu_bytes, FINISH_RELU_BYTES)
-MULTIPLY_TILES(multiply_relu_halves, FINISH_RELU_HALVES)
-MULTIPLY_TILES(multiply_linear_bytes, FINISH_LINEAR_BYTES)
+#define NEXT_TILE \
+    "str r7, [r0, #12]          \n" /* out */ \
+    "bne.w 1b                   \n"
+
+// On the stack: first weights of o and o + 1, where all begin less what the entry leaves out, biases,
+// skip_columns, the last four weights, addresses of the entry and of the end, the struct's.
+__attribute__((naked, noinline)) static void multiply_tiles(__attribute__((unused)) tiles_t *t,
+    __attribute__((unused)) uint32_t end) {
+    __asm volatile (
+        "push {r0, r4-r11, lr}      \n"
+        "adr.w r11, 3f              \n"
+        "cmp r1, #1                 \n"
+        "it eq                      \n"
+        "adreq.w r11, 4f            \n"
+        "it hi                      \n"
+        "adrhi.w r11, 5f            \n"
+        "ldr r12, [r0, #44]         \n" // weights
+        "ldrd r9, r2, [r0, #56]     \n" // weights_end, entry
+        "ldrd r4, r8, [r0, #80]     \n" // skipped weights, columns
+        "ldr r1, [r0, #76]          \n"
+        "adr.w r3, 2f               \n"
+        "add r10, r2, r3            \n"
+        "orr r10, #1                \n" // Thumb
+        "orr r11, #1                \n"
+        "sub r9, #16                \n"
+        "ldr r2, [r12]              \n"
+        "ldr r3, [r12, #8]          \n"
+        "sub r4, r12, r4            \n"
+        "ldrd r6, r7, [r0, #48]     \n" // bias
+        "push {r2-r4, r6-r11}       \n"
+        "1: ldr r8, [sp, #12]       \n" // biases: two banks, in one cycle
+        "ldr lr, [sp, #16]          \n"
+        "ldr r7, [sp, #20]          \n" // skipped columns
+        "mov r9, r8                 \n"
+        "ldr r6, [r1]               \n"
+        "mov r10, r8                \n"
+        "ldr r2, [sp]               \n"
+        "ldr r3, [sp, #4]           \n"
+        "ldr r0, [sp, #8]           \n"
+        "sub.w r1, r1, r7           \n"
+        "mov r11, lr                \n"
+        "mov r12, lr                \n"
+        "ldr pc, [sp, #28]          \n"
+        ".balign 4                  \n"
+        "2:                         \n"
+        ".set c, 0                  \n"
+        ".set w, 0                  \n"
+        MULTIPLY_4 MULTIPLY_4 MULTIPLY_4 MULTIPLY_4
+        MULTIPLY_4 MULTIPLY_4 MULTIPLY_4 MULTIPLY_4
+        "add.w r0, r0, #w           \n"
+        "ldr r4, [sp, #24]          \n"
+        "add.w r1, r1, #c           \n"
+        "cmp r0, r4                 \n"
+        "bne 2b                     \n"
+        MULTIPLY_LAST
+        "ldr pc, [sp, #32]          \n"
+        "3: " FINISH_RELU_BYTES
+        NEXT_TILE
+        "b.w 6f                     \n"
+        "4: " FINISH_RELU_HALVES
+        NEXT_TILE
+        "b.w 6f                     \n"
+        "5: " FINISH_LINEAR_BYTES
+        NEXT_TILE
+        "6: ldrd r2, r3, [r0, #64]  \n" // lines, line_columns
+        "ldr r5, [r0, #72]          \n" // line_step
+        "subs r2, #1                \n"
+        "add r4, r3                 \n"
+        "add r7, r5                 \n"
+        "str r2, [r0, #64]          \n"
+        "str r4, [r0, #28]          \n"
+        "str r7, [r0, #12]          \n"
+        "bne.w 1b                   \n"
+        "add sp, #40                \n"
+        "pop {r4-r11, pc}           \n"
+        );
+}
+
+static void multiply_relu_bytes(tiles_t *t) {
+    multiply_tiles(t, RELU_BYTES);
+}
+
+static void multiply_relu_halves(tiles_t *t) {
+    multiply_tiles(t, RELU_HALVES);
+}
+
+static void multiply_linear_bytes(tiles_t *t) {
+    multiply_tiles(t, LINEAR_BYTES);
+}
 
 // One channel of a line of whole tiles, eight inputs a pixel, into halfwords side by side: 19 cycles
 // for three outputs. LDM takes the fields in this order.
