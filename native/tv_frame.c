@@ -5,7 +5,7 @@
 // bilinear. Every source row is weighted into 3 * S sums of 32 bits: the weights of an axis
 // add up to D <= 4096, and 255 * D * D + D * D / 2 still fits. Squares of up to 257 pixels, what
 // small cameras send, are shrunk faster: their columns first, because two sums of at most
-// 255 * 257 share a word.
+// 255 * 257, of neighbouring pixels, share a word; and their divisions are multiplications.
 
 #include "tv_kernels.h"
 
@@ -175,74 +175,98 @@ static void add_area(const square_t *q, uint32_t j, uint32_t weight) {
 
 #define MAX_PACKED (257)
 
-typedef struct {
-    uint32_t rb, g; // red, blue << 16; green
-} packed_t;
-
-// floor(2^(32 + l) / d) + 1 where 2^l is the greatest power of two below d: with it a multiplication
-// and a shift divide. Exact for what is below 256 * d while d < 2^22: the error, at most d of
-// 2^(32 + l), times that stays below 2^(32 + l).
-typedef struct {
-    uint32_t factor, shift;
-} divisor_t;
-
-static divisor_t divisor(uint32_t d) {
-    divisor_t r = { 0, 0 };
-    while (2u << r.shift < d) {
-        r.shift++;
+// floor(2^48 / d) + 1 for d above 2^16, at most 2^17: with it a multiplication and a shift divide. Exact
+// for what is below 256 * d: the error, at most d of 2^48, times that stays below 2^48.
+static uint32_t reciprocal(uint32_t d) {
+    uint32_t quotient = 0, rest = 1;
+    for (int digit = 0; digit < 4; digit++) {
+        rest <<= 12;
+        quotient = quotient << 12 | rest / d;
+        rest %= d;
     }
-    uint32_t rest = 1u << r.shift;
-    for (int i = 0; i < 32; i++) {
-        rest *= 2;
-        r.factor = 2 * r.factor + (rest >= d);
-        rest -= rest >= d ? d : 0;
-    }
-    r.factor++;
-    return r;
+    return quotient + 1;
 }
 
-static inline int8_t divide(uint32_t sum, divisor_t d) {
-    return (int8_t)((int32_t)((uint32_t)((uint64_t)sum * d.factor >> 32) >> d.shift) - 128);
+// Two pixels, the left one in the lower half, times `weight`, into the sums of their columns: red of
+// both in one word, then green, then blue.
+static inline void add_565(uint32_t *sum, uint32_t v, uint32_t weight) {
+    uint32_t r = v >> 11 & 0x1f001f, g = v >> 5 & 0x3f003f, b = v & 0x1f001f;
+    sum[0] += weight * (r << 3 | (r >> 2 & 0x70007));
+    sum[1] += weight * (g << 2 | (g >> 4 & 0x30003));
+    sum[2] += weight * (b << 3 | (b >> 2 & 0x70007));
 }
 
-static inline void add_565(packed_t *sum, uint32_t v, uint32_t weight) {
-    uint32_t rb = v >> 11 | (v & 31) << 16, g = v >> 5 & 63;
-    sum->rb += weight * (rb << 3 | (rb >> 2 & 0x70007));
-    sum->g += weight * (g << 2 | g >> 4);
+static inline uint32_t swap_bytes(uint32_t v, bool swap) {
+    return swap ? (v & 0xff00ff) << 8 | (v >> 8 & 0xff00ff) : v;
 }
 
 // n pixels from (x, y) on, times `weight`, into sums of columns.
-static void add_columns(tv_frame_t *f, uint32_t x, uint32_t y, uint32_t n, uint32_t weight, packed_t *sum) {
+__attribute__((noinline)) static void add_columns(tv_frame_t *f, uint32_t x, uint32_t y, uint32_t n,
+    uint32_t weight, uint32_t *sum) {
     uint8_t rgb[3 * CHUNK];
-    const uint8_t *p = f->data + (size_t)y * f->stride;
-    switch (f->format) {
-        case TV_RGB565_LE:
-            for (p += 2 * x; n; n--, p += 2) {
-                add_565(sum++, tv_u16(p), weight);
-            }
-            break;
-        case TV_RGB565_BE:
-            for (p += 2 * x; n; n--, p += 2) {
-                add_565(sum++, (uint32_t)p[0] << 8 | p[1], weight);
-            }
-            break;
-        default:
-            fetch(f, x, y, n, rgb);
-            for (p = rgb; n; n--, p += 3, sum++) {
-                sum->rb += weight * (p[0] | (uint32_t)p[2] << 16);
-                sum->g += weight * p[1];
-            }
-            break;
+    if (f->format == TV_RGB565_LE || f->format == TV_RGB565_BE) {
+        bool swap = f->format == TV_RGB565_BE;
+        const uint8_t *p = f->data + (size_t)y * f->stride + 2 * x;
+        for (; n > 1; n -= 2, p += 4, sum += 3) {
+            add_565(sum, swap_bytes(tv_u32(p), swap), weight);
+        }
+        if (n) {
+            add_565(sum, swap_bytes(tv_u16(p), swap), weight);
+        }
+        return;
+    }
+    fetch(f, x, y, n, rgb);
+    for (const uint8_t *p = rgb; p < rgb + 3 * n; p += 3) {
+        sum[0] += weight * p[0];
+        sum[1] += weight * p[1];
+        sum[2] += weight * p[2];
+        sum += weight < 1 << 16 ? 0 : 3;
+        weight = weight << 16 | weight >> 16; // the other half's turn
+    }
+}
+
+// An output pixel that is being summed. A source pixel is `image` wide and an output s, in one unit.
+typedef struct {
+    uint32_t red, green, blue;
+    uint32_t room; // what is left of the output
+    int8_t *out;
+} pixel_t;
+
+typedef struct {
+    uint32_t image, s;
+    uint32_t half;   // what sums begin with
+    uint32_t factor; // reciprocal() of what they are divided by
+} scale_t;
+
+static inline void add_pixel(pixel_t *o, uint32_t red, uint32_t green, uint32_t blue, scale_t k) {
+    if (o->room > k.image) {
+        o->red += k.image * red;
+        o->green += k.image * green;
+        o->blue += k.image * blue;
+        o->room -= k.image;
+    } else {
+        uint32_t rest = k.image - o->room; // goes to the next output
+        uint32_t r = (uint32_t)((uint64_t)(o->red + o->room * red) * k.factor >> 48);
+        uint32_t g = (uint32_t)((uint64_t)(o->green + o->room * green) * k.factor >> 48);
+        uint32_t b = (uint32_t)((uint64_t)(o->blue + o->room * blue) * k.factor >> 48);
+        o->out[0] = (int8_t)((int32_t)r - 128);
+        o->out[1] = (int8_t)((int32_t)g - 128);
+        o->out[2] = (int8_t)((int32_t)b - 128);
+        o->out += 3;
+        o->red = k.half + rest * red;
+        o->green = k.half + rest * green;
+        o->blue = k.half + rest * blue;
+        o->room = k.s - rest;
     }
 }
 
 // Output row y of a square of S ... MAX_PACKED pixels.
 static void shrink_packed(const square_t *q, uint32_t y, int8_t *out) {
-    packed_t sums[CHUNK] = { { 0, 0 } };
-    uint32_t s = q->s, image = q->image, half = s * s / 2;
-    divisor_t area = divisor(s * s);
-    uint32_t r = half, g = half, b = half;
-    uint32_t room = s; // what is left of the output at hand
+    uint32_t sums[3 * CHUNK / 2] = { 0 };
+    uint32_t s = q->s, image = q->image, area = s * s;
+    uint32_t unit = (1 << 17) / area; // of widths, so that areas are above 2^16, at most 2^17
+    scale_t k = { unit * image, unit * s, unit * (area / 2), reciprocal(unit * area) };
+    pixel_t o = { k.half, k.half, k.half, k.s, out };
     uint32_t top = y * s, bottom = top + s;
     for (uint32_t x = 0; x < s; x += CHUNK) {
         uint32_t n = s - x < CHUNK ? s - x : CHUNK;
@@ -253,24 +277,12 @@ static void shrink_packed(const square_t *q, uint32_t y, int8_t *out) {
             uint32_t weight = bottom - to < image ? bottom - to : image;
             add_columns(q->frame, q->x0 + x, q->y0 + j, n, weight, sums);
         }
-        for (packed_t *p = sums; n; n--, p++) {
-            uint32_t red = p->rb & 0xffff, green = p->g, blue = p->rb >> 16;
-            p->rb = p->g = 0; // for the next chunk
-            if (room > image) {
-                r += image * red;
-                g += image * green;
-                b += image * blue;
-                room -= image;
-            } else {
-                uint32_t rest = image - room; // goes to the next output
-                *out++ = divide(r + room * red, area);
-                *out++ = divide(g + room * green, area);
-                *out++ = divide(b + room * blue, area);
-                r = half + rest * red;
-                g = half + rest * green;
-                b = half + rest * blue;
-                room = s - rest;
-            }
+        // Behind an odd last one comes a pixel of zeros, which adds nothing: s > image
+        for (uint32_t *p = sums; p < sums + (n + 1) / 2 * 3; p += 3) {
+            uint32_t red = p[0], green = p[1], blue = p[2];
+            p[0] = p[1] = p[2] = 0; // for the next chunk
+            add_pixel(&o, red & 0xffff, green & 0xffff, blue & 0xffff, k);
+            add_pixel(&o, red >> 16, green >> 16, blue >> 16, k);
         }
     }
 }
