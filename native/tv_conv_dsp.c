@@ -61,29 +61,38 @@ static inline uint32_t *widen_word(uint32_t *to, uint32_t word) {
     return to + 6;
 }
 
-// The bytes `from` ... end - 1, eight or a multiple, into every third pair of words of a tile.
-static inline void widen_column(uint32_t *to, const int8_t *from, const int8_t *end) {
+// Four bytes in r, which become two pairs, in t and in r. A Cortex-M7 loads or stores beside each.
+#define WIDEN(r, t, beside_1, beside_2) \
+    "sxtb16 %[" t "], %[" r "], ror #8  \n" \
+    beside_1 \
+    "sxtb16 %[" r "], %[" r "]          \n" \
+    beside_2 \
+    "sadd16 %[" t "], %[" t "], %[" t "]\n" \
+    "sadd16 %[" r "], %[" r "], %[" r "]\n"
+
+// A tile's columns: the bytes x ... end - 1, eight or a multiple, and as many from y and from z on.
+static inline void widen_columns(uint32_t *to, const int8_t *x, const int8_t *y, const int8_t *z, const int8_t *end) {
     uint32_t a, b, c, d;
     __asm volatile (
-        "1: ldr %[a], [%[from]]     \n"
-        "ldr %[c], [%[from], #4]    \n"
-        "add.w %[from], %[from], #8 \n"
-        "sxtb16 %[b], %[a], ror #8  \n"
-        "cmp %[from], %[end]        \n"
-        "sxtb16 %[a], %[a]          \n"
-        "sadd16 %[b], %[b], %[b]    \n"
-        "sadd16 %[a], %[a], %[a]    \n"
+        "1: ldr %[a], [%[x]], #8    \n"
+        "ldr %[c], [%[x], #-4]      \n"
+        "cmp %[x], %[end]           \n"
+        WIDEN("a", "b", "", "")
         "str %[b], [%[to], #4]      \n"
-        "sxtb16 %[d], %[c], ror #8  \n"
-        "str %[a], [%[to]], #48     \n"
-        "sxtb16 %[c], %[c]          \n"
-        "sadd16 %[d], %[d], %[d]    \n"
-        "sadd16 %[c], %[c], %[c]    \n"
+        WIDEN("c", "d", "str %[a], [%[to]], #48  \n", "ldr %[a], [%[y]], #8    \n")
         "str %[d], [%[to], #-20]    \n"
-        "str %[c], [%[to], #-24]    \n"
+        WIDEN("a", "b", "str %[c], [%[to], #-24] \n", "ldr %[c], [%[y], #-4]   \n")
+        "str %[b], [%[to], #-36]    \n"
+        WIDEN("c", "d", "str %[a], [%[to], #-40] \n", "ldr %[a], [%[z]], #8    \n")
+        "str %[d], [%[to], #-12]    \n"
+        WIDEN("a", "b", "str %[c], [%[to], #-16] \n", "ldr %[c], [%[z], #-4]   \n")
+        "str %[b], [%[to], #-28]    \n"
+        WIDEN("c", "d", "str %[a], [%[to], #-32] \n", "")
+        "str %[d], [%[to], #-4]     \n"
+        "str %[c], [%[to], #-8]     \n"
         "bne 1b                     \n"
-        : [from] "+r" (from), [to] "+r" (to), [a] "=&r" (a), [b] "=&r" (b), [c] "=&r" (c),
-        [d] "=&r" (d)
+        : [x] "+r" (x), [y] "+r" (y), [z] "+r" (z), [to] "+r" (to), [a] "=&r" (a), [b] "=&r" (b),
+        [c] "=&r" (c), [d] "=&r" (d)
         : [end] "r" (end)
         : "cc", "memory");
 }
@@ -101,13 +110,8 @@ __attribute__((noinline)) static void widen_points(uint32_t *to, const uint32_t 
             }
         }
     }
-    for (; k8 && to < end; to += tile_words) {
-        widen_column(to, from, from + k8);
-        from += step;
-        widen_column(to + 2, from, from + k8);
-        from += step;
-        widen_column(to + 4, from, from + k8);
-        from += step;
+    for (; k8 && to < end; to += tile_words, from += COLUMNS * step) {
+        widen_columns(to, from, from + step, from + 2 * step, from + k8);
     }
 }
 
@@ -128,33 +132,33 @@ static void widen_weights(uint32_t *to, const uint8_t *from, uint32_t k4) {
         return;
     }
     // A Cortex-M7 stores a word beside every SXTB16, STRD would go alone.
+    const uint8_t *last = end - 16;
     __asm volatile (
-        "1: ldr %[a], [%[from]]     \n"
-        "ldr %[c], [%[from], #4]    \n"
-        "sxtb16 %[b], %[a], ror #8  \n"
-        "ldr %[e], [%[from], #8]    \n"
-        "sxtb16 %[a], %[a]          \n"
+        "1: ldr %[e], [%[from], #8] \n"
         "ldr %[g], [%[from], #12]   \n"
-        "sxtb16 %[d], %[c], ror #8  \n"
-        "str %[b], [%[to], #4]      \n"
-        "sxtb16 %[c], %[c]          \n"
-        "str %[a], [%[to]], #32     \n"
-        "sxtb16 %[f], %[e], ror #8  \n"
-        "str %[d], [%[to], #-20]    \n"
-        "sxtb16 %[e], %[e]          \n"
-        "str %[c], [%[to], #-24]    \n"
+        "ldr %[c], [%[from], #4]    \n"
+        "cmp %[from], %[last]       \n"
         "sxtb16 %[h], %[g], ror #8  \n"
-        "str %[f], [%[to], #-12]    \n"
+        "ldr %[a], [%[from]], #16   \n"
         "sxtb16 %[g], %[g]          \n"
-        "str %[e], [%[to], #-16]    \n"
-        "adds %[from], #16          \n"
-        "str %[h], [%[to], #-4]     \n"
-        "cmp %[from], %[end]        \n"
-        "str %[g], [%[to], #-8]     \n"
+        "str %[h], [%[to], #28]     \n"
+        "sxtb16 %[f], %[e], ror #8  \n"
+        "str %[g], [%[to], #24]     \n"
+        "sxtb16 %[e], %[e]          \n"
+        "str %[f], [%[to], #20]     \n"
+        "sxtb16 %[d], %[c], ror #8  \n"
+        "str %[e], [%[to], #16]     \n"
+        "sxtb16 %[c], %[c]          \n"
+        "str %[d], [%[to], #12]     \n"
+        "sxtb16 %[b], %[a], ror #8  \n"
+        "str %[c], [%[to], #8]      \n"
+        "sxtb16 %[a], %[a]          \n"
+        "str %[b], [%[to], #4]      \n"
+        "str %[a], [%[to]], #32     \n"
         "bne 1b                     \n"
         : [from] "+r" (from), [to] "+r" (to), [a] "=&r" (a), [b] "=&r" (b), [c] "=&r" (c),
         [d] "=&r" (d), [e] "=&r" (e), [f] "=&r" (f), [g] "=&r" (g), [h] "=&r" (h)
-        : [end] "r" (end)
+        : [last] "r" (last)
         : "cc", "memory");
 }
 
