@@ -22,11 +22,12 @@ typedef struct {
     int32_t bias;           // 48: doubled
     const int16_t *const *window; // 52: three input rows; the next row's follow
     uint32_t channel;       // 56: bytes from the start of the input rows to the channel
-    uint32_t fours;         // 60: bytes of input that the groups of four outputs move on
+    uint32_t fours;         // 60: bytes of input that the groups of four, or of six, outputs move on
     uint32_t rest;          // 64: outputs after them, 0 ... 3
     int8_t *out;            // 68: of the next row
-    uint32_t row_bytes;     // 72: bytes to the next row of the output
+    uint32_t row_bytes;     // 72: bytes to the next row of the output; from the end of a row of sixes
     uint32_t rows;          // 76: left to do
+    const int16_t *const *end; // 80: where the last row's window has moved on to; for sixes alone
 } channel_t;
 
 typedef void channel_kernel_t(channel_t *c);
@@ -162,6 +163,14 @@ static void depthwise_3x3(const tv_layer_t *l, int8_t *arena, const int16_t *bla
         c.dx3 = 0;
     }
     c.row_bytes = l->out.row_bytes;
+#if TV_DUAL_ISSUE
+    if (pixels % 6 == 0 && kernel == channel_1_relu) {
+        kernel = channel_1_sixes;
+        c.fours = 2 * pixels;
+        c.row_bytes -= pixels * channels;
+        c.end = in + rows;
+    }
+#endif
     for (const uint8_t *end = packed + 12 * channels; packed < end; packed += 12) {
         widen_taps(c.taps, packed);
         c.bias = 2 * tv_i32(bias);

@@ -51,11 +51,15 @@ def terms(graph: Graph, plan: Plan, index: int) -> tuple[str, dict[str, float]]:
     clamped = outputs if layer.relu and not free else 0
     if not isinstance(layer, Conv):
         calls = height if streamed else -(-height // ROWS)
+        # Rows of six outputs, or twelve, ..., have a way of their own: channel_1_sixes().
+        sixes = seen.kernel == 3 and seen.stride == 1 and free and width % 6 == 0
+        rows = 0 if sixes else height * channels
         return f"depthwise{seen.kernel}x{seen.stride}", {
-            "fours": height * channels * (width // 4),
-            "twos": height * channels * (width % 4 // 2),
-            "ones": height * channels * (width % 2),
-            "rows": height * channels,
+            "sixes": height * channels * (width // 6) if sixes else 0,
+            "fours": rows * (width // 4),
+            "twos": rows * (width % 4 // 2),
+            "ones": rows * (width % 2),
+            "rows": rows,
             "channels": calls * channels,
             "calls": calls,
             "linear": 0 if free else outputs,
