@@ -14,6 +14,6 @@ target_link_libraries(usermod INTERFACE usermod_tinyvlm)
 # Ports compile for size; the kernels are a few kilobytes and all of the time. What runs once a file
 # or once a frame stays small. Nothing reads errno.
 set_source_files_properties(${TINYVLM_SOURCES} PROPERTIES COMPILE_OPTIONS "-O2;-fno-math-errno")
-foreach(name backend check check_plan error layer map model region run)
+foreach(name backend check check_plan error layer model region run)
     set_source_files_properties(${CMAKE_CURRENT_LIST_DIR}/tv_${name}.c PROPERTIES COMPILE_OPTIONS "-Os;-fno-math-errno")
 endforeach()

@@ -37,7 +37,7 @@ endif
 # stands by, which a port of doubles has not.
 TINYVLM_BUILD := $(BUILD)/$(notdir $(TINYVLM_DIR))
 $(TINYVLM_BUILD)/tv_%.o $(TINYVLM_BUILD)/max78000/tv_%.o: CFLAGS += -O2 -Wextra -fno-math-errno
-$(addprefix $(TINYVLM_BUILD)/tv_,backend.o check.o check_plan.o error.o layer.o map.o model.o region.o run.o): CFLAGS += -Os
+$(addprefix $(TINYVLM_BUILD)/tv_,backend.o check.o check_plan.o error.o layer.o model.o region.o run.o): CFLAGS += -Os
 
 # CMSIS_NN=/prefix adds the backend "cmsis-nn", from an installed library: prefix/include and
 # prefix/lib. -u makes the linker look for its functions there, wherever the library stands on
