@@ -71,6 +71,9 @@ def test_table(firmware, small):
         assert "M MAC" in text and ", cycles" in text and "cycles by llvm-mca" in text
         assert "more where weights lie unaligned, estimated" in text
         assert "more for line fills of flash, estimated" in text
+        kinds = text[text.index("160x120 RGB565: where cycles go") :].splitlines()[1:]
+        shares = [float(line.split("%")[0][-6:]) for line in kinds if "%" in line]
+        assert sum(shares) == pytest.approx(100, abs=1)
     else:
         assert "no estimate of cycles: llvm-" in text
 

@@ -86,6 +86,7 @@ def show(report: dict) -> str:
             lines.append(
                 f"{' = '.join(backends)}: {result['differ']} of {result['compared']} differ"
             )
+        lines += _kinds(result) if kind == "cycles" else []
     size = report["engine"]
     lines += ["", f"engine: {size['text']} B of code and constants, {size['ram']} B of static RAM"]
     if report["no_cycles"]:
@@ -112,6 +113,29 @@ def _frame_lines(title: str, result: dict) -> list[str]:
         lines.append(f"{f'  more {why}, estimated':47}{_number(count):>11}{share}")
     if all(cost["mca"] for cost in costs):
         lines.append(_sum("  cycles by llvm-mca", result, [cost["mca"] for cost in costs]))
+    return lines
+
+
+def _kinds(result: dict) -> list[str]:
+    """Where the cycles of a frame go with the first kernels, by kind and size of the layers.
+
+    The last column is what they take above a multiplication a cycle, two products in each.
+    """
+    backend, entry = next(iter(result["backends"].items()))
+    title = FRAMES[0][0]
+    whole, kinds = entry["frames"][title]["cycles"], {}
+    for row in result["layers"]:
+        if not row["dense"]:
+            height, width, _ = row["out"]
+            kind = kinds.setdefault(f"{row['op']} {height}x{width}", [0, 0, 0])
+            for i, number in enumerate((1, row["macs"], row["cycles"][backend])):
+                kind[i] += number
+    rest = whole - sum(cycles for _, _, cycles in kinds.values())
+    lines = ["", f"{title}: where cycles go{'layers':>14}{'MAC':>12}{'cycles':>12}{'/MAC':>6}"]
+    lines[-1] += f"{'share':>8}{'excess':>12}"
+    for name, (layers, macs, cycles) in {**kinds, "intake and all else": (0, 0, rest)}.items():
+        line = f"{name:39}{layers or '-':>6}{_number(macs):>12}{_columns([cycles], macs):>18}"
+        lines.append(f"{line}{100 * cycles / whole:7.1f}%{_number(cycles - macs // 2):>12}")
     return lines
 
 
