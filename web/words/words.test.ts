@@ -209,6 +209,8 @@ function said(packed: Packed, { model, dim, bits, unknown }: Case): string[] {
     const { labels, notes, tvp, expected, lint } = packed, count = labels.length;
     const odd = labels.map((label, i) => `  ${label}: ${notes[i]}`).filter((_, i) => !isKnown(notes[i]));
     if (odd.length > 5) {
+        const error = (line: string) => /did you mean|not known and ignored/.test(line);
+        odd.sort((a, b) => +error(b) - +error(a)); // what may be an error first
         odd.splice(5, odd.length, `  ... and ${odd.length - 5} more; --explain lists them`);
     }
     const named = labels.slice(0, 20).join(", ") + (count > 20 ? ", ..." : "");
