@@ -113,7 +113,7 @@ def test_the_edge_of_the_himax_s_clock(lib):
 
 
 def test_the_ov2640_s_processor(lib):
-    """YUV and RGB on, and bit 7 of 0x50, as OpenMV's, Zephyr's and Linux's drivers have them."""
+    """YUV and RGB on, and bit 7 of 0x50, as OpenMV's and Zephyr's drivers have them."""
     for format, size in ((RGB565, (160, 120)), (GRAY, (320, 240)), (YUV, (400, 320))):
         assert Played(lib, OV2640).open(format, *size) == 0
         told = registers(lib)
