@@ -26,7 +26,7 @@ VOLATILE = re.compile(r"/dev/pts/\d+|\d+ bytes free, \d+ in use| *\d+\.\d s$", r
 # What another version of the compiler makes different, by this much
 COMPILED = re.compile(
     r"[\d.]+(?= M instructions| to [\d.]+ M instructions| a MAC|, estimated \| `make bench`"
-    r"| KB \|| M [|,]| frames/s| %, estimated)"
+    r"| KB \|| M ?[|,]| frames/s| %, estimated)"
 )
 TOLERANCE = 0.03
 

@@ -77,7 +77,7 @@ MARKS = (
     Mark("MLPerf Tiny autoencoder, a stand-in, M cycles", 0.34, None, _layers("autoencoder"), 2),
     Mark(f"base, {CAMERA} to labels, M cycles", 10.2, 8.4, _frame),
     Mark("8 -> 48 at 48x48, cycles an output", 8.0, 6.5, _output("conv", (8, 48), 48)),
-    Mark("stem 3x3x3 -> 16, stride 2, cycles an output", 28.0, 22.0, _output("conv", (3, 16), 48)),
+    Mark("stem 3x3x3 -> 16, stride 2, cycles an output", 28, 22, _output("conv", (3, 16), 48), 0),
     Mark("large, cycles a MAC", 0.85, 0.75, _per_mac("large"), 2),
     Mark("detect() beside classify()", 35, 20, _detect, 0, " % more"),
 )
