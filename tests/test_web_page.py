@@ -85,7 +85,7 @@ def test_words_over_the_camera_s_picture(seen):
     assert facts["labels"] == ["cat", "coffee", "flower", "rocket", "unknown"]
     assert facts["over"].startswith("cat ")
     assert "frames/s here" in facts["speed"]
-    assert "37 frames/s on an STM32H7 at 480 MHz (estimated)" in facts["speed"]
+    assert "38 frames/s on an STM32H7 at 480 MHz (estimated)" in facts["speed"]
 
 
 def test_where_and_heat(seen):

@@ -26,7 +26,7 @@ from tinyvlm.virtual.photos import photos
 SIDE = 300  # shorter side of a photo
 QUALITY = 72
 FIRST = ("chelsea", "coffee", "dahlia", "motorcycle")  # the easy ones
-FRAME = 500_000  # cycles of intake and scoring, estimated: what `make bench` adds to the layers
+FRAME = 350_000  # what `make bench` has for a frame of base beyond the layers of the model
 SETTING = "VOCAB = None"  # in detect.py
 WORDS = 'VOCAB = "words.tvp"'  # the page's file, whatever else is on the board
 
