@@ -39,7 +39,7 @@ TINYVLM_BUILD := $(BUILD)/$(notdir $(TINYVLM_DIR))
 $(TINYVLM_BUILD)/tv_%.o $(TINYVLM_BUILD)/max78000/tv_%.o: CFLAGS += -O2 -Wextra -fno-math-errno
 $(addprefix $(TINYVLM_BUILD)/tv_,backend.o check.o check_plan.o error.o layer.o model.o region.o run.o): CFLAGS += -Os
 # Flags that change here make them anew.
-$(patsubst $(TINYVLM_DIR)/%.c,$(TINYVLM_BUILD)/%.o,$(wildcard $(TINYVLM_DIR)/tv_*.c)): $(TINYVLM_DIR)/micropython.mk
+$(patsubst $(TINYVLM_DIR)/%.c,$(TINYVLM_BUILD)/%.o,$(filter $(TINYVLM_DIR)/%,$(SRC_USERMOD_C) $(SRC_USERMOD_LIB_C))): $(TINYVLM_DIR)/micropython.mk
 
 # CMSIS_NN=/prefix adds the backend "cmsis-nn", from an installed library: prefix/include and
 # prefix/lib. -u makes the linker look for its functions there, wherever the library stands on
