@@ -8,8 +8,6 @@
 #define HEIGHT (1200)
 #define MOST_STEP (5)
 
-#define WORD(at, value) { at, (uint8_t)((value) >> 8) }, { (at) + 1, (uint8_t)(value) }
-
 static const tv_camera_set_t reset[] = {
     { 0xfe, 0xf0 }, { TV_CAMERA_WAIT, 10 }, // reset
     { 0xfe, 0x00 },
@@ -17,7 +15,7 @@ static const tv_camera_set_t reset[] = {
     { 0xf2, 0x0f }, // pins are outputs
     { 0xf7, 0x1d }, { 0xf8, 0x84 }, { 0xfa, 0x00 }, // PLL
     { 0xf9, 0xfe },
-    WORD(0x09, 0), WORD(0x0b, 0), WORD(0x0d, HEIGHT + 8), WORD(0x0f, WIDTH + 16), // of the array
+    TV_CAMERA_WORD(0x09, 0), TV_CAMERA_WORD(0x0b, 0), TV_CAMERA_WORD(0x0d, HEIGHT + 8), TV_CAMERA_WORD(0x0f, WIDTH + 16), // of the array
     { 0x17, 0x14 }, // neither mirrored nor flipped
     { 0x80, 0x7f }, { 0x82, 0xfa }, // the processor's blocks; exposure and white balance by itself
     { 0xb6, 0x01 },
@@ -35,8 +33,8 @@ static int start(const tv_camera_bus_t *bus, tv_camera_format_t format, uint32_t
         { 0x99, (uint8_t)(step << 4 | step) }, { 0x9a, 0x06 }, // every nth column and row, averaged
         { 0x9b, 0x00 }, { 0x9c, 0x00 }, { 0x9d, 0x00 }, { 0x9e, 0x00 },
         { 0x90, 0x01 }, // the middle of that
-        WORD(0x91, (HEIGHT / step - *height) / 2), WORD(0x93, (WIDTH / step - *width) / 2),
-        WORD(0x95, *height), WORD(0x97, *width),
+        TV_CAMERA_WORD(0x91, (HEIGHT / step - *height) / 2), TV_CAMERA_WORD(0x93, (WIDTH / step - *width) / 2),
+        TV_CAMERA_WORD(0x95, *height), TV_CAMERA_WORD(0x97, *width),
     };
     int err = TV_CAMERA_SET(bus, &tv_camera_gc2145, reset);
     return err ? err : TV_CAMERA_SET(bus, &tv_camera_gc2145, size);

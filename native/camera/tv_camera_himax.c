@@ -40,8 +40,6 @@ const tv_camera_sensor_t tv_camera_hm01b0 = {
     .start = hm01b0_start,
 };
 
-#define WORD(at, value) { at, (uint8_t)((value) >> 8) }, { (at) + 1, (uint8_t)(value) }
-
 static const tv_camera_set_t hm0360_reset[] = {
     { 0x0103, 0x00 }, { TV_CAMERA_WAIT, 10 }, // reset
     { 0x0100, 0x00 }, // stands by
@@ -62,8 +60,8 @@ static int hm0360_start(const tv_camera_bus_t *bus, tv_camera_format_t format, u
     *height = 480u >> n;
     const tv_camera_set_t size[] = {
         { 0x0300, n ? (uint8_t)(0x09 + n) : 0x08 }, // PLL1: 12 MHz / 1, 4 or 8, for 30 frames/s
-        WORD(0x0340, lines), WORD(0x0342, line),
-        WORD(0x2029, lines - 4), // the longest exposure
+        TV_CAMERA_WORD(0x0340, lines), TV_CAMERA_WORD(0x0342, line),
+        TV_CAMERA_WORD(0x2029, lines - 4), // the longest exposure
         { 0x0380, n }, { 0x0381, n }, { 0x0382, 0x00 }, // every 2nd or 4th, nothing added
         { 0x0104, 0x01 },
         { 0x0100, 0x01 }, // streams

@@ -10,8 +10,6 @@
 #define LINE (1896)  // clocks of a line,
 #define LINES (984)  // lines of a frame
 
-#define WORD(at, value) { at, (uint8_t)((value) >> 8) }, { (at) + 1, (uint8_t)(value) }
-
 static const tv_camera_set_t reset[] = {
     { 0x3103, 0x11 }, { 0x3008, 0x82 }, { TV_CAMERA_WAIT, 10 },
     { 0x3008, 0x42 }, // sleeps while it is set up
@@ -23,8 +21,8 @@ static const tv_camera_set_t reset[] = {
     { 0x4740, 0x20 }, // data at the rising edge, HREF, VSYNC high between frames: bit 0 is low for that, whatever the data sheet says
     { 0x3814, 0x31 }, { 0x3815, 0x31 }, // every second column and row
     { 0x3820, 0x41 }, { 0x3821, 0x07 }, // binned
-    WORD(0x3800, 0), WORD(0x3802, 4), WORD(0x3804, 2623), WORD(0x3806, 1947), // of the array
-    WORD(0x380c, LINE), WORD(0x380e, LINES), WORD(0x3810, 16), WORD(0x3812, 6),
+    TV_CAMERA_WORD(0x3800, 0), TV_CAMERA_WORD(0x3802, 4), TV_CAMERA_WORD(0x3804, 2623), TV_CAMERA_WORD(0x3806, 1947), // of the array
+    TV_CAMERA_WORD(0x380c, LINE), TV_CAMERA_WORD(0x380e, LINES), TV_CAMERA_WORD(0x3810, 16), TV_CAMERA_WORD(0x3812, 6),
     { 0x5000, 0xa7 }, // lens, gamma, spots, interpolation
     { 0x5001, 0xa3 }, // effects, scaling, colour matrix, white balance
     { 0x3503, 0x00 }, // gain and exposure by itself
@@ -33,7 +31,7 @@ static const tv_camera_set_t reset[] = {
 static int start(const tv_camera_bus_t *bus, tv_camera_format_t format, uint32_t *width, uint32_t *height) {
     bool rgb = format == TV_CAMERA_RGB565;
     const tv_camera_set_t size[] = {
-        WORD(0x3808, *width), WORD(0x380a, *height),
+        TV_CAMERA_WORD(0x3808, *width), TV_CAMERA_WORD(0x380a, *height),
         { 0x4300, rgb ? 0x61 : 0x30 }, // high byte first; Y U Y V
         { 0x501f, rgb ? 0x01 : 0x00 },
         { 0x3008, 0x02 },

@@ -16,6 +16,9 @@ typedef struct {
 
 #define TV_CAMERA_WAIT (0xffff) // value: milliseconds
 
+// Two registers of a table: the high byte, then the low one.
+#define TV_CAMERA_WORD(at, value) { at, (uint8_t)((value) >> 8) }, { (at) + 1, (uint8_t)(value) }
+
 // What DCMI must know of the wires; bits of DCMI_CR. At which level of HSYNC and VSYNC is there no data?
 // HREF and HSYNC are low between lines; between frames VSYNC is high, but low from OV2640, HM01B0 and HM0360.
 #define TV_CAMERA_RISING (1u << 5)     // data is read at the rising edge of the pixel clock
