@@ -17,12 +17,11 @@ from .words import background, lint, report, tvp, vocabulary
 from .words.encoders import create_text_encoder
 from .words.lexicon import Lexicon
 from .words.packing import prepare
-from .words.prototypes import is_known
+from .words.prototypes import is_known, may_be_error
 from .words.vocabulary import plural
 
 STDIN = Path("-")
 MOST = 5  # labels without a vector of just their own that are named
-ERRORS = ("did you mean", "not known and ignored")  # in notes; these labels are named first
 
 
 def main(argv: list[str] | None = None) -> int:
@@ -132,13 +131,15 @@ def _said(
     size: int,
     notes: list[str],
 ) -> list[str]:
-    odd = [
-        f"  {label}: {note}"
+    noted = [
+        (label, note)
         for label, note in zip(prototypes.labels, notes, strict=True)
         if not is_known(note)
     ]
-    if len(odd) > MOST and not args.explain:
-        odd.sort(key=lambda line: not any(error in line for error in ERRORS))
+    if len(noted) > MOST:
+        noted.sort(key=lambda one: not may_be_error(one[1]))
+    odd = [f"  {label}: {note}" for label, note in noted]
+    if len(odd) > MOST:
         odd[MOST:] = [f"  ... and {len(odd) - MOST} more; --explain lists them"]
     labels = ", ".join(prototypes.labels[:20]) + (", ..." if len(prototypes.labels) > 20 else "")
     if prototypes.threshold:

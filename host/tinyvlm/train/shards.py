@@ -84,7 +84,7 @@ def expand(pattern: str) -> list[Shard]:
     found = list(dict.fromkeys(found))
     for shard in found:
         if not stem(shard) or (isinstance(shard, Path) and not shard.name.endswith(SUFFIXES)):
-            if isinstance(shard, Path) and shard.is_dir() and not list(shard.glob("*.tar*")):
+            if isinstance(shard, Path) and shard.is_dir() and not any(shard.glob("*.tar*")):
                 raise ValueError(
                     f"{shard} is a folder: docs/training.md says how to make it a shard"
                 )

@@ -81,7 +81,7 @@ class Lite2:
         names = normalize(name_vectors(text_vectors, held_out))
         name_map = learn_name_map(weight, names)
         name = f"{KIND}:a+{B}b" if side == SIDE else f"{KIND}:{side}:a+{B}b"
-        teacher = cls(name, net, weight, bias, names, name_map, None, 512, precision, side)
+        teacher = cls(name, net, weight, bias, names, name_map, precision=precision, side=side)
         if image_pairs is not None:
             teacher.image_map = learn_image_map(*read_pairs(image_pairs, teacher))
             teacher.name += "+d"

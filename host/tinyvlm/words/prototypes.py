@@ -72,6 +72,11 @@ def is_known(origin: str) -> bool:
     return origin in KNOWN or re.fullmatch(r"\d+ phrases? known", origin) is not None
 
 
+def may_be_error(origin: str) -> bool:
+    """Was a word ignored, or is another one likelier meant?"""
+    return "did you mean" in origin or "not known and ignored" in origin
+
+
 def build(
     labels: list[str],
     vectors: np.ndarray,
