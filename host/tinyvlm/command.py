@@ -8,11 +8,28 @@ more to say about it raises another KeyboardInterrupt with that. --version is th
 
 from __future__ import annotations
 
+import os
 import sys
 from functools import partial
 from importlib import import_module
+from importlib.util import find_spec
+from pathlib import Path
 
 from . import __version__
+
+
+def use_venv(script: str, *modules: str, always: bool = False) -> bool:
+    """Is this Python one for a script in host/? Else goes on in that of .venv, if there is one.
+
+    modules: what the script needs. always: no other Python than .venv's will do, as one that has
+    the engine has that of another checkout.
+    """
+    python = Path(script).resolve().parent.parent / ".venv" / "bin" / "python"
+    inside = Path(sys.prefix) == python.parent.parent
+    good = (inside or not always) and all(map(find_spec, modules))
+    if not good and not inside and python.exists():
+        os.execv(python, [str(python), *sys.argv])
+    return good
 
 
 def start(name: str, module: str) -> int:
