@@ -12,7 +12,7 @@ from tinyvlm import background as command
 from tinyvlm.device.vocab import Vocab
 from tinyvlm.measure import calibrate, held_out
 from tinyvlm.shipped import DATA
-from tinyvlm.words import background, tvp
+from tinyvlm.words import background, gains, tvp
 from tinyvlm.words.lexicon import Lexicon
 from tinyvlm.words.space import normalize
 
@@ -28,7 +28,7 @@ def found(photos):
     patch = pytest.MonkeyPatch()
     patch.setattr(calibrate, "FRAMES", 1600)
     patch.setattr(calibrate, "SIZES", (1, 3, 10))
-    yield calibrate.choose(photos)
+    yield calibrate.choose(photos, gains.make(photos.embeddings, photos.vectors))
     patch.undo()
 
 

@@ -292,7 +292,7 @@ def test_none_takes_its_share_at_every_prefix_and_silent_rows_none():
         {"rivals": 1},
         {"learnt": {2: (1, 1.0, 1.0)}},
         {"learnt": {0: (65536, 1.0, 1.0)}},
-        {"learnt": {0: (0, 1.0, 1.0)}},
+        {"learnt": {0: (-1, 1.0, 1.0)}},
         {"logit_scale": math.nan},
         {"threshold": math.inf},
         {"none": [math.nan]},

@@ -25,7 +25,7 @@ class Buffers:
 class Ranking:
     """The prototypes of a vocabulary as they are now: labels first, then its background words.
 
-    learnt: of labels that were shown, {index: (..., ..., factor on its cosines)}.
+    learnt: of labels with a gain, {index: (..., ..., factor on its cosines)}.
     """
 
     def __init__(self, vectors, labels, background, stored_dim, bits, learnt):

@@ -292,7 +292,8 @@ class Vocab:
                 shown[i] += length * total[i]
         # A photo is nearer to photos of its kind than to its word, the more the more there are.
         # How long the mean of what made a prototype is undoes that, for each label by itself: a
-        # word has 1, a few photos of one thing have more than many different ones.
+        # word has 1, or as long as its gain says that tinyvlm-pack gave it, a few photos of one
+        # thing have more than many different ones.
         weight += 1
         gain = (sqrt(sum([x * x for x in shown])) / weight) ** GAIN
         shots = min(shots + 1, 65535)

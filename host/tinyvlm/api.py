@@ -145,7 +145,7 @@ class Vocab(DeviceVocab):
 
         learnt = self._held.learnt
         rows = "".join(
-            f"<tr><td>{escape(label)}<td>{learnt[i][0] if i in learnt else ''}"
+            f"<tr><td>{escape(label)}<td>{learnt[i][0] or '' if i in learnt else ''}"
             for i, label in enumerate(self.labels[:MOST])
         )
         more = f"<p>... and {len(self) - MOST} more</p>" if len(self) > MOST else ""

@@ -16,7 +16,10 @@ from pathlib import Path
 
 from . import __version__, options
 from .files import explain, write_atomic
+from .words import gains
 from .words.background import beside
+
+EACH = 6  # photos of a class of training, for the cohort
 
 
 def main(argv: list[str] | None = None) -> int:
@@ -32,7 +35,13 @@ def main(argv: list[str] | None = None) -> int:
             args.data, args.model, args.per_class, args.workers, args.cache, args.all
         )
         print(photos.describe())
-        found = calibrate.choose(photos)
+        shown = photos
+        if not args.all:
+            cache = args.cache and args.cache.with_suffix(".trained.npz")
+            shown = held_out.gather(
+                args.data, args.model, EACH, args.workers, cache, False, trained=True
+            )
+        found = calibrate.choose(photos, gains.make(shown.embeddings, shown.vectors))
         print(calibrate.table(found))
         if args.plot:
             curves.draw(found, args.plot)

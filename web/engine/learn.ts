@@ -15,7 +15,7 @@ export interface Held {
 }
 
 // How many frames a word counts as, and what stands in their place for a label without a word.
-const WORD = 5;
+export const WORD = 5;
 const NO_WORD = 1;
 const GAIN = 0.75; // power of the length of the mean of what made a prototype
 const MOST_LABELS = 65535;

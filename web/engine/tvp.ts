@@ -13,7 +13,7 @@ export interface Level {
     none: number;
 }
 
-/** What is known of a label that was shown: how often, what it weighs, the factor on its cosines. */
+/** How often a label was shown (0: a word), what it weighs, the factor on its cosines. */
 export interface Learnt {
     shots: number;
     weight: number;

@@ -4,6 +4,7 @@
 // probabilities, the cosine of "none of them", and from which score on a label counts.
 // host/tinyvlm/words/background.py says why.
 
+import { gainsOf, type Cohort } from "./gains";
 import { UnknownPhrase, type Lexicon } from "./lexicon";
 import { fixed } from "./text";
 import { cosine, normalize } from "./vectors";
@@ -23,6 +24,7 @@ export interface Fitted {
     fingerprint: string;
     words: string[];
     margin: number;
+    cohort?: Cohort;
     sizes: Record<string, { dims: Record<string, Record<string, number | Record<string, number>>> }>;
 }
 
@@ -49,6 +51,11 @@ export class Background {
     /** The least score with which a label counts as seen. */
     threshold(dim: number): number {
         return this.unknown === "off" ? 0 : Number(fixed(this.at(dim, this.unknown, "threshold"), 3));
+    }
+
+    /** The factor on the cosines of each label. */
+    gains(labels: Float32Array[]): number[] {
+        return this.fitted.cohort ? gainsOf(this.fitted.cohort, labels) : labels.map(() => 1);
     }
 
     rates(dim: number): Rates {

@@ -9,7 +9,7 @@ import { bytesOf } from "./vocabulary";
 const MAX_TEXT = 255;
 
 /** The first `dim` numbers as int8 directions: round(v / max|v| * 127), or * 7 for 4 bits. */
-function quantize(vector: Float32Array, dim: number, bits: number): Int8Array {
+export function quantize(vector: Float32Array, dim: number, bits: number): Int8Array {
     const row = vector.subarray(0, dim), top = bits === 8 ? 127 : 7;
     const peak = row.reduce((most, x) => Math.max(most, Math.abs(x)), 0);
     if (!(peak > 0 && peak < Infinity)) {
@@ -20,7 +20,7 @@ function quantize(vector: Float32Array, dim: number, bits: number): Int8Array {
 
 /** The file. rows: the labels' vectors, then the background's. */
 export function toBytes(
-    rows: Float32Array[], about: Omit<Contents, "vectors" | "background" | "learnt">,
+    rows: Float32Array[], about: Omit<Contents, "vectors" | "background">,
 ): Uint8Array {
     const { texts, labels, dim, bits } = about;
     for (const text of [...texts, ...labels]) {
@@ -30,5 +30,5 @@ export function toBytes(
         }
     }
     const vectors = stored(rows.map((row) => quantize(row, dim, bits)), bits);
-    return write({ ...about, vectors, background: rows.length - labels.length, learnt: new Map() });
+    return write({ ...about, vectors, background: rows.length - labels.length });
 }

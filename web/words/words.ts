@@ -7,7 +7,8 @@
 //   const { lines, problems } = parse("cat, dog, Katze: cat", { commas: true });
 //   const packed = pack(lines, lexicon, encoder, { dim: 64, unknown: "balanced" });
 
-import { NOTHING } from "../engine/tvp";
+import { WORD } from "../engine/learn";
+import { type Learnt, NOTHING } from "../engine/tvp";
 import { Background, interpolate, type Fitted, type Rates, type Unknown } from "./background";
 import { type Encoded, type Lexicon, UnknownPhrase } from "./lexicon";
 import { examine, type Lint } from "./lint";
@@ -108,11 +109,18 @@ export function pack(
     const known = chosen ? chosen.dims : scales.map(([d]) => d).sort((a, b) => a - b);
     const dims = [...known.filter((d) => d < dim), dim];
     const trained = (d: number) => interpolate(scales.length ? scales : [[64, 20]], d);
+    const learnt = new Map<number, Learnt>();
+    for (const [i, gain] of (chosen?.gains(vectors) ?? []).entries()) {
+        if (gain !== 1) {
+            learnt.set(i, { shots: 0, weight: WORD, gain });
+        }
+    }
     const tvp = toBytes([...vectors, ...rivals, ...rows], {
         fingerprint: Uint8Array.from(encoder.fingerprint.match(/../g)!, (pair) => parseInt(pair, 16)),
         texts: [encoder.name, lexicon.name, ""],
         labels,
         rivals: rivals.length,
+        learnt,
         dim,
         bits,
         levels: dims.map((d) => ({

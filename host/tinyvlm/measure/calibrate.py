@@ -22,6 +22,7 @@ import numpy as np
 from ..shipped import DATA
 from ..train import labels as known
 from ..words.background import KNOB
+from ..words.gains import Cohort
 from ..words.lexicon import Lexicon
 from ..words.lint import prefixes
 from ..words.prototypes import logit_scale
@@ -123,12 +124,18 @@ def draw(photos: Photos, half: int, size: int, seed: int = 1, themed: bool = Fal
     return Trials(*(np.array(part) for part in zip(*trials, strict=True)))
 
 
+def cosines(photos: Photos, dim: int, gains: np.ndarray | None = None) -> np.ndarray:
+    """(photos, classes), times the classes' gains, if there are any."""
+    z = normalize(photos.embeddings[:, :dim].astype(np.float32))
+    found = z @ normalize(photos.vectors[:, :dim]).T
+    return found if gains is None else found * gains
+
+
 class Scores:
     """Cosines of all frames of some trials with their labels."""
 
-    def __init__(self, photos: Photos, trials: Trials, dim: int):
-        z = normalize(photos.embeddings[:, :dim].astype(np.float32))
-        own = z @ normalize(photos.vectors[:, :dim]).T
+    def __init__(self, photos: Photos, trials: Trials, dim: int, gains: np.ndarray | None = None):
+        own = cosines(photos, dim, gains)
         self.size = trials.classes.shape[1]
         self.right = trials.right.reshape(-1)
         self.shows = self.right < self.size
@@ -208,9 +215,13 @@ def error(scores: Scores, scale: float, none: float | None) -> float:
 # -- choosing ---------------------------------------------------------------------------------
 
 
-def choose(photos: Photos) -> dict:
-    """By size of the vocabulary and prefix: what is fitted, and what that reaches: the JSON."""
+def choose(photos: Photos, cohort: Cohort) -> dict:
+    """By size of the vocabulary and prefix: what is fitted, and what that reaches: the JSON.
+
+    cohort: of other photos.
+    """
     info, most = photos.model.graph.info, photos.vectors.shape[1]
+    gains = np.concatenate([cohort.gains(row[None]) for row in photos.vectors])
     sizes = {}
     for size in [size for size in SIZES if 4 * size <= len(photos.classes)]:
         themed, plain = (
@@ -218,7 +229,10 @@ def choose(photos: Photos) -> dict:
         )
         dims = prefixes(min(64, most), most)
         sizes[str(size)] = {
-            "dims": {str(d): reached(photos, themed, plain, d, logit_scale(info, d)) for d in dims}
+            "dims": {
+                str(d): reached(photos, themed, plain, d, logit_scale(info, d), gains)
+                for d in dims
+            }
         }
     return {
         "encoder": info.get("name", "unnamed"),
@@ -232,16 +246,24 @@ def choose(photos: Photos) -> dict:
         "words": central_words(Lexicon.load(DATA / "lexicon.npz"), WORDS),
         "margin": MARGIN,
         "sizes": sizes,
-        "pairs": pairs(photos),
+        "pairs": pairs(photos, gains),
+        "cohort": cohort.to_json(),
     }
 
 
 def reached(
-    photos: Photos, themed: list[Trials], plain: list[Trials], dim: int, trained: float
+    photos: Photos,
+    themed: list[Trials],
+    plain: list[Trials],
+    dim: int,
+    trained: float,
+    gains: np.ndarray | None = None,
 ) -> dict:
     """What is fitted for one prefix on each half's trials, and what that reaches on the other's:
     the means. Scales are of lists with themes, thresholds of `plain` ones, without."""
-    themed, plain = ([Scores(photos, half, dim) for half in some] for some in (themed, plain))
+    themed, plain = (
+        [Scores(photos, half, dim, gains) for half in some] for some in (themed, plain)
+    )
     return _mean(*(_at(themed[i], plain[i], plain[1 - i], trained) for i in (0, 1)))
 
 
@@ -289,7 +311,11 @@ def _cent(share: float) -> float:
     return round(100 * float(share), 1)
 
 
-def pairs(photos: Photos, edges: tuple[float, ...] = (-1, 0.3, 0.5, 0.6, 0.7, 0.8, 1.01)) -> dict:
+def pairs(
+    photos: Photos,
+    gains: np.ndarray | None = None,
+    edges: tuple[float, ...] = (-1, 0.3, 0.5, 0.6, 0.7, 0.8, 1.01),
+) -> dict:
     """Per cent of photos that are nearer to their own word than to another one, by prefix and by
     the cosine of the two words; None under 100 photos.
     """
@@ -297,7 +323,7 @@ def pairs(photos: Photos, edges: tuple[float, ...] = (-1, 0.3, 0.5, 0.6, 0.7, 0.
     most, every = photos.vectors.shape[1], np.arange(len(photos.label))
     for dim in prefixes(min(64, most), most):
         rows = normalize(photos.vectors[:, :dim])
-        scores = normalize(photos.embeddings[:, :dim].astype(np.float32)) @ rows.T
+        scores = cosines(photos, dim, gains)
         won = scores[every, photos.label][:, None] > scores
         counts = ~photos.ignore[photos.label]
         counts[every, photos.label] = False

@@ -16,7 +16,7 @@ import numpy as np
 from tqdm import tqdm
 
 from ..net import tvlm
-from ..words import tvp
+from ..words import background, tvp
 from . import labelled, metrics, overlap, pointing
 from .embedding import Found, embed_all
 from .eval_sets import UNSEEN, Labels, Words
@@ -109,7 +109,7 @@ def evaluate(
     pointers = {name: [rows[i] for rows in int8] for i, name in enumerate(words.classes)}
     seen, skipped = embed(file, labels, pointers, words.classes, workers)
     head = identity(file, encoder, labels)
-    whole = _report(head, encoder, seen, words, dims, dim)
+    whole = _report(head, file, encoder, seen, words, dims, dim)
     whole |= {"skipped": skipped, "missing": sorted(words.missing)}
     reports = [whole]
     apart = [i for i, name in enumerate(words.classes) if name in labels.unseen]
@@ -118,7 +118,8 @@ def evaluate(
         parts.append(Words([words.classes[i] for i in apart], words.vectors[apart], {}))
         names = frozenset(parts[1].classes)
         head |= {"set": f"{labels.name} ({UNSEEN})"}
-        some = _report(head, encoder, [f for f in seen if f.name in names], parts[1], dims, dim)
+        mine = [f for f in seen if f.name in names]
+        some = _report(head, file, encoder, mine, parts[1], dims, dim)
         missing = sorted(labels.unseen & frozenset(words.missing))
         reports.append(some | {"skipped": 0, "missing": missing})
     for report, of in zip(reports, parts, strict=True):
@@ -130,19 +131,27 @@ def evaluate(
 
 
 def _report(
-    head: dict, encoder: tvlm.Encoder, seen: list[Found], words: Words, dims: list[int], dim: int
+    head: dict,
+    file: Path,
+    encoder: tvlm.Encoder,
+    seen: list[Found],
+    words: Words,
+    dims: list[int],
+    dim: int,
 ) -> dict:
+    chosen = background.find(file, encoder.fingerprint, len(words.classes))
+    gains = chosen.gains(words.vectors) if chosen else np.ones(len(words.vectors), np.float32)
     embeddings = np.stack([f.embedding for f in seen])
     index = {name: i for i, name in enumerate(words.classes)}
     label = np.array([index[f.name] for f in seen])
     pointed = _pointing([f for f in seen if f.best], encoder)
     hits = pointed.pop("hits") if pointed else [None] * len(dims)
     rows = [
-        _row(embeddings, label, words.vectors[:, :d], hit)
+        _row(embeddings, label, words.vectors[:, :d], gains, hit)
         for d, hit in zip(dims, hits, strict=True)
     ]
     dim = min(dim, dims[-1])
-    scores = metrics.cosines(embeddings, tvp.quantize(words.vectors[:, :dim], 8))
+    scores = metrics.cosines(embeddings, tvp.quantize(words.vectors[:, :dim], 8)) * gains
     pairs = [
         {
             "true": words.classes[a],
@@ -162,10 +171,16 @@ def _report(
     }
 
 
-def _row(embeddings: np.ndarray, label: np.ndarray, vectors: np.ndarray, hit: float | None) -> Row:
-    exact = metrics.cosines(embeddings, vectors)
-    int8 = metrics.cosines(embeddings, tvp.quantize(vectors, 8))
-    int4 = metrics.cosines(embeddings, tvp.quantize(vectors, 4))
+def _row(
+    embeddings: np.ndarray,
+    label: np.ndarray,
+    vectors: np.ndarray,
+    gains: np.ndarray,
+    hit: float | None,
+) -> Row:
+    exact = metrics.cosines(embeddings, vectors) * gains
+    int8 = metrics.cosines(embeddings, tvp.quantize(vectors, 8)) * gains
+    int4 = metrics.cosines(embeddings, tvp.quantize(vectors, 4)) * gains
     return Row(
         dim=vectors.shape[1],
         float_top1=metrics.top(exact, label, 1),

@@ -20,6 +20,7 @@ from pathlib import Path
 
 import numpy as np
 
+from .gains import Cohort, from_json
 from .space import TextEncoder, UnknownPhrase, millionths, normalize
 
 KNOB = {"cautious": 10, "balanced": 25, "eager": 50}  # frames of none of them that are named, in %
@@ -33,6 +34,7 @@ class Background:
 
     words: to see heat against; margin: a word serves a vocabulary if its cosine with every label
     is below. dims: prefixes that were measured; at: a value by name, as in the JSON, and prefix.
+    cohort: what gives words their gains; None in files from before there were any.
     """
 
     words: tuple[str, ...]
@@ -40,6 +42,7 @@ class Background:
     unknown: str
     dims: tuple[int, ...]
     at: Callable[[str, int], float]
+    cohort: Cohort | None = None
 
     def scale_at(self, dim: int) -> float:
         """The factor on cosines for `dim` dimensions."""
@@ -58,6 +61,10 @@ class Background:
     def rates_at(self, dim: int) -> dict[str, float]:
         """In per cent, measured: RATES. The first three add up to 100."""
         return {name: self.at(f"{self.unknown}.{name}", dim) for name in RATES}
+
+    def gains(self, vectors: np.ndarray) -> np.ndarray:
+        """The factor on the cosines of each label, by its unit vector (labels, any)."""
+        return self.cohort.gains(vectors) if self.cohort else np.ones(len(vectors), np.float32)
 
     def rows(
         self, encoder: TextEncoder, vectors: np.ndarray, prompts: tuple[str, ...] = ()
@@ -130,7 +137,8 @@ def find(
             return interpolate(values, labels)
 
         dims = tuple(sorted({int(dim) for dims in sizes.values() for dim in dims}))
-        found = Background(tuple(raw["words"]), float(raw["margin"]), unknown, dims, at)
+        cohort = from_json(raw["cohort"]) if "cohort" in raw else None
+        found = Background(tuple(raw["words"]), float(raw["margin"]), unknown, dims, at, cohort)
         for check in (found.scale_at, found.none_at, found.threshold_at, found.rates_at):
             check(64)  # all is there
         return found if raw["fingerprint"] == fingerprint.hex() else None

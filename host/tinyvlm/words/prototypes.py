@@ -92,8 +92,9 @@ def build(
 ) -> tvp.Prototypes:
     """Prototypes for labels: vectors (labels, any) cut to `dim` dimensions and quantized.
 
-    chosen: scale, threshold and none, made on photos; without it the scale is that of training,
-    and no threshold is set. All are there for smaller prefixes, too, which the board may use.
+    chosen: scale, threshold, none and gains, made on photos; without it the scale is that of
+    training, no threshold is set, and all words have the same gain. The first three are there
+    for smaller prefixes, too, which the board may use.
     rivals, rows: background vectors (any count, any): that compete with the labels; that heat is
     seen against.
     """
@@ -108,6 +109,7 @@ def build(
     dims = [*(d for d in sorted(known) if d < dim), dim]
     scale, threshold = at(dim)
     none = [chosen.none_at(d) for d in dims] if chosen and chosen.none_at(dim) is not None else []
+    gains = chosen.gains(vectors) if chosen else np.ones(len(vectors))
     more = [part for part in (rivals, rows) if part is not None]
     both = np.concatenate([vectors, *more]) if more else vectors
     return tvp.Prototypes(
@@ -124,6 +126,7 @@ def build(
         prefixes=[(d, *at(d)) for d in dims[:-1]],
         none=none,
         rivals=0 if rivals is None else len(rivals),
+        learnt={i: (0, tvp.WORD, float(x)) for i, x in enumerate(gains) if x != 1},
     )
 
 

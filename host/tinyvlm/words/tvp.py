@@ -24,6 +24,7 @@ HEADER = struct.Struct("<4sHHII8sHHHBBffII")  # 48 bytes, the fields in the orde
 PREFIX = struct.Struct("<Hff")  # dim, logit_scale, threshold
 LEARNT = struct.Struct("<HHff")  # label, times shown, weight, gain
 SHOTS, PREFIXES, NONE, SHOWN = 1, 2, 4, 8  # flags; no file has the first any more
+WORD = 5.0  # weight of a word: device/tinyvlm/vocab.py has it, too, but loads the engine
 MAX_DIM = 65535
 MAX_LABELS = 65535
 MAX_TEXT = 255  # bytes of UTF-8 per string: what a small board can afford to show
@@ -38,8 +39,8 @@ class Prototypes:
     prefixes: (dim, logit_scale, threshold) for fewer, by dim. none: the cosine that stands for
     "none of them", for each of the prefixes and then for all `dim`, or empty; rivals: how many
     of the background's rows compete with the labels, all of them without `none`; the others are
-    what detect() sees a label's heat against. learnt: of labels that were shown, by index: how
-    often, how many frames their prototype stands for, and the factor on its cosines.
+    what detect() sees a label's heat against. learnt: by index of a label, how often it was shown
+    (0: a word with a gain), how many frames its prototype stands for, the factor on its cosines.
     """
 
     labels: list[str]
@@ -62,6 +63,10 @@ class Prototypes:
     def dim(self) -> int:
         """Dimensions per prototype."""
         return self.vectors.shape[1]
+
+    def gains(self) -> list[float]:
+        """The factor on the cosines of each label."""
+        return [self.learnt[i][2] if i in self.learnt else 1.0 for i in range(len(self.labels))]
 
     def to_float(self) -> np.ndarray:
         """Unit vectors, float32 (rows, dim)."""
@@ -108,8 +113,8 @@ def to_bytes(prototypes: Prototypes) -> bytes:
         raise ValueError("none must be one cosine for each prefix, and one for all dimensions")
     if not 0 <= p.rivals <= p.background:
         raise ValueError(f"{p.rivals} rivals of {p.background} background rows")
-    if not all(0 <= i < len(p.labels) and 0 < p.learnt[i][0] < 65536 for i in p.learnt):
-        raise ValueError("what was learnt must be of labels that were shown 1 ... 65535 times")
+    if not all(0 <= i < len(p.labels) and 0 <= p.learnt[i][0] < 65536 for i in p.learnt):
+        raise ValueError("what was learnt must be of labels that were shown 0 ... 65535 times")
     numbers = chain(*p.prefixes, p.none, *p.learnt.values())
     if not _finite(p.logit_scale, p.threshold, *numbers):
         raise ValueError("a scale, threshold, cosine or gain is not finite")
