@@ -106,8 +106,8 @@ def test_table_and_origins(words):
     assert lines[-2].split() == ["bytes", "1", "2", "3", "4", "5"]
     vectors = np.stack([words.encode(label).vector for label in labels])
     entries = [Entry(label, (label,), 1) for label in labels]
-    told = lint.origins(entries, ["exact"] * 3, vectors, words)
-    assert told[2].startswith("mug  exact; near it: ") and "cup" in told[2]
+    told = lint.origins(entries, ["exact"] * 3, vectors, [1, 1, 0.875], words)
+    assert told[2].startswith("mug  exact; gain 0.88; near it: ") and "cup" in told[2]
 
 
 @pytest.mark.parametrize(

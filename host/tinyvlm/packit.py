@@ -84,7 +84,7 @@ def _run(args: argparse.Namespace) -> list[str]:
     lines += lint.summary(found)
     if args.explain:
         table = made.text if isinstance(made.text, Lexicon) else create_text_encoder("lexicon")
-        lines += ["", *lint.origins(entries, notes, vectors, table)]
+        lines += ["", *lint.origins(entries, notes, vectors, prototypes.gains(), table)]
         lines += ["", *lint.table(found, sizes)]
         if args.background:
             lines += ["", f"background: {', '.join(made.words) or 'none of the words'}"]

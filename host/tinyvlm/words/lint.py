@@ -166,16 +166,20 @@ def table(lint: Lint, sizes: dict[int, int]) -> list[str]:
 
 
 def origins(
-    entries: Sequence[Entry], notes: Sequence[str], vectors: np.ndarray, lexicon: Lexicon
+    entries: Sequence[Entry],
+    notes: Sequence[str],
+    vectors: np.ndarray,
+    gains: Sequence[float],
+    lexicon: Lexicon,
 ) -> list[str]:
-    """One line a label: how its vector came about, and the lexicon's words nearest to it."""
+    """One line a label: how its vector came about, its gain, and the words nearest to it."""
     rows, names = normalize(lexicon.vectors.astype(np.float32)), list(lexicon.index)
     width = max(len(entry.label) for entry in entries)
     lines = []
-    for entry, note, vector in zip(entries, notes, vectors, strict=True):
+    for entry, note, vector, gain in zip(entries, notes, vectors, gains, strict=True):
         cosines = rows @ vector
         near = [names[k] for k in np.argsort(-cosines)[: 3 + len(entry.phrases)]]
         near = [name for name in near if name not in entry.phrases][:3]
         words = ", ".join(f"{name} {cosines[lexicon.index[name]]:.2f}" for name in near)
-        lines.append(f"{entry.label:{width}}  {note}; near it: {words}")
+        lines.append(f"{entry.label:{width}}  {note}; gain {gain:.2f}; near it: {words}")
     return lines
