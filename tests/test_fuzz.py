@@ -40,6 +40,34 @@ def test_in_c(tmp_path, target):
     assert done.stdout == f"{len(files)} inputs, nothing found\n"
 
 
+CLANG = """#!/bin/sh
+case "$*" in *-dumpversion*) echo 14.0.6; exit;; esac
+echo "ld: cannot find libclang_rt.fuzzer-x86_64.a: No such file or directory" >&2
+exit 1
+"""
+
+
+@pytest.mark.parametrize(
+    ("clang", "missing"),
+    [
+        (None, "clang is not installed (Debian: clang libclang-rt-14-dev)"),
+        (CLANG, "clang lacks libFuzzer or its sanitizers (Debian: libclang-rt-14-dev)"),
+    ],
+    ids=["nothing", "clang alone"],
+)
+def test_what_is_not_installed_is_said_in_a_sentence(
+    tmp_path, monkeypatch, capsys, clang, missing
+):
+    if clang:
+        (tmp_path / "clang").write_text(clang)
+        (tmp_path / "clang").chmod(0o755)
+    monkeypatch.setenv("PATH", str(tmp_path))
+    monkeypatch.setattr(fuzz, "OUT", tmp_path / "out")
+    assert fuzz.main(["model", "--seconds", "1"]) == 2
+    assert capsys.readouterr().err == f"fuzz: {missing}\n"
+    assert not (tmp_path / "out").exists()
+
+
 @pytest.mark.parametrize("target", TARGETS)
 def test_in_python(target):
     for path in corpus(target):

@@ -20,6 +20,7 @@ import re
 import shutil
 import subprocess
 import sys
+import tempfile
 import time
 from concurrent.futures import ThreadPoolExecutor
 from importlib.util import find_spec
@@ -39,6 +40,20 @@ READERS = ("tv_model.c", "tv_check.c", "tv_check_plan.c", "tv_layer.c", "tv_max7
 # A freed block is kept for as long as any input lasts, and no more: less memory to wander through.
 ENVIRONMENT = os.environ | {"ASAN_OPTIONS": "quarantine_size_mb=16:malloc_context_size=4"}
 PYTHON = ("tvp", "words")
+
+
+def missing() -> str | None:
+    """What keeps targets in C from being built, in a sentence; None if nothing does."""
+    if not shutil.which("clang"):
+        return "clang is not installed (Debian: clang libclang-rt-14-dev)"
+    smallest = "int LLVMFuzzerTestOneInput(void) { return 0; }"
+    with tempfile.TemporaryDirectory() as folder:
+        command = ["clang", *FLAGS, "-fsanitize=fuzzer", "-x", "c", "-", "-o", f"{folder}/linked"]
+        if not subprocess.run(command, input=smallest, text=True, capture_output=True).returncode:
+            return None
+    version = subprocess.run(["clang", "-dumpversion"], capture_output=True, text=True).stdout
+    package = f"libclang-rt-{version.split('.')[0]}-dev"
+    return f"clang lacks libFuzzer or its sanitizers (Debian: {package})"
 
 
 def sources_of(target: str) -> list[Path]:
@@ -150,8 +165,8 @@ def main(argv: list[str] | None = None) -> int:
     targets = args.targets or [*C, *PYTHON]
     if strange := set(targets) - {*C, *PYTHON}:
         parser.error(f"no target {sorted(strange)[0]!r}")
-    if set(targets) & {*C} and not shutil.which("clang"):
-        print("fuzz: clang is not installed (Debian: clang libclang-rt-14-dev)", file=sys.stderr)
+    if set(targets) & {*C} and (said := missing()):
+        print(f"fuzz: {said}", file=sys.stderr)
         return 2
     OUT.mkdir(parents=True, exist_ok=True)
     for target in targets:
