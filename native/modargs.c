@@ -6,9 +6,15 @@
 
 #include "modargs.h"
 
-void *modargs_buffer(mp_obj_t obj, mp_uint_t flags, const char *name, size_t need) {
+// Items of another kind are refused: the bytes of floats, say, would be taken for int8.
+static void *get_items(mp_obj_t obj, mp_uint_t flags, const char *name, size_t need, size_t item) {
     mp_buffer_info_t buf;
     mp_get_buffer_raise(obj, &buf, flags);
+    size_t size = mp_binary_get_size('@', (char)buf.typecode, NULL);
+    if (size > item) {
+        mp_raise_msg_varg(&mp_type_ValueError, MP_ERROR_TEXT("%s must have items of %u byte%s, these have %u bytes"),
+            name, (unsigned)item, item == 1 ? "" : "s", (unsigned)size);
+    }
     if (buf.len < need) {
         mp_raise_msg_varg(&mp_type_ValueError, MP_ERROR_TEXT("%s needs %u bytes, the buffer has %u"),
             name, (unsigned)need, (unsigned)buf.len);
@@ -16,8 +22,12 @@ void *modargs_buffer(mp_obj_t obj, mp_uint_t flags, const char *name, size_t nee
     return buf.buf;
 }
 
+void *modargs_buffer(mp_obj_t obj, mp_uint_t flags, const char *name, size_t need) {
+    return get_items(obj, flags, name, need, 1);
+}
+
 void *modargs_array(mp_obj_t obj, mp_uint_t flags, const char *name, size_t count, size_t item) {
-    void *buf = modargs_buffer(obj, flags, name, count * item);
+    void *buf = get_items(obj, flags, name, count * item, item);
     if ((uintptr_t)buf % item != 0) {
         mp_raise_msg_varg(&mp_type_ValueError, MP_ERROR_TEXT("%s must be aligned, an array"), name);
     }

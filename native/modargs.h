@@ -8,12 +8,14 @@
 #if MICROPY_ENABLE_DYNRUNTIME
 #include "natmod/port.h"
 #else
+#include "py/binary.h"
 #include "py/runtime.h"
 #endif
 
 #include "tv.h"
 
-// The memory of an object, at least `need` bytes. name: what it is for, in messages.
+// The memory of an object, at least `need` bytes, its items being bytes. name: what it is for, in
+// messages.
 void *modargs_buffer(mp_obj_t obj, mp_uint_t flags, const char *name, size_t need);
 
 // The same for `count` items of `item` bytes, aligned.

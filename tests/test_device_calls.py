@@ -246,6 +246,26 @@ def test_the_engine_and_plain_python_agree():
         assert max(heat) == pytest.approx(peaks[3], abs=1e-5)
 
 
+def test_plain_python_refuses_numbers_of_another_kind_in_the_engines_words():
+    from array import array
+
+    import _tinyvlm
+
+    from tinyvlm.device import slow
+
+    rows, how, index = bytes(48), array("f", [1, 0, -2]), array("H", [0])
+    cosines, said = array("f", [0] * 3), []
+    for module in (_tinyvlm, slow):
+        for embedding in (array("f", [0] * 16), array("h", [0] * 16)):
+            with pytest.raises(ValueError) as raised:
+                module.score(embedding, rows, 3, 16, 8, 16, cosines)
+            said.append(str(raised.value))
+        with pytest.raises(ValueError) as raised:
+            module.rank(cosines, 3, 3, how, array("d", [0] * 3), 1, index)
+        said.append(str(raised.value))
+    assert said[:3] == said[3:]
+
+
 @pytest.mark.parametrize(
     "height, width, side", [(6, 6, 96), (1, 1, 1), (3, 7, 65535), (40, 9, 77)]
 )
@@ -452,6 +472,14 @@ ERRORS = [
     ("v.threshold = '0.5'", "threshold '0.5': a score"),
     ("v.threshold = None", "threshold None: a score"),
     ("tinyvlm.Encoder(ROM + '/base.tvlm').embed('cat.jpg')", "not str"),
+    ("v.match(array('f', [0] * 64))", "embedding must have items of 1 byte, these have 4 bytes"),
+    ("v.cosines(array('h', [0] * 64))", "embedding must have items of 1 byte, these have 2"),
+    ("v.learn('x', array('f', [0] * 64))", "embedding must have items of 1 byte, these have 4"),
+    (
+        "tinyvlm.classify_into(f, v, array('d', [0] * 6))",
+        "scores must have items of 4 bytes, these have 8 bytes",
+    ),
+    ("tinyvlm.load().embed_into(f, array('f', [0] * 256))", "items of 1 byte, these have 4"),
     ("tinyvlm.Smoother(on=0.2, off=0.4)", "off <= on"),
     ("tinyvlm.Smoother(alpha=0)", "0 < alpha"),
 ]
@@ -461,6 +489,7 @@ def test_errors_say_what_to_do(machines):
     for code, *messages in ERRORS:
         says = both(
             machines,
+            "from array import array\n"
             "v, f = tinyvlm.Vocab(ROM + '/words.tvp'), picture('rocket')\n"
             f"try:\n    {code}\n    print('nothing was wrong')\n"
             "except (ValueError, IndexError, OSError, TypeError) as e:\n    print(e)",

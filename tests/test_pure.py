@@ -3,6 +3,7 @@
 
 import struct
 import zlib
+from array import array
 
 import _tinyvlm
 import numpy as np
@@ -189,6 +190,17 @@ def test_bad_frames_are_refused_in_the_words_of_the_c_engine(arguments):
     for engine in (pure.Encoder(data), _tinyvlm.Encoder(data)):
         with pytest.raises(ValueError) as error:
             engine.embed(*arguments, bytearray(6))
+        said.append(str(error.value))
+    assert said[0] == said[1]
+
+
+@pytest.mark.parametrize("out", [array("f", [0] * 6), array("h", [0] * 6), bytearray(5)])
+def test_an_embedding_that_does_not_fit_is_refused_in_the_words_of_the_c_engine(out):
+    data = tvlm.to_bytes(random_graph(3, size=8, dim=6))
+    said = []
+    for engine in (pure.Encoder(data), _tinyvlm.Encoder(data)):
+        with pytest.raises(ValueError) as error:
+            engine.embed(bytes(64), 8, 8, 0, 0, out)
         said.append(str(error.value))
     assert said[0] == said[1]
 

@@ -14,6 +14,7 @@ import time
 from . import pure_ops
 from .pure_file import File
 from .pure_intake import Intake, NoiseIntake
+from .rows import check_items
 
 __all__ = ("Encoder", "heap")
 
@@ -83,6 +84,7 @@ class Encoder:
 
     @staticmethod
     def _need(what, buffer, size):
+        check_items(what, buffer, 1)
         if len(buffer) < size:
             message = "%s needs %d bytes, the buffer has %d"
             raise ValueError(message % (what, size, len(buffer)))

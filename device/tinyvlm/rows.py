@@ -9,6 +9,19 @@ def signed(data, count):
     return [x - 256 if x > 127 else x for x in memoryview(data)[:count]]
 
 
+def check_items(name, data, size):
+    """ValueError if a buffer's items are larger: of floats, say, that are no int8.
+
+    Where plain Python computes; the engine finds out without allocating, in the same words.
+    """
+    found = len(bytes(memoryview(data)[:1]))
+    if found > size:
+        raise ValueError(
+            "%s must have items of %d byte%s, these have %d bytes"
+            % (name, size, "" if size == 1 else "s", found)
+        )
+
+
 def nibble(row, i):
     """Number i of a row of 4 bits."""
     value = row[i // 2] >> 4 * (i & 1) & 15

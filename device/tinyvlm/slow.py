@@ -10,7 +10,7 @@ arrays given. Cosines and scores are equal to the last bit, except on ports with
 from array import array
 from math import sqrt
 
-from .rows import nibble, row_size, signed
+from .rows import check_items, nibble, row_size, signed
 
 _ONE = 1 << 31  # the unit of powers
 _single = array("f", [0, 0, 0])  # a number that was here is one of C's floats
@@ -31,6 +31,7 @@ except ImportError:
 
 def score(embedding, vectors, rows, stored_dim, bits, dim, out):
     """Cosines of an embedding with the rows."""
+    check_items("the embedding", embedding, 1)
     own, single = signed(embedding, dim), _single
     length = sum([x * x for x in own])
     size = row_size(stored_dim, bits)
@@ -78,6 +79,7 @@ def rank(cosines, labels, rows, how, scores, count, index):
 
     how: scale, threshold, and the cosine of "none of them", below -1 if that takes no part.
     """
+    check_items("scores", scores, 4)
     count = largest(cosines, labels, count, index)
     if not count:
         return 0

@@ -8,7 +8,7 @@ from math import log, sqrt
 
 from . import tvp
 from .ranking import Ranking
-from .rows import nibble, row_size, signed, unit
+from .rows import check_items, nibble, row_size, signed, unit
 
 # How many frames a word counts as, and what stands in their place for a label without a word:
 # docs/design.md says how they were measured.
@@ -268,6 +268,7 @@ class Vocab:
         An exception, Ctrl-C too, leaves the vocabulary as it was or as it is to be.
         """
         dim = self._stored_dim
+        check_items("the embedding", embedding, 1)
         if len(embedding) < dim:
             raise ValueError(
                 "the embedding has %d dimensions, the vocabulary %d" % (len(embedding), dim)
