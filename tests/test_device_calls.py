@@ -480,6 +480,12 @@ ERRORS = [
         "scores must have items of 4 bytes, these have 8 bytes",
     ),
     ("tinyvlm.load().embed_into(f, array('f', [0] * 256))", "items of 1 byte, these have 4"),
+    ("tinyvlm.load(1)", "an encoder is read from a .tvlm file; its path is a str, not int"),
+    ("tinyvlm.Encoder(None)", "its path is a str, not NoneType"),
+    ("tinyvlm.Encoder(b'base.tvlm')", "its path is a str, not bytes"),
+    ("tinyvlm.Vocab(1)", "a Vocab is read from a .tvp file"),
+    ("tinyvlm.Vocab(None)", "a Vocab is read from a .tvp file"),
+    ("tinyvlm.Vocab(['cat', 'dog'])", "a Vocab is read from a .tvp file"),
     ("tinyvlm.Smoother(on=0.2, off=0.4)", "off <= on"),
     ("tinyvlm.Smoother(alpha=0)", "0 < alpha"),
 ]

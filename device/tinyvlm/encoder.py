@@ -192,6 +192,10 @@ def _find():
 
 def _engine(path):
     """(engine, bytes of the file, whether they are used in place)."""
+    if not isinstance(path, str):
+        raise TypeError(
+            "an encoder is read from a .tvlm file; its path is a str, not %s" % type(path).__name__
+        )
     try:
         if path.endswith(".tflite"):
             from .openmv import Engine

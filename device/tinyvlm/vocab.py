@@ -46,6 +46,10 @@ class Vocab:
         self._nameless = isinstance(path, (bytes, bytearray, memoryview))
         if self._nameless:
             data, path = path, "vocabulary"
+        elif not isinstance(path, str):
+            raise TypeError(
+                "a Vocab is read from a .tvp file; its path is a str, not %s" % type(path).__name__
+            )
         else:
             data = tvp.open_file(path)
         self.path = path

@@ -200,7 +200,11 @@ def load(path: str | Path | None = None) -> Encoder:
 
     path: of a .tvlm file, or one of the names base, large, nano and max78000.
     """
-    return device.load(str(model_path(str(path)) if path else DEFAULT_MODEL))
+    if path is None:
+        path = DEFAULT_MODEL
+    if isinstance(path, (str, os.PathLike)):
+        path = str(model_path(str(path)))
+    return device.load(path)
 
 
 def embed(picture: Picture) -> array:
