@@ -486,6 +486,8 @@ ERRORS = [
     ("tinyvlm.Vocab(1)", "a Vocab is read from a .tvp file"),
     ("tinyvlm.Vocab(None)", "a Vocab is read from a .tvp file"),
     ("tinyvlm.Vocab(['cat', 'dog'])", "a Vocab is read from a .tvp file"),
+    ("v.add('\\ud800', f)", "1 ... 255 bytes of UTF-8, not '\\ud800'"),
+    ("v.learn('cat\\udfff', bytes(64))", "1 ... 255 bytes of UTF-8, not 'cat\\udfff'"),
     ("tinyvlm.Smoother(on=0.2, off=0.4)", "off <= on"),
     ("tinyvlm.Smoother(alpha=0)", "0 < alpha"),
 ]
@@ -502,6 +504,20 @@ def test_errors_say_what_to_do(machines):
         )
         for said, message in zip(says, (*messages, messages[0])[:2], strict=True):
             assert message in said and said != "nothing was wrong", (code, said)
+
+
+def test_a_label_that_is_no_utf_8_leaves_the_vocabulary_as_it_was(machines):
+    """Half of a surrogate pair, which MicroPython would write into the file."""
+    there, here = both(
+        machines,
+        "v = tinyvlm.Vocab(ROM + '/words.tvp')\n"
+        "try:\n    v.learn('\\udc00 cat', bytes(64))\nexcept ValueError as e:\n    print(e)\n"
+        "v.learn('\U0001f431', bytes(64))\n"
+        "v.save('cat.tvp')\n"
+        "print([label.encode() for label in tinyvlm.Vocab('cat.tvp').labels[5:]])",
+    )
+    assert there == here
+    assert there.splitlines()[1] == str([LABELS[5].encode(), "\U0001f431".encode()])
 
 
 def test_profile_selftest_info(machines):

@@ -94,6 +94,13 @@ def open_file(path):
             return file.read()
 
 
+def label_size(label):
+    """Bytes that a label takes in UTF-8; 0 if it cannot be one."""
+    if not isinstance(label, str) or any([0xD800 <= ord(c) < 0xE000 for c in label]):
+        return 0  # half of a surrogate pair has no UTF-8, although MicroPython makes some
+    return len(label.encode())
+
+
 def named(error, path):
     """An OSError with the file's name in it, which CPython alone puts there."""
     if error.errno == 30:

@@ -277,8 +277,7 @@ class Vocab:
             raise ValueError(
                 "the embedding has %d dimensions, the vocabulary %d" % (len(embedding), dim)
             )
-        size = len(label.encode()) if isinstance(label, str) else 0
-        if not 0 < size < 256:
+        if not 0 < tvp.label_size(label) < 256:
             raise ValueError("a label is a str of 1 ... 255 bytes of UTF-8, not %r" % (label,))
         if label == "unknown":
             raise ValueError("'unknown' is what shows none of the labels; take another name")
