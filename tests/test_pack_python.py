@@ -1,8 +1,10 @@
 # SPDX-License-Identifier: MIT
 """Packing in Python, and what a vocabulary and frames are in a notebook."""
 
+import copy
 import io
 import os
+import pickle
 from array import array
 from dataclasses import replace
 
@@ -140,6 +142,34 @@ def test_what_is_wrong_is_said(words, options, what):
 def test_opening_words_says_how_to_pack_them():
     with pytest.raises(TypeError, match=r"tinyvlm\.pack\(\['cat'\]\) makes one of words"):
         tinyvlm.Vocab(["cat"])
+
+
+def through_pickle(vocab):
+    return pickle.loads(pickle.dumps(vocab))
+
+
+@pytest.mark.parametrize("made", [through_pickle, copy.copy, copy.deepcopy])
+@pytest.mark.parametrize("labels", [3, 300])
+def test_copies_and_pickles(tmp_path, made, labels):
+    """All that a vocabulary is, what it learnt and what was set; nothing is shared."""
+    words = tinyvlm.pack([f"w{i}: cat" for i in range(labels)], text_encoder="lexicon")
+    words.save(tmp_path / "words.tvp")
+    one, shown = tinyvlm.Vocab(tmp_path / "words.tvp"), bytes(range(64))
+    one.match(shown)
+    if labels == 3:  # the labels of the others stay where they are, in the file
+        one.learn("mug", shown)
+    one.dim, one.threshold = 32, 0.3
+    two = made(one)
+    assert type(two) is tinyvlm.Vocab and repr(two) == repr(one)
+    assert (two.path, two.dim, two.threshold) == (one.path, 32, 0.3)
+    two.dim = 16
+    assert one.match(shown) == made(one).match(shown)
+    one.dim = two.dim = 64
+    for vocab in (one, two):
+        assert vocab.learn("mug", bytes(range(9, 73))) == (2 if labels == 3 else 1)
+    assert b"".join(two._pieces()) == b"".join(one._pieces())
+    two.remove("mug")
+    assert "mug" in one and "mug" not in two
 
 
 def test_saving_what_came_from_no_file(pets, tmp_path, monkeypatch):

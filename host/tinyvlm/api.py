@@ -138,6 +138,12 @@ class Vocab(DeviceVocab):
         """Write a .tvp file, all or nothing; to where it came from if `path` is left out."""
         return write_atomic(self._place(path), b"".join(self._pieces()))
 
+    def __getstate__(self) -> dict[str, Any]:
+        """For copy and pickle, which take no memoryview: the prototypes as bytes."""
+        held = self._held
+        whole = type(held)(list(held.labels), bytes(held.vectors), held.learnt, held.sums)
+        return self.__dict__ | {"_held": whole}
+
     def _repr_html_(self) -> str:
         from html import escape
 
