@@ -101,7 +101,8 @@ def lines(words: Sequence[str], name: str) -> list[Entry]:
         example = '["cat", "dog: puppy"]'
         raise VocabularyError(f"{name}: give a list, such as {example}, not {words!r:.60}")
     for word in (words := list(words)):
-        if not isinstance(word, str) or not word.strip() or word.splitlines() != [word]:
+        text = isinstance(word, str) and word.encode(errors="ignore").decode()
+        if text != word or not word.strip() or word.splitlines() != [word]:  # or half a surrogate
             raise VocabularyError(f"{name}: {word!r:.60} is no word or phrase")
     return parse("\n".join(words).encode(), name)
 
