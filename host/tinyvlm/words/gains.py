@@ -28,7 +28,7 @@ from .tvp import quantize
 DIM = 64  # dimensions that are looked at; a gain holds for every prefix
 COUNT = 256  # groups of photos
 TOP = 3
-MOST = 256  # labels; in longer lists, where all is near to something, nothing is gained
+MOST = 256  # labels: a gain takes a board 90 bytes of RAM, and longer lists stay in flash
 LIMITS = 0.5, 2.0  # of a gain
 STEPS = 20  # of k-means
 
