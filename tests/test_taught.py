@@ -11,6 +11,7 @@ from PIL import Image
 
 from tinyvlm.measure import calibrate, held_out, taught
 from tinyvlm.measure import verdict as trials
+from tinyvlm.measure.answers import opened
 from tinyvlm.shipped import DEFAULT_MODEL
 
 
@@ -39,7 +40,8 @@ def test_a_word_is_moved_as_showing_moves_it(photos, count):
     asked, trained = split(photos)
     trained = replace(trained, classes=[*trained.classes[:50], *["no class"] * 70])
     found, factors = taught.shown(asked, trained, count)
-    vocab = trials.Maker(asked, DEFAULT_MODEL, dim=256).vocab([1, 2])
+    packed = trials.Maker(asked, DEFAULT_MODEL, dim=256).prototypes([1, 2])
+    vocab = opened(replace(packed, learnt={}))  # words alone, without their gains
     for number, label in enumerate(list(vocab.labels)):
         for row in trained.embeddings[trained.label == 1 + number][:count]:
             vocab.learn(label, row.tobytes())
