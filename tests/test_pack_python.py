@@ -121,6 +121,7 @@ def test_an_encoder_that_does_not_ship_is_told_without_a_board(pets, tmp_path):
         ("pets.txt", {}, "words: give a list, such as"),
         ({"Katze": "cat"}, {}, 'words: give a list, such as ["cat", "dog: puppy"], not'),
         (["cat", 3], {}, "words: 3 is no word or phrase"),
+        (["cat", 0], {}, "words: 0 is no word or phrase"),
         (["cat", " "], {}, "words: ' ' is no word or phrase"),
         (["cat", "d\ud800g"], {}, r"words: 'd\ud800g' is no word or phrase"),
         (["cat\ndog"], {}, r"'cat\ndog' is no word or phrase"),

@@ -101,8 +101,8 @@ def lines(words: Sequence[str], name: str) -> list[Entry]:
         example = '["cat", "dog: puppy"]'
         raise VocabularyError(f"{name}: give a list, such as {example}, not {words!r:.60}")
     for word in (words := list(words)):
-        text = isinstance(word, str) and word.encode(errors="ignore").decode()
-        if text != word or not word.strip() or word.splitlines() != [word]:  # or half a surrogate
+        good = isinstance(word, str) and word.strip() and word.splitlines() == [word]
+        if not good or word != word.encode(errors="ignore").decode():  # half a surrogate pair
             raise VocabularyError(f"{name}: {word!r:.60} is no word or phrase")
     return parse("\n".join(words).encode(), name)
 
