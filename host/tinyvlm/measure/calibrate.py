@@ -26,9 +26,9 @@ from ..words.gains import Cohort
 from ..words.lexicon import Lexicon
 from ..words.lint import prefixes
 from ..words.prototypes import logit_scale
-from ..words.space import normalize
+from ..words.space import far_apart, normalize
 from .held_out import SIZES, Photos
-from .metrics import calibration_error
+from .metrics import calibration_error, cosines
 
 WORDS, MARGIN = 8, 0.3  # what detect() sees heat against; `python tools/localize.py` measures it
 NEW = 0.25  # share of a vocabulary's labels that are words no training has seen
@@ -48,10 +48,7 @@ def central_words(lexicon: Lexicon, count: int, steps: int = 20) -> list[str]:
     names = [name for name in lexicon.index if lexicon.kind(name) == "exact"]
     rows = normalize(lexicon.vectors[[lexicon.index[n] for n in names]].astype(np.float32))
     some = rows[:: max(1, len(rows) // 6000)]
-    centres = [some[0]]  # each next one where the others are farthest: no chance in it
-    while len(centres) < count:
-        centres.append(some[(some @ np.stack(centres).T).max(axis=1).argmin()])
-    centres = np.stack(centres)
+    centres = some[far_apart(some, count)]  # no chance in it
     for _ in range(steps):
         nearest = (some @ centres.T).argmax(axis=1)
         for k in np.unique(nearest):
@@ -124,10 +121,9 @@ def draw(photos: Photos, half: int, size: int, seed: int = 1, themed: bool = Fal
     return Trials(*(np.array(part) for part in zip(*trials, strict=True)))
 
 
-def cosines(photos: Photos, dim: int, gains: np.ndarray | None = None) -> np.ndarray:
-    """(photos, classes), times the classes' gains, if there are any."""
-    z = normalize(photos.embeddings[:, :dim].astype(np.float32))
-    found = z @ normalize(photos.vectors[:, :dim]).T
+def weighed(photos: Photos, dim: int, gains: np.ndarray | None = None) -> np.ndarray:
+    """Cosines (photos, classes), times the gains of the classes, if there are any."""
+    found = cosines(photos.embeddings, photos.vectors[:, :dim])
     return found if gains is None else found * gains
 
 
@@ -135,7 +131,7 @@ class Scores:
     """Cosines of all frames of some trials with their labels."""
 
     def __init__(self, photos: Photos, trials: Trials, dim: int, gains: np.ndarray | None = None):
-        own = cosines(photos, dim, gains)
+        own = weighed(photos, dim, gains)
         self.size = trials.classes.shape[1]
         self.right = trials.right.reshape(-1)
         self.shows = self.right < self.size
@@ -323,7 +319,7 @@ def pairs(
     most, every = photos.vectors.shape[1], np.arange(len(photos.label))
     for dim in prefixes(min(64, most), most):
         rows = normalize(photos.vectors[:, :dim])
-        scores = cosines(photos, dim, gains)
+        scores = weighed(photos, dim, gains)
         won = scores[every, photos.label][:, None] > scores
         counts = ~photos.ignore[photos.label]
         counts[every, photos.label] = False

@@ -87,12 +87,7 @@ def worth(
 
     trials: what draw() gave. factors: on the cosines with each class.
     """
-    found = [calibrate.Scores(photos, some, dim) for some in trials]
-    for scores, some in zip(found, trials, strict=True):
-        if factors is not None:
-            mine = np.repeat(factors[some.classes], calibrate.EACH, axis=0)
-            scores.labels = scores.labels * mine
-    first, second, unseen = found
+    first, second, unseen = (calibrate.Scores(photos, some, dim, factors) for some in trials)
     fitted = calibrate.fit(first)
     both = _at(second, *fitted), _at(first, *calibrate.fit(second))
     return [f"{cent:.1f}" for cent in (*np.mean(both, axis=0), *_at(unseen, *fitted))]

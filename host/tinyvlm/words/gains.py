@@ -2,11 +2,11 @@
 """Gains: factors on cosines that make the scores of different words comparable.
 
 Some words are near to photos of everything, others hardly to photos of themselves: between them
-the first win too often. Verification of speakers knows that, and divides each model's scores by
-how high those of strangers get (z-norm: Auckenthaler et al., "Score normalization for
-text-independent speaker verification systems", Digital Signal Processing 10, 2000, section 2.2).
-Here the strangers, its "cohort", are the means of COUNT groups of alike photos that an encoder was
-trained on; half of it is taken off, as photos of the word itself are among them.
+the first win too often. Verification of speakers knows that, and scales each model's scores by
+those of strangers, its "cohort" (z-norm: Auckenthaler et al., "Score normalization for
+text-independent speaker verification systems", Digital Signal Processing 10, 2000). Here it is the
+means of COUNT groups of alike photos that an encoder was trained on. Photos of the word itself are
+among them, so a gain is the root of the quotient, not all of it.
 
     gain = sqrt(typical / mean of the TOP highest products with the cohort)
 
@@ -22,7 +22,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from .space import normalize
+from .space import far_apart, normalize
 from .tvp import quantize
 
 DIM = 64  # dimensions that are looked at; a gain holds for every prefix
@@ -73,14 +73,10 @@ def from_json(raw: dict) -> Cohort:
 def make(embeddings: np.ndarray, vectors: np.ndarray) -> Cohort:
     """Groups of photos by k-means, of int8 embeddings (photos, any); vectors: of usual words.
 
-    Each next group begins with the photo that is farthest from all before: no chance in it.
+    They begin with photos that are far apart: no chance in it.
     """
     photos = normalize(embeddings[:, :DIM].astype(np.float64))
-    count = min(COUNT, len(photos))
-    means, nearest = photos[:1], photos @ photos[0]
-    while len(means) < count:
-        means = np.append(means, photos[[nearest.argmin()]], axis=0)
-        nearest = np.maximum(nearest, photos @ means[-1])
+    means = photos[far_apart(photos, min(COUNT, len(photos)))]
     for _ in range(STEPS):
         of = (photos @ means.T - (means * means).sum(axis=1) / 2).argmax(axis=1)
         for k in np.unique(of):

@@ -109,7 +109,7 @@ def build(
     dims = [*(d for d in sorted(known) if d < dim), dim]
     scale, threshold = at(dim)
     none = [chosen.none_at(d) for d in dims] if chosen and chosen.none_at(dim) is not None else []
-    gains = chosen.gains(vectors) if chosen else np.ones(len(vectors))
+    gains = chosen.gains(vectors) if chosen else ()
     more = [part for part in (rivals, rows) if part is not None]
     both = np.concatenate([vectors, *more]) if more else vectors
     return tvp.Prototypes(

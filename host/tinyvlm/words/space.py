@@ -90,6 +90,15 @@ def normalize(vectors: np.ndarray) -> np.ndarray:
     return vectors / np.maximum(np.linalg.norm(vectors, axis=-1, keepdims=True), 1e-12)
 
 
+def far_apart(rows: np.ndarray, count: int) -> list[int]:
+    """Which rows, unit length (n, dim): the first, then each that is farthest from all before."""
+    found, nearest = [0], rows @ rows[0]
+    while len(found) < count:
+        found.append(int(nearest.argmin()))
+        nearest = np.maximum(nearest, rows @ rows[found[-1]])
+    return found
+
+
 def millionths(cosines: np.ndarray) -> np.ndarray:
     """Cosines of float64 vectors, rounded: what is compared with a limit or sorted depends neither
     on the order in which this machine's BLAS adds, nor on the sign of a zero."""
