@@ -26,6 +26,13 @@ void *modargs_buffer(mp_obj_t obj, mp_uint_t flags, const char *name, size_t nee
     return get_items(obj, flags, name, need, 1);
 }
 
+int8_t *modargs_embedding(mp_obj_t obj, size_t *dim) {
+    mp_buffer_info_t buf;
+    mp_get_buffer_raise(obj, &buf, MP_BUFFER_WRITE);
+    *dim = buf.len < *dim ? buf.len : *dim;
+    return get_items(obj, MP_BUFFER_WRITE, "the embedding", 1, 1);
+}
+
 void *modargs_array(mp_obj_t obj, mp_uint_t flags, const char *name, size_t count, size_t item) {
     void *buf = get_items(obj, flags, name, count * item, item);
     if ((uintptr_t)buf % item != 0) {

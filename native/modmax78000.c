@@ -205,8 +205,8 @@ static uint32_t lap(uint32_t *times, unsigned index, uint32_t begin) {
 
 // args: encoder, buf, width, height, format, stride, what is written. times: intake, accelerator,
 // results; or NULL
-static void run(size_t n_args, const mp_obj_t *args, const tv_max78000_plan_t *plan, tv_frame_t *frame, int8_t *out,
-    uint32_t *times) {
+static void run(size_t n_args, const mp_obj_t *args, const tv_max78000_plan_t *plan, tv_frame_t *frame, size_t dim,
+    int8_t *out, uint32_t *times) {
     encoder_t *self = MP_OBJ_TO_PTR(args[0]);
     const tv_max78000_file_t *file = &self->file;
     modargs_held_t held[4];
@@ -238,7 +238,7 @@ static void run(size_t n_args, const mp_obj_t *args, const tv_max78000_plan_t *p
     tv_max78000_board_guard(false);
     check(in_time(err, &patience));
     begin = lap(times, 1, begin);
-    check(tv_max78000_results(&chip, plan, out));
+    check(tv_max78000_results(&chip, plan, (uint32_t)dim, out));
     lap(times, 2, begin);
 }
 
@@ -247,8 +247,9 @@ static mp_obj_t encoder_embed(size_t n_args, const mp_obj_t *args) {
     encoder_t *self = MP_OBJ_TO_PTR(args[0]);
     tv_frame_t frame;
     modargs_frame(&frame, args + 1);
-    int8_t *out = modargs_buffer(args[6], MP_BUFFER_WRITE, "the embedding", self->file.dim);
-    run(n_args, args, &self->file.embedding, &frame, out, NULL);
+    size_t dim = self->file.dim;
+    int8_t *out = modargs_embedding(args[6], &dim);
+    run(n_args, args, &self->file.embedding, &frame, dim, out, NULL);
     return mp_const_none;
 }
 static MP_DEFINE_CONST_FUN_OBJ_VAR_BETWEEN(encoder_embed_obj, 7, 7, encoder_embed);
@@ -259,13 +260,14 @@ static mp_obj_t encoder_embed_map(size_t n_args, const mp_obj_t *args) {
     const tv_max78000_plan_t *plan = &self->file.map;
     tv_frame_t frame;
     modargs_frame(&frame, args + 1);
-    int8_t *out = modargs_buffer(args[6], MP_BUFFER_WRITE, "the embedding", self->file.dim);
+    size_t dim = self->file.dim;
+    int8_t *out = modargs_embedding(args[6], &dim);
     if (plan->out_h == 0) {
         raise(TV_ERR_NO_MAP);
     }
-    int8_t *map = modargs_buffer(args[7], MP_BUFFER_WRITE, "the map", (size_t)plan->out_h * plan->out_w * plan->out_c);
-    run(n_args, args, &self->file.embedding, &frame, out, NULL);
-    run(n_args, args, plan, &frame, map, NULL);
+    int8_t *map = modargs_buffer(args[7], MP_BUFFER_WRITE, "the map", (size_t)plan->out_h * plan->out_w * dim);
+    run(n_args, args, &self->file.embedding, &frame, dim, out, NULL);
+    run(n_args, args, plan, &frame, dim, map, NULL);
     return mp_const_none;
 }
 static MP_DEFINE_CONST_FUN_OBJ_VAR_BETWEEN(encoder_embed_map_obj, 8, 8, encoder_embed_map);
@@ -278,7 +280,7 @@ static mp_obj_t encoder_profile(size_t n_args, const mp_obj_t *args) {
     modargs_frame(&frame, args + 1);
     uint32_t *times = modargs_array(args[6], MP_BUFFER_WRITE, "the profile", 3, sizeof(uint32_t));
     memset(times, 0, 3 * sizeof(uint32_t));
-    run(n_args, args, &self->file.embedding, &frame, out, times);
+    run(n_args, args, &self->file.embedding, &frame, self->file.dim, out, times);
     m_del(int8_t, out, self->file.dim);
     return mp_const_none;
 }

@@ -207,16 +207,16 @@ static modargs_held_t file_of(const encoder_t *self) {
 }
 
 // The frame, or the known-answer image if frame is NULL.
-static int run_engine(hook_t *h, tv_frame_t *frame, int8_t *out, int8_t *map) {
+static int run_engine(hook_t *h, tv_frame_t *frame, size_t dim, int8_t *out, int8_t *map) {
     const encoder_t *self = h->self;
     return frame != NULL
-        ? tv_run(&self->model, frame, self->arena, out, map, tinyvlm_hook, h)
+        ? tv_run(&self->model, frame, self->arena, (uint32_t)dim, out, map, tinyvlm_hook, h)
         : tv_selftest(&self->model, self->arena, out, tinyvlm_hook, h);
 }
 
 // The same, and the encoder is free again whatever ends it. args: encoder, buf, width, height,
 // format, stride, what is written; the buffers among them must stay where they are.
-static int run(size_t n_args, const mp_obj_t *args, tv_frame_t *frame, int8_t *out, int8_t *map, uint32_t *times) {
+static int run(size_t n_args, const mp_obj_t *args, tv_frame_t *frame, size_t dim, int8_t *out, int8_t *map, uint32_t *times) {
     encoder_t *self = MP_OBJ_TO_PTR(args[0]);
     check_busy(self);
     hook_t h = { .self = self, .times = times, .held_count = 1 };
@@ -230,7 +230,7 @@ static int run(size_t n_args, const mp_obj_t *args, tv_frame_t *frame, int8_t *o
     }
     #if MICROPY_ENABLE_DYNRUNTIME
     BUSY(self) = true;
-    int err = run_engine(&h, frame, out, map);
+    int err = run_engine(&h, frame, dim, out, map);
     BUSY(self) = false;
     #else
     BUSY(self) = true;
@@ -239,7 +239,7 @@ static int run(size_t n_args, const mp_obj_t *args, tv_frame_t *frame, int8_t *o
         BUSY(self) = false; // Ctrl-C
         nlr_jump(nlr.ret_val);
     }
-    int err = run_engine(&h, frame, out, map);
+    int err = run_engine(&h, frame, dim, out, map);
     nlr_pop();
     BUSY(self) = false;
     #endif
@@ -255,8 +255,9 @@ static mp_obj_t encoder_embed(size_t n_args, const mp_obj_t *args) {
     encoder_t *self = MP_OBJ_TO_PTR(args[0]);
     tv_frame_t frame;
     modargs_frame(&frame, args + 1);
-    int8_t *out = modargs_buffer(args[6], MP_BUFFER_WRITE, "the embedding", self->model.dim);
-    run(n_args, args, &frame, out, NULL, NULL);
+    size_t dim = self->model.dim;
+    int8_t *out = modargs_embedding(args[6], &dim);
+    run(n_args, args, &frame, dim, out, NULL, NULL);
     return mp_const_none;
 }
 static MP_DEFINE_CONST_FUN_OBJ_VAR_BETWEEN(encoder_embed_obj, 7, 7, encoder_embed);
@@ -267,9 +268,10 @@ static mp_obj_t encoder_embed_map(size_t n_args, const mp_obj_t *args) {
     const tv_model_t *m = &self->model;
     tv_frame_t frame;
     modargs_frame(&frame, args + 1);
-    int8_t *out = modargs_buffer(args[6], MP_BUFFER_WRITE, "the embedding", m->dim);
-    int8_t *map = modargs_buffer(args[7], MP_BUFFER_WRITE, "the map", (size_t)m->map_h * m->map_w * m->dim);
-    if (run(n_args, args, &frame, out, map, NULL) == TV_ERR_NO_MAP) {
+    size_t dim = m->dim;
+    int8_t *out = modargs_embedding(args[6], &dim);
+    int8_t *map = modargs_buffer(args[7], MP_BUFFER_WRITE, "the map", (size_t)m->map_h * m->map_w * dim);
+    if (run(n_args, args, &frame, dim, out, map, NULL) == TV_ERR_NO_MAP) {
         mp_raise_msg_varg(&mp_type_ValueError, MP_ERROR_TEXT("%s"), tv_strerror(TV_ERR_NO_MAP));
     }
     return mp_const_none;
@@ -285,7 +287,7 @@ static mp_obj_t encoder_profile(size_t n_args, const mp_obj_t *args) {
     modargs_frame(&frame, args + 1);
     uint32_t *out = modargs_array(args[6], MP_BUFFER_WRITE, "the profile", count, sizeof(uint32_t));
     memset(out, 0, count * sizeof(uint32_t));
-    run(n_args, args, &frame, embedding, NULL, out);
+    run(n_args, args, &frame, self->model.dim, embedding, NULL, out);
     m_del(int8_t, embedding, self->model.dim);
     return mp_const_none;
 }
@@ -295,7 +297,7 @@ static mp_obj_t encoder_selftest(mp_obj_t self_in) {
     encoder_t *self = MP_OBJ_TO_PTR(self_in);
     const tv_model_t *m = &self->model;
     int8_t *got = m_new(int8_t, m->dim);
-    int err = run(1, &self_in, NULL, got, NULL, NULL);
+    int err = run(1, &self_in, NULL, m->dim, got, NULL, NULL);
     if (err == TV_ERR_TEST) {
         unsigned differ = 0, first = 0;
         const int8_t *want = (const int8_t *)m->test + 4;
@@ -640,8 +642,9 @@ static mp_obj_t tinyvlm_map_mean(size_t n_args, const mp_obj_t *args) {
     map_t m;
     get_map(&m, args, 1);
     const uint8_t *mask = modargs_buffer(args[2], MP_BUFFER_READ, "the mask", m.cells);
-    int8_t *embedding = modargs_buffer(args[3], MP_BUFFER_WRITE, "the embedding", m.dim);
-    tv_map_mean(m.data, m.cells, m.dim, mask, embedding);
+    size_t dim = m.dim;
+    int8_t *embedding = modargs_embedding(args[3], &dim);
+    tv_map_mean(m.data, m.cells, m.dim, mask, dim, embedding);
     return mp_const_none;
 }
 static MP_DEFINE_CONST_FUN_OBJ_VAR_BETWEEN(tinyvlm_map_mean_obj, 4, 4, tinyvlm_map_mean);

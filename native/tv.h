@@ -9,7 +9,7 @@
 //     tv_frame_t frame = { .data = pixels, .size = n, .width = 160, .height = 120,
 //                          .format = TV_RGB565_BE };
 //     err = tv_frame_check(&frame, NULL);
-//     err = tv_run(&model, &frame, arena, embedding, NULL, NULL);
+//     err = tv_run(&model, &frame, arena, dim, embedding, NULL, NULL, NULL);
 //     tv_score(embedding, vectors, rows, dim, 8, dim, cosines, NULL, NULL);
 //
 // Functions return 0 or a negative TV_ERR_... code; tv_strerror() gives the words.
@@ -154,6 +154,7 @@ typedef struct {
     tv_tensor_t in, in2, out;
     const uint8_t *weights;     // any alignment
     const uint8_t *table;       // any alignment
+    uint16_t table_c;           // channels that the table has: out_c, or more if tv_run() makes fewer
 } tv_layer_t;
 
 // Layer `index` (less than model->layers) into `layer`.
@@ -199,11 +200,12 @@ typedef struct {
 // the bytes the buffer must have (0 if the frame is not valid at all).
 int tv_frame_check(tv_frame_t *frame, uint64_t *need);
 
-// Frame -> embedding (model->dim bytes, zero point 0). `frame` has passed tv_frame_check().
+// Frame -> the first `dim` (1 ... model->dim) dimensions of its embedding, zero point 0. Those behind
+// cost nothing. `frame` has passed tv_frame_check().
 // map: map_h * map_w * dim bytes, or NULL to skip the dense layer. hook may be NULL.
 // arena: model->arena_size bytes, aligned to TV_ARENA_ALIGN; its contents do not matter.
 int tv_run(const tv_model_t *model, tv_frame_t *frame, void *arena,
-    int8_t *embedding, int8_t *map, tv_hook_t hook, void *hook_ctx);
+    uint32_t dim, int8_t *embedding, int8_t *map, tv_hook_t hook, void *hook_ctx);
 
 // Run the file's known-answer test; `embedding` receives what this machine computes.
 int tv_selftest(const tv_model_t *model, void *arena, int8_t *embedding,
@@ -260,10 +262,10 @@ int tv_map_peaks(const int8_t *map, size_t cells, size_t map_dim, const uint8_t 
 void tv_map_heat(const int8_t *map, size_t cells, size_t map_dim, const uint8_t *vector,
     size_t stored_dim, int bits, size_t dim, const float *levels, float *heat);
 
-// The embedding of the cells whose mask[] is not 0, as if the frame had only these: the direction
-// of their sum, the largest value 127. cells: at most TV_MAX_CELLS, or sums would not fit.
+// The first dim dimensions of the embedding of the cells whose mask[] is not 0, as if the frame had only
+// these: the direction of their sum, the largest value 127. cells: at most TV_MAX_CELLS, or sums would not fit.
 #define TV_MAX_CELLS ((1 << 24) - 1)
-void tv_map_mean(const int8_t *map, size_t cells, size_t map_dim, const uint8_t *mask, int8_t *embedding);
+void tv_map_mean(const int8_t *map, size_t cells, size_t map_dim, const uint8_t *mask, size_t dim, int8_t *embedding);
 
 // The region of a label by its heat[height * width]: mask[height * width] is 1 in its cells, else 0,
 // and box[4] is its x, y, width and height in a square of side * side pixels. side: at most 65535;

@@ -177,7 +177,7 @@ static int run_layer(const tv_layer_t *l, void *arena, const cmsis_nn_context *s
 }
 
 static int run(const tv_model_t *m, tv_frame_t *frame, void *arena,
-    int8_t *embedding, int8_t *map, tv_hook_t hook, void *hook_ctx) {
+    uint32_t dim, int8_t *embedding, int8_t *map, tv_hook_t hook, void *hook_ctx) {
     cmsis_nn_context scratch = { (int8_t *)arena + m->scratch_offset, (int32_t)m->scratch_size };
     for (uint32_t y = 0; y < m->image; y++) {
         if (hook && hook(hook_ctx, -1, false)) {
@@ -204,10 +204,13 @@ static int run(const tv_model_t *m, tv_frame_t *frame, void *arena,
             return TV_ERR_STOPPED;
         }
         if (i == m->embed_layer) {
-            memcpy(embedding, at(arena, &l.out), l.out_c);
+            memcpy(embedding, at(arena, &l.out), dim);
         }
         if (map != NULL && i == m->dense_layer) {
-            memcpy(map, at(arena, &l.out), (size_t)l.out_h * l.out_w * l.out_c);
+            const int8_t *from = at(arena, &l.out);
+            for (uint32_t cells = (uint32_t)l.out_h * l.out_w; cells > 0; cells--, from += l.out_c, map += dim) {
+                memcpy(map, from, dim);
+            }
         }
     }
     return TV_OK;

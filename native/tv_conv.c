@@ -94,7 +94,7 @@ static void multiply1(int32_t *acc, const uint8_t *w, const int16_t *col, uint32
 // All output channels of 1 ... 3 pixels whose columns are ready.
 static void columns_out(const tv_layer_t *l, const int16_t *col, uint32_t k4, int columns, tv_out_t out) {
     uint32_t channels = l->out_c;
-    const uint8_t *bias = l->table, *mult = bias + 4 * channels, *shift = mult + 4 * channels;
+    const uint8_t *bias = l->table, *mult = bias + 4 * l->table_c, *shift = mult + 4 * l->table_c;
     const uint8_t *w = l->weights;
     for (uint32_t o = 0; o < channels; o += 2, w += 2 * k4) {
         uint32_t pair = o + 1 < channels ? 2 : 1;

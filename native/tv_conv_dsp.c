@@ -268,7 +268,7 @@ static inline void store(uint8_t *to, int16_t value, bool half) {
 // A single pixel, all channels: every weight is used once, so it is widened just before its use.
 static void one_pixel(const tv_layer_t *l, const uint32_t *columns, uint32_t k4, tv_out_t out) {
     uint32_t channels = l->out_c;
-    const uint8_t *packed = l->weights, *bias = l->table, *mult = bias + 4 * channels, *shift = mult + 4 * channels;
+    const uint8_t *packed = l->weights, *bias = l->table, *mult = bias + 4 * l->table_c, *shift = mult + 4 * l->table_c;
     for (uint32_t o = 0; o < channels; o += 2) {
         uint32_t next = o + 1 < channels ? o + 1 : o;
         int32_t sum[2] = { 2 * tv_i32(bias + 4 * o), 2 * tv_i32(bias + 4 * next) };
@@ -314,7 +314,7 @@ typedef struct {
 // what comes out: one channel after the other, its weights in registers.
 __attribute__((noinline)) static void multiply_eights(const tv_layer_t *l, const chunk_t *chunk, const uint32_t *columns, tv_out_t out) {
     uint32_t channels = l->out_c, tiles = chunk->width / COLUMNS;
-    const uint8_t *packed = l->weights, *bias = l->table, *mult = bias + 4 * channels, *shift = mult + 4 * channels;
+    const uint8_t *packed = l->weights, *bias = l->table, *mult = bias + 4 * l->table_c, *shift = mult + 4 * l->table_c;
     int8_t *to = out.base + (chunk->width - 1) * out.dx;
     const uint32_t *last = columns + (tiles - 1) * 12;
     for (uint32_t o = 0; o < channels; o++, bias += 4, mult += 4, to += out.dc) {
@@ -415,7 +415,7 @@ static void multiply_chunk(const tv_layer_t *l, int8_t *arena, const chunk_t *ch
     job.line_step = l->out.row_bytes - whole * COLUMNS * out.dx;
     job.columns = columns;
     const uint32_t *line_end = columns + whole * (6 * k4 / 4);
-    const uint8_t *packed = l->weights, *bias = l->table, *mult = bias + 4 * channels, *shift = mult + 4 * channels;
+    const uint8_t *packed = l->weights, *bias = l->table, *mult = bias + 4 * l->table_c, *shift = mult + 4 * l->table_c;
     uint8_t *to = (uint8_t *)out.base;
     uint32_t o = 0, lone = channels & 1;
     for (; o + lone < channels; o += 2, packed += 2 * k4, to += 2 * out.dc) {

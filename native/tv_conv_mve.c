@@ -211,7 +211,7 @@ static void multiply_one(const pair_t *pair, const tile_t *tile, mve_pred16_t re
 static void multiply_tiles(const tv_layer_t *l, const tile_t *tiles, const tile_t *last, int8_t *copy, uint32_t dc, bool single) {
     uint32_t taps = (uint32_t)l->kernel * l->kernel * l->in_c, steps = taps / 16, rest = taps % 16;
     uint32_t channels = l->out_c, k4 = tv_align4(taps);
-    const uint8_t *bias = l->table, *mult = bias + 4 * channels, *shift = mult + 4 * channels;
+    const uint8_t *bias = l->table, *mult = bias + 4 * l->table_c, *shift = mult + 4 * l->table_c;
     const uint8_t *packed = l->weights;
     bool halves = l->out.pitch != 0, unaligned = (uintptr_t)packed & 3;
     multiply_t *multiply = rest ? (halves ? multiply_rest_halves : multiply_rest_bytes)

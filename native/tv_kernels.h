@@ -40,7 +40,7 @@ typedef struct {
     // is the layer as the library wants it? TV_OK or an error; for tv_check.c
     int (*check)(const tv_model_t *m, const uint8_t *record, const tv_layer_t *l);
     int (*run)(const tv_model_t *m, tv_frame_t *frame, void *arena,
-        int8_t *embedding, int8_t *map, tv_hook_t hook, void *hook_ctx); // as tv_run()
+        uint32_t dim, int8_t *embedding, int8_t *map, tv_hook_t hook, void *hook_ctx); // as tv_run()
 } tv_library_t;
 
 struct tv_backend {

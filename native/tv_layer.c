@@ -46,7 +46,7 @@ void tv_layer_get(const tv_model_t *model, unsigned index, tv_layer_t *layer) {
     layer->in_c = tv_u16(p + 12);
     layer->out_h = tv_u16(p + 14);
     layer->out_w = tv_u16(p + 16);
-    layer->out_c = tv_u16(p + 18);
+    layer->out_c = layer->table_c = tv_u16(p + 18);
     tv_tensor_get(&layer->in, p + 20);
     tv_tensor_get(&layer->out, p + 32);
     tv_tensor_get(&layer->in2, p + 44);

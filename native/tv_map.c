@@ -136,11 +136,11 @@ static int32_t share(int32_t size, int32_t largest) {
     return (int32_t)(((int64_t)size * 254 + largest) / (2 * (int64_t)largest));
 }
 
-void tv_map_mean(const int8_t *map, size_t cells, size_t map_dim, const uint8_t *mask, int8_t *embedding) {
+void tv_map_mean(const int8_t *map, size_t cells, size_t map_dim, const uint8_t *mask, size_t dim, int8_t *embedding) {
     int32_t largest = 0, sums[BLOCK];
     for (int pass = 0; pass < 2; pass++) { // sums twice, rather than memory for them
-        for (size_t first = 0; first < map_dim; first += BLOCK) {
-            size_t count = map_dim - first < BLOCK ? map_dim - first : BLOCK;
+        for (size_t first = 0; first < dim; first += BLOCK) {
+            size_t count = dim - first < BLOCK ? dim - first : BLOCK;
             sum_block(map + first, cells, map_dim, mask, count, sums);
             for (size_t i = 0; i < count; i++) {
                 int32_t size = sums[i] < 0 ? -sums[i] : sums[i];

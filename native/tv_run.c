@@ -104,16 +104,38 @@ static int run_segment(run_t *run, tv_stage_t *stages, tv_stage_t *last) {
     return TV_OK;
 }
 
+// Does a later record read what is written at `offset`?
+static bool is_read_after(const tv_model_t *m, int index, uint32_t offset) {
+    tv_layer_t l;
+    while (++index < m->layers) {
+        tv_layer_get(m, (unsigned)index, &l);
+        if (l.in.offset == offset || (l.op == TV_OP_ADD && l.in2.offset == offset)) {
+            return true;
+        }
+    }
+    return false;
+}
+
+// Of an output that nothing else reads, only the dimensions that are asked for are computed.
+static void shorten(const tv_model_t *m, int index, tv_layer_t *l, uint32_t dim) {
+    if (l->op == TV_OP_CONV && !is_read_after(m, index, l->out.offset)) {
+        l->out_c = (uint16_t)dim;
+        l->out.row_bytes = l->out_w * dim;
+    }
+}
+
 // Outputs are copied out of the arena at once: a later segment may reuse their memory.
-static void copy_out(const run_t *run, const tv_layer_t *l, int8_t *to) {
-    size_t size = (size_t)l->out_w * l->out_c;
-    for (uint32_t y = 0; y < l->out_h; y++, to += size) {
-        memcpy(to, tv_row(run->arena, &l->out, y), size);
+static void copy_out(const run_t *run, const tv_layer_t *l, uint32_t dim, int8_t *to) {
+    for (uint32_t y = 0; y < l->out_h; y++) {
+        const int8_t *from = tv_row(run->arena, &l->out, y);
+        for (uint32_t x = 0; x < l->out_w; x++, from += l->out_c, to += dim) {
+            memcpy(to, from, dim);
+        }
     }
 }
 
 int tv_run(const tv_model_t *m, tv_frame_t *frame, void *arena,
-    int8_t *embedding, int8_t *map, tv_hook_t hook, void *hook_ctx) {
+    uint32_t dim, int8_t *embedding, int8_t *map, tv_hook_t hook, void *hook_ctx) {
     run_t run = { m, frame, arena, (int8_t *)arena + m->scratch_offset, hook, hook_ctx };
     tv_stage_t stages[TV_MAX_STAGES + 1];
     if (map != NULL && m->dense_layer == TV_NO_LAYER) {
@@ -121,22 +143,23 @@ int tv_run(const tv_model_t *m, tv_frame_t *frame, void *arena,
     }
     const tv_library_t *library = tv_library_of(m->backend);
     if (library != NULL) {
-        return library->run(m, frame, arena, embedding, map, hook, hook_ctx);
+        return library->run(m, frame, arena, dim, embedding, map, hook, hook_ctx);
     }
     for (int last, first = -1; first < m->layers; first = last + 1) {
         last = tv_segment_end(m, first);
         tv_segment(m, first, last, stages);
         tv_stage_t *stage = &stages[last - first];
         if (map != NULL || !(stage->layer.flags & TV_FLAG_DENSE)) {
+            int8_t *to = last == m->embed_layer ? embedding : last == m->dense_layer ? map : NULL;
+            if (to != NULL) {
+                shorten(m, last, &stage->layer, dim);
+            }
             int err = run_segment(&run, stages, stage);
             if (err) {
                 return err;
             }
-            if (last == m->embed_layer) {
-                copy_out(&run, &stage->layer, embedding);
-            }
-            if (map != NULL && last == m->dense_layer) {
-                copy_out(&run, &stage->layer, map);
+            if (to != NULL) {
+                copy_out(&run, &stage->layer, dim, to);
             }
         }
     }
@@ -149,7 +172,7 @@ int tv_selftest(const tv_model_t *m, void *arena, int8_t *embedding, tv_hook_t h
     }
     tv_frame_t frame = { .format = TV_TEST_IMAGE, .width = m->image, .height = m->image };
     frame.state = tv_u32(m->test);
-    int err = tv_run(m, &frame, arena, embedding, NULL, hook, hook_ctx);
+    int err = tv_run(m, &frame, arena, m->dim, embedding, NULL, hook, hook_ctx);
     if (!err && memcmp(embedding, m->test + 4, m->dim) != 0) {
         err = TV_ERR_TEST;
     }

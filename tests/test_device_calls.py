@@ -176,7 +176,7 @@ def test_load_frees_what_detect_used(machines):
     )
     buffers, left = board.eval("b - a, c - a")
     print(f"detect() holds {buffers} bytes, {left} after load()")
-    assert buffers > 8000 and left < 1000  # the vocabulary keeps its own
+    assert buffers > 2500 and left < 1000  # the vocabulary keeps its own
 
 
 def test_heatmap_prints_and_indexes(machines):
@@ -221,6 +221,8 @@ def test_the_engine_and_plain_python_agree():
             count = module.largest(best, rows, 3, index)
             mean = array("b", bytes(20))
             module.map_mean(grid, cells, bytes([1, 0, 1, 1, 0, 0]), mean)
+            few = array("b", bytes(dim))  # of fewer dimensions, which have another largest
+            module.map_mean(grid, cells, bytes([1, 0, 1, 1, 0, 0]), few)
             region = bytearray(cells), array("H", bytes(8))
             module.map_region(heat, 2, 3, 97, *region)
             wide = bytearray(cells), array("H", bytes(8))
@@ -238,7 +240,7 @@ def test_the_engine_and_plain_python_agree():
                 values = array("f", values)
                 counts.append(module.rank(values, 2, 3, array("f", [1, 0, -2]), scores, 2, order))
             results.append((list(peaks), list(heat), list(best), list(index), count, list(mean)))
-            results[-1] = (list(some), list(scores), *results[-1], counts, orders)
+            results[-1] = (list(some), list(scores), *results[-1], list(few), counts, orders)
             results[-1] += tuple(list(part) for part in region + wide)
         for a, b in zip(results[0][:5], results[1][:5], strict=True):
             assert a == pytest.approx(b, abs=1e-5)

@@ -242,10 +242,30 @@ def test_bad_frames(small, arguments, message):
         engine.embed(*arguments, bytearray(engine.dim))
 
 
+@pytest.mark.parametrize("seed", range(16))
+def test_the_first_dimensions_alone(seed):
+    """A buffer that is shorter than an embedding gets its beginning, and so does the map."""
+    dim = (6, 7, 9, 16)[seed % 4]
+    graph = random_graph(seed, size=8 + seed % 5, dim=dim, dense=seed % 3 > 0)
+    engine = encoder(graph, budget=1 if seed % 2 else 1 << 30)
+    image = np.random.default_rng(seed).integers(0, 256, 3 * engine.size**2, np.uint8).tobytes()
+    frame = image, engine.size, engine.size, _tinyvlm.RGB888, 0
+    out, dense = embed(engine, *frame[:4])
+    for few in (1, dim // 2, dim - 1, dim, dim + 3):
+        some = bytearray(few)
+        engine.embed(*frame, some)
+        assert some[:dim] == out[:few].tobytes()
+        if dense is not None:
+            cells = bytearray(dense[..., :few].size)
+            engine.embed_map(*frame, some, cells)
+            assert some[:dim] == out[:few].tobytes()
+            assert cells == dense[..., :few].tobytes()
+
+
 def test_bad_calls(small):
     engine = _tinyvlm.Encoder(small[1])
-    with pytest.raises(ValueError, match="the embedding needs 6 bytes, the buffer has 5"):
-        engine.embed(bytes(64), 8, 8, 0, 0, bytearray(5))
+    with pytest.raises(ValueError, match="the embedding needs 1 bytes, the buffer has 0"):
+        engine.embed(bytes(64), 8, 8, 0, 0, bytearray())
     with pytest.raises(ValueError, match="the map needs"):
         engine.embed_map(bytes(64), 8, 8, 0, 0, bytearray(6), bytearray(5))
     no_map = encoder(random_graph(3, size=8, dense=False))

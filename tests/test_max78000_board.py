@@ -165,6 +165,14 @@ def test_embeddings_are_the_pc_s(board, graph, tmp_path):
     )
     assert bytes.fromhex(board.eval("m.hex()")) == dense
     assert board.eval("bytes(o)") == want
+    few = here.dim - 3
+    board.exec(
+        f"m = bytearray(h * w * {few}); o = bytearray({few})\n"
+        "e._engine.embed_map(f.buffer, f.width, f.height, f.format, f.stride, o, m)"
+    )
+    assert board.eval("bytes(o)") == want[:few]
+    cells = [dense[i : i + few] for i in range(0, len(dense), here.dim)]
+    assert bytes.fromhex(board.eval("m.hex()")) == b"".join(cells)
     assert board.fault() is None
 
 

@@ -80,6 +80,10 @@ def test_the_encoder_that_ships():
     bad = sum(a != b for a, b in zip(one + map1, two + map2, strict=True))
     print(f"plain Python = C on base.tvlm: {bad} of {len(one + map1)} differ")
     assert bad == 0
+    few, cells48 = bytearray(48), bytearray(cells * 48)
+    engine.embed_map(*arguments, few, cells48)
+    assert few == two[:48]
+    assert cells48 == b"".join(map2[i : i + 48] for i in range(0, len(map2), engine.dim))
 
 
 @pytest.mark.parametrize("format", list(intake.FORMATS))
@@ -194,7 +198,7 @@ def test_bad_frames_are_refused_in_the_words_of_the_c_engine(arguments):
     assert said[0] == said[1]
 
 
-@pytest.mark.parametrize("out", [array("f", [0] * 6), array("h", [0] * 6), bytearray(5)])
+@pytest.mark.parametrize("out", [array("f", [0] * 6), array("h", [0] * 6), bytearray()])
 def test_an_embedding_that_does_not_fit_is_refused_in_the_words_of_the_c_engine(out):
     data = tvlm.to_bytes(random_graph(3, size=8, dim=6))
     said = []

@@ -51,8 +51,8 @@ class Encoder:
         self.macs = self._engine.macs
         self.fingerprint = self._engine.fingerprint
         self._embedding = array("b", bytes(self.dim))
-        self._spare = []  # more of these, and what detect() works in: taken, and given back
-        self._work = []
+        self._spare = {}  # more of these by their size, and what detect() works in: taken ...
+        self._work = []  # ... and given back
 
     def __repr__(self):
         return "Encoder(%s: %dx%d -> %d, %.1f M MAC, %d KB %s, arena %d KB)" % (
@@ -67,7 +67,10 @@ class Encoder:
         )
 
     def embed_into(self, frame, out):
-        """Write the embedding of a frame into `out` (int8 buffer of `dim`); no allocation."""
+        """Write the embedding of a frame into `out` (int8 buffer of `dim`); no allocation.
+
+        A shorter buffer gets the first dimensions, and the others are not computed.
+        """
         f = as_frame(frame, self.size)
         self._engine.embed(f.buffer, f.width, f.height, f.format, f.stride, out)
         return out
@@ -79,17 +82,23 @@ class Encoder:
     def classify(self, frame, vocab, top=3):
         """As tinyvlm.classify, with this encoder."""
         self.check(vocab)
-        embedding = self._take()
+        embedding = self._take(vocab.dim)
         found = vocab.match(self.embed_into(frame, embedding), top)
-        self._spare.append(embedding)
+        self._give(embedding)
         return found
 
-    def _take(self):
-        """A buffer for an embedding that nobody else has; append it to _spare when it is free."""
+    def _take(self, dim):
+        """A buffer for that much of an embedding, which nobody else has until it is given back."""
         try:
-            return self._spare.pop()
+            return self._spare[dim].pop()
+        except KeyError:
+            self._spare[dim] = []
         except IndexError:
-            return array("b", bytes(self.dim))
+            pass
+        return array("b", bytes(dim))
+
+    def _give(self, embedding):
+        self._spare[len(embedding)].append(embedding)
 
     def check(self, vocab):
         """ValueError if the vocabulary was packed for another encoder."""
@@ -160,9 +169,9 @@ def classify_into(frame, vocab, scores):
     """
     encoder = loaded()
     encoder.check(vocab)
-    embedding = encoder._take()
+    embedding = encoder._take(vocab.dim)
     best = vocab.match_into(encoder.embed_into(frame, embedding), scores)
-    encoder._spare.append(embedding)
+    encoder._give(embedding)
     return best
 
 

@@ -66,13 +66,13 @@ class _Work:
     to the garbage collector.
     """
 
-    def __init__(self, encoder, rows):
+    def __init__(self, encoder, rows, dim):
         if not getattr(encoder._engine, "map", None):
             raise ValueError("encoder %s has no dense map; use one that has" % encoder.name)
         self.height, self.width = encoder._engine.map
         cells = self.cells = self.height * self.width
-        self.map = bytearray(cells * encoder.dim)
-        self.embedding = array("b", bytes(encoder.dim))
+        self.map = bytearray(cells * dim)
+        self.embedding = array("b", bytes(dim))
         self.levels = array("f", bytes(8 * cells))
         self.heat = array("f", bytes(4 * cells))
         self.mask = bytearray(cells)
@@ -82,6 +82,7 @@ class _Work:
         self.candidates = array("H", bytes(2 * _CANDIDATES))
         self.encoder = encoder
         self.rows = rows
+        self.dim = dim
 
     def run(self, frame, vocab):
         """Fill the map, the levels and every prototype's warmest cell."""
@@ -195,14 +196,14 @@ def heatmap(frame, label, vocab):
 def _begin(vocab):
     encoder = loaded()
     encoder.check(vocab)
-    rows = vocab.prototypes()[1]
+    rows, dim = vocab.prototypes()[1], vocab.dim
     try:
         work = encoder._work.pop()  # nobody else has it until it is given back
     except IndexError:
         work = None
-    if work is None or work.rows != rows:
+    if work is None or work.rows != rows or work.dim != dim:
         work = None  # the old buffers are free before the new ones are taken
-        work = _Work(encoder, rows)
+        work = _Work(encoder, rows, dim)
     return work
 
 

@@ -75,15 +75,15 @@ class Engine:
         self.arena = getattr(model, "ram", 0)
 
     def embed(self, buffer, width, height, format, stride, out):
-        """Write the embedding of a frame into `out`, a buffer of at least `dim` int8 values."""
+        """Write the embedding of a frame into `out`, int8: the dimensions it has room for."""
         self._run(Intake(buffer, width, height, format, stride, self.size), out)
 
     def embed_map(self, buffer, width, height, format, stride, out, map_out):
-        """As embed, and the map of embeddings into `map_out`: h x w x dim."""
+        """As embed, and the map of embeddings into `map_out`: h x w x as many dimensions."""
         if self.map is None:
             raise ValueError("this .tflite has no dense map; export it with --dense")
         outputs = self._run(Intake(buffer, width, height, format, stride, self.size), out)
-        _store(outputs[1], self._of_map, map_out)
+        _store(outputs[1], self._of_map, self.dim, min(len(out), self.dim), map_out)
 
     def profile(self, *arguments):
         """The firmware's Model does not say what its layers take."""
@@ -128,7 +128,7 @@ class Engine:
                     at += 1
 
         outputs = self._model.predict([fill])
-        _store(outputs[0], self._of, out)
+        _store(outputs[0], self._of, self.dim, min(len(out), self.dim), out)
         return outputs
 
 
@@ -169,14 +169,19 @@ def _resized(intake, tensor):
     return True
 
 
-def _store(numbers, units, out):
-    # OpenMV's ml hands out real numbers: int8 = real / scale + zero point, exactly.
-    for i, value in enumerate(numbers.flatten()):
+def _store(numbers, units, every, dim, out):
+    # The first `dim` of every so many. OpenMV's ml hands out real numbers:
+    # int8 = real / scale + zero point, exactly.
+    i = 0
+    for at, value in enumerate(numbers.flatten()):
+        if at % every >= dim:
+            continue
         value = int(value) if units is None else int(round(value / units[0])) + units[1]
         try:
             out[i] = value
         except (ValueError, OverflowError):
             out[i] = value & 255
+        i += 1
 
 
 def _footer(path):

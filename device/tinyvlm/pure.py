@@ -38,16 +38,16 @@ class Encoder:
         self.arena = self._peak()
 
     def embed(self, buffer, width, height, format, stride, out):
-        """Write the embedding of a frame into `out`, a buffer of at least `dim` int8 values."""
-        self._need("the embedding", out, self.dim)
+        """Write the embedding of a frame into `out`, int8: the dimensions it has room for."""
+        self._need("the embedding", out, 1)
         self._run(Intake(buffer, width, height, format, stride, self.size), out)
 
     def embed_map(self, buffer, width, height, format, stride, out, map_out):
-        """As embed, and the map of embeddings into `map_out`: h x w x dim."""
+        """As embed, and the map of embeddings into `map_out`: h x w x as many dimensions."""
         if self.map is None:
             raise ValueError("this encoder has no dense map")
-        self._need("the embedding", out, self.dim)
-        self._need("the map", map_out, self.map[0] * self.map[1] * self.dim)
+        self._need("the embedding", out, 1)
+        self._need("the map", map_out, self.map[0] * self.map[1] * min(len(out), self.dim))
         self._run(Intake(buffer, width, height, format, stride, self.size), out, map_out)
 
     def profile(self, buffer, width, height, format, stride, times):
@@ -109,7 +109,7 @@ class Encoder:
         return most
 
     def _run(self, intake, out, map_out=None, times=None):
-        file, before = self._file, _ticks()
+        file, before, dim = self._file, _ticks(), min(len(out), self.dim)
         last = self._last_reads(map_out is not None)
         tensors = {-1: intake.planes()}
         for i in range(file.count):
@@ -121,12 +121,12 @@ class Encoder:
                 continue
             planes = pure_ops.run(layer, file.data, [tensors[k] for k in file.reads[i]])
             if i == file.embed_layer:
-                for c in range(self.dim):
+                for c in range(dim):
                     _store(out, c, planes[c][0])
             if layer.dense:
-                for c in range(self.dim):
+                for c in range(dim):
                     for pixel, value in enumerate(planes[c]):
-                        _store(map_out, pixel * self.dim + c, value)
+                        _store(map_out, pixel * dim + c, value)
             tensors[i] = planes
             for source in [k for k in tensors if last.get(k, -1) <= i]:
                 del tensors[source]

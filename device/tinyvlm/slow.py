@@ -198,12 +198,13 @@ def map_heat(cells_of, cells, vectors, row, stored_dim, bits, dim, levels, heat)
 
 
 def map_mean(cells_of, cells, mask, out):
-    """The embedding of the cells whose mask is not 0."""
+    """The embedding of the cells whose mask is not 0: as many dimensions as `out` has room for."""
     size = len(cells_of) // cells
-    sums = [0] * size
+    dim = min(size, len(out))
+    sums = [0] * dim
     for c in range(cells):
         if mask[c]:
-            for i, x in enumerate(signed(cells_of[c * size : (c + 1) * size], size)):
+            for i, x in enumerate(signed(cells_of[c * size : c * size + dim], dim)):
                 sums[i] += x
     most = max(max(sums), -min(sums)) or 1
     bytewise = isinstance(out, bytearray)

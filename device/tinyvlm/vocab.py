@@ -261,9 +261,9 @@ class Vocab:
 
         encoder = loaded()
         encoder.check(self)
-        embedding = encoder._take()
+        embedding = encoder._take(self._stored_dim)
         shots = self.learn(label, encoder.embed_into(frame, embedding))
-        encoder._spare.append(embedding)
+        encoder._give(embedding)
         return shots
 
     def learn(self, label, embedding):

@@ -147,9 +147,17 @@ static int check_size(const char *name, const Py_buffer *buf, uint64_t count, ui
     return -1;
 }
 
+// How many of the `most` dimensions of an embedding a buffer has room for, or 0 after an exception.
+static size_t room_for(const Py_buffer *out, size_t most) {
+    if (check_size("the embedding", out, 1, 1) < 0) {
+        return 0;
+    }
+    return (size_t)out->len < most ? (size_t)out->len : most;
+}
+
 // The frame, or the known-answer image if frame is NULL. Returns 0, an engine error, or 1 if
 // a Python exception is set.
-static int run(encoder_t *self, tv_frame_t *frame, int8_t *out, int8_t *map, uint32_t *times) {
+static int run(encoder_t *self, tv_frame_t *frame, size_t dim, int8_t *out, int8_t *map, uint32_t *times) {
     if (self->busy) {
         PyErr_SetString(PyExc_RuntimeError, "the encoder is busy with a frame; use one Encoder per thread");
         return 1;
@@ -158,7 +166,7 @@ static int run(encoder_t *self, tv_frame_t *frame, int8_t *out, int8_t *map, uin
     hook_t h = { .times = times, .looked = now_ns() };
     h.thread = PyEval_SaveThread();
     int err = frame
-        ? tv_run(&self->model, frame, self->arena, out, map, hook, &h)
+        ? tv_run(&self->model, frame, self->arena, (uint32_t)dim, out, map, hook, &h)
         : tv_selftest(&self->model, self->arena, out, hook, &h);
     PyEval_RestoreThread(h.thread);
     self->busy = false;
@@ -179,9 +187,9 @@ static PyObject *encoder_embed(encoder_t *self, PyObject *args) {
         return NULL;
     }
     tv_frame_t frame;
-    bool ok = make_frame(&frame, &buf, n) == 0
-        && check_size("the embedding", &out, self->model.dim, 1) == 0
-        && run(self, &frame, out.buf, NULL, NULL) == 0;
+    size_t dim = 0;
+    bool ok = make_frame(&frame, &buf, n) == 0 && (dim = room_for(&out, self->model.dim)) > 0
+        && run(self, &frame, dim, out.buf, NULL, NULL) == 0;
     PyBuffer_Release(&buf);
     PyBuffer_Release(&out);
     return ok ? Py_NewRef(Py_None) : NULL;
@@ -195,10 +203,10 @@ static PyObject *encoder_embed_map(encoder_t *self, PyObject *args) {
     }
     const tv_model_t *m = &self->model;
     tv_frame_t frame;
-    bool ok = make_frame(&frame, &buf, n) == 0
-        && check_size("the embedding", &out, m->dim, 1) == 0
-        && check_size("the map", &map, (uint32_t)m->map_h * m->map_w, m->dim) == 0
-        && run(self, &frame, out.buf, map.buf, NULL) == 0;
+    size_t dim = 0;
+    bool ok = make_frame(&frame, &buf, n) == 0 && (dim = room_for(&out, m->dim)) > 0
+        && check_size("the map", &map, (uint32_t)m->map_h * m->map_w, dim) == 0
+        && run(self, &frame, dim, out.buf, map.buf, NULL) == 0;
     PyBuffer_Release(&buf);
     PyBuffer_Release(&out);
     PyBuffer_Release(&map);
@@ -221,7 +229,7 @@ static PyObject *encoder_profile(encoder_t *self, PyObject *args) {
     } else {
         ok = make_frame(&frame, &buf, n) == 0
             && check_size("the profile", &out, count, sizeof(*times)) == 0
-            && run(self, &frame, embedding, NULL, times) == 0;
+            && run(self, &frame, self->model.dim, embedding, NULL, times) == 0;
     }
     if (ok) {
         memcpy(out.buf, times, count * sizeof(*times));
@@ -239,7 +247,7 @@ static PyObject *encoder_selftest(encoder_t *self, PyObject *Py_UNUSED(ignored))
     if (embedding == NULL) {
         return PyErr_NoMemory();
     }
-    int err = run(self, NULL, embedding, NULL, NULL);
+    int err = run(self, NULL, self->model.dim, embedding, NULL, NULL);
     if (err == TV_ERR_TEST) {
         unsigned differ = 0, first = 0;
         const int8_t *want = (const int8_t *)m->test + 4;
@@ -320,9 +328,9 @@ static PyGetSetDef encoder_getset[] = {
 
 static PyMethodDef encoder_methods[] = {
     { "embed", (PyCFunction)encoder_embed, METH_VARARGS,
-      "embed(buf, width, height, format, stride, out): the embedding of a frame, int8, into out" },
+      "embed(buf, width, height, format, stride, out): the embedding of a frame, int8, into out: as many of its dimensions as there is room for" },
     { "embed_map", (PyCFunction)encoder_embed_map, METH_VARARGS,
-      "embed_map(buf, width, height, format, stride, out, map_out): and the dense map" },
+      "embed_map(buf, width, height, format, stride, out, map_out): and the dense map, with as many dimensions" },
     { "profile", (PyCFunction)encoder_profile, METH_VARARGS,
       "profile(buf, width, height, format, stride, out): ns of intake and layers, u32 each" },
     { "selftest", (PyCFunction)encoder_selftest, METH_NOARGS,
@@ -591,10 +599,10 @@ static PyObject *map_mean(PyObject *Py_UNUSED(module), PyObject *args) {
         return NULL;
     }
     size_t map_dim = check_map(&b[0], cells, 1);
-    bool ok = map_dim > 0 && check_size("the mask", &b[1], (size_t)cells, 1) == 0
-        && check_size("the embedding", &b[2], map_dim, 1) == 0;
+    size_t dim = map_dim > 0 ? room_for(&b[2], map_dim) : 0;
+    bool ok = dim > 0 && check_size("the mask", &b[1], (size_t)cells, 1) == 0;
     if (ok) {
-        tv_map_mean(b[0].buf, (size_t)cells, map_dim, b[1].buf, b[2].buf);
+        tv_map_mean(b[0].buf, (size_t)cells, map_dim, b[1].buf, dim, b[2].buf);
     }
     release(b, 3);
     return ok ? Py_NewRef(Py_None) : NULL;

@@ -293,7 +293,7 @@ static PyObject *get_results(device_t *self, PyObject *args, bool wide) {
         PyBuffer_Release(&out);
         return NULL;
     }
-    int err = wide ? tv_max78000_results32(&self->dev, plan, out.buf) : tv_max78000_results(&self->dev, plan, out.buf);
+    int err = wide ? tv_max78000_results32(&self->dev, plan, out.buf) : tv_max78000_results(&self->dev, plan, plan->out_c, out.buf);
     PyBuffer_Release(&out);
     return answer(err);
 }

@@ -124,7 +124,7 @@ int tv_max78000_start(tv_max78000_t *dev, const tv_max78000_plan_t *plan);
 int tv_max78000_wait(tv_max78000_t *dev, const tv_max78000_plan_t *plan, uint32_t polls, tv_max78000_wait_t wait, void *ctx);
 
 // Results as int8, out_h x out_w x out_c: what the encoder says.
-int tv_max78000_results(tv_max78000_t *dev, const tv_max78000_plan_t *plan, int8_t *out);
+int tv_max78000_results(tv_max78000_t *dev, const tv_max78000_plan_t *plan, uint32_t dim, int8_t *out);
 
 // The accelerator's own values: sums if out_bytes is 4, else as above.
 int tv_max78000_results32(tv_max78000_t *dev, const tv_max78000_plan_t *plan, int32_t *out);

@@ -120,13 +120,13 @@ static int8_t rescale(const tv_max78000_plan_t *plan, uint32_t c, int32_t sum) {
     return tv_clamp8(sum + plan->out_zero_point);
 }
 
-// Every result in order: to `out` or `sums`, and into a checksum of the int8 results.
-static int results(tv_max78000_t *dev, const tv_max78000_plan_t *plan, int8_t *out, int32_t *sums, uint32_t *crc) {
+// The first `dim` results of every pixel, in order: to `out` or `sums`, or into a checksum of the int8 results.
+static int results(tv_max78000_t *dev, const tv_max78000_plan_t *plan, uint32_t dim, int8_t *out, int32_t *sums, uint32_t *crc) {
     int err = tv_m78_check_loaded(dev, plan);
     for (uint32_t pixel = 0; !err && pixel < (uint32_t)plan->out_h * plan->out_w; pixel++) {
         walk_t walk;
         walk_begin(&walk, plan->out_processors, plan->out_c);
-        for (uint32_t c = 0; c < plan->out_c; c++) {
+        for (uint32_t c = 0; c < dim; c++) {
             int32_t value = result(dev, plan, &walk, pixel);
             if (sums != NULL) {
                 *sums++ = value;
@@ -138,7 +138,7 @@ static int results(tv_max78000_t *dev, const tv_max78000_plan_t *plan, int8_t *o
                     *crc = tv_crc32(*crc, &small, 1);
                 }
             }
-            if (c + 1u < plan->out_c) {
+            if (c + 1 < dim) {
                 walk_on(&walk);
             }
         }
@@ -146,12 +146,12 @@ static int results(tv_max78000_t *dev, const tv_max78000_plan_t *plan, int8_t *o
     return err;
 }
 
-int tv_max78000_results(tv_max78000_t *dev, const tv_max78000_plan_t *plan, int8_t *out) {
-    return results(dev, plan, out, NULL, NULL);
+int tv_max78000_results(tv_max78000_t *dev, const tv_max78000_plan_t *plan, uint32_t dim, int8_t *out) {
+    return results(dev, plan, dim, out, NULL, NULL);
 }
 
 int tv_max78000_results32(tv_max78000_t *dev, const tv_max78000_plan_t *plan, int32_t *out) {
-    return results(dev, plan, NULL, out, NULL);
+    return results(dev, plan, plan->out_c, NULL, out, NULL);
 }
 
 int tv_max78000_selftest(tv_max78000_t *dev, const tv_max78000_plan_t *plan, int8_t *row,
@@ -170,7 +170,7 @@ int tv_max78000_selftest(tv_max78000_t *dev, const tv_max78000_plan_t *plan, int
         }
     }
     int err = tv_max78000_run(dev, plan, polls, wait, ctx);
-    err = err ? err : results(dev, plan, NULL, NULL, &crc);
+    err = err ? err : results(dev, plan, plan->out_c, NULL, NULL, &crc);
     if (!err && crc != plan->test_crc) {
         dev->loaded = false; // whatever is in there, it is not this plan
         err = TV_MAX78000_ERR_TEST;

@@ -67,7 +67,7 @@ static int8_t *outputs(const tv_model_t *m, void *arena, size_t *size, const cha
     check(tv_frame_check(&frame, NULL) == TV_OK, "the frame is refused", path);
     size_t map_size = (size_t)m->map_h * m->map_w * m->dim;
     int8_t *embedding = need(m->dim), *map = need(map_size);
-    int err = tv_run(m, &frame, arena, embedding, map_size ? map : NULL, NULL, NULL);
+    int err = tv_run(m, &frame, arena, m->dim, embedding, map_size ? map : NULL, NULL, NULL);
     check(err == TV_OK, tv_strerror(err), path);
     *size = m->dim + map_size;
     int8_t *all = need(*size);

@@ -47,7 +47,7 @@ static int run(const uint8_t *file, size_t size, size_t offset, uint32_t *faults
         err = err ? err : tv_max78000_load(&dev, &plan, NULL, NULL);
         err = err ? err : tv_max78000_selftest(&dev, &plan, row, 100, NULL, NULL);
         if (err == TV_MAX78000_OK) {
-            err = tv_max78000_results(&dev, &plan, out);
+            err = tv_max78000_results(&dev, &plan, plan.out_c, out);
         }
         tv_max78000_off(&dev, false);
         *faults = sim.faults;

@@ -216,7 +216,7 @@ static bool try_run(const uint8_t *data, bool *ran) {
         int8_t *map = map_size ? need(malloc(map_size)) : NULL;
         memset(arena, (int)rnd(256), m.arena_size);
         if (tv_frame_check(&frame, NULL) == TV_OK) {
-            tv_run(&m, &frame, arena, embedding, map, count_rows, &rows);
+            tv_run(&m, &frame, arena, 1 + rnd(m.dim), embedding, map, count_rows, &rows);
         }
         rows = 0;
         tv_selftest(&m, arena, embedding, count_rows, &rows);
@@ -296,7 +296,7 @@ static int calls(void) {
     int8_t *embedding = need(malloc(m.dim));
     void *arena = need(malloc(m.arena_size));
     if (tv_frame_check(&frame, NULL) != TV_OK
-        || tv_run(&m, &frame, arena, embedding, embedding, NULL, NULL) != TV_ERR_NO_MAP
+        || tv_run(&m, &frame, arena, m.dim, embedding, embedding, NULL, NULL) != TV_ERR_NO_MAP
         || tv_selftest(&m, arena, embedding, stop, NULL) != TV_ERR_STOPPED
         || tv_selftest(&m, arena, embedding, NULL, NULL) != TV_OK) {
         return fail("a call", 0);

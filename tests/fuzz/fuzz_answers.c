@@ -95,7 +95,7 @@ static void places(void) {
         marked += mask[c];
     }
     check(marked > 0);
-    tv_map_mean(map, cells, dim, mask, embedding);
+    tv_map_mean(map, cells, dim, mask, used, embedding);
     free(map), free(embedding), free(vectors), free(mask), free(cosines), free(peaks), free(levels), free(heat);
 }
 

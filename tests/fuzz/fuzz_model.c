@@ -43,6 +43,7 @@ static void run(const tv_model_t *m) {
     uint8_t *arena = aligned_alloc(TV_ARENA_ALIGN, (m->arena_size + 7u) / 8 * 8 + 8);
     size_t cells = (size_t)m->map_h * m->map_w * m->dim;
     int8_t *out[2], *map[2];
+    uint32_t some = 1 + m->macs % m->dim; // fewer dimensions, and nothing is written behind them
     uint8_t pixels[3 * 5 * 4];
     for (unsigned i = 0; i < sizeof(pixels); i++) {
         pixels[i] = (uint8_t)(37 * i);
@@ -52,18 +53,24 @@ static void run(const tv_model_t *m) {
         out[twice] = malloc(m->dim);
         map[twice] = cells ? malloc(cells) : NULL;
         memset(arena, twice ? 0x55 : 0xa7, m->arena_size);
-        if (tv_frame_check(&frame, NULL) || tv_run(m, &frame, arena, out[twice], map[twice], NULL, NULL)) {
+        if (tv_frame_check(&frame, NULL) || tv_run(m, &frame, arena, m->dim, out[twice], map[twice], NULL, NULL)) {
             abort();
         }
     }
     if (memcmp(out[0], out[1], m->dim) || (cells && memcmp(map[0], map[1], cells))) {
         abort(); // something was read that nobody wrote
     }
+    int8_t *few = malloc(some);
+    tv_frame_t again = { .data = pixels, .size = sizeof(pixels), .width = 5, .height = 4, .format = TV_RGB888 };
+    if (tv_frame_check(&again, NULL) || tv_run(m, &again, arena, some, few, NULL, NULL, NULL) || memcmp(few, out[0], some)) {
+        abort();
+    }
+    free(few);
     for (unsigned at = 0; at < 12; at = 3 * at + 1) {
         tv_frame_t frame = { .data = pixels, .size = sizeof(pixels), .width = 5, .height = 4, .format = TV_RGB888 };
         unsigned left = at;
         int err = tv_frame_check(&frame, NULL);
-        err = err ? err : tv_run(m, &frame, arena, out[0], NULL, stop, &left);
+        err = err ? err : tv_run(m, &frame, arena, some, out[0], NULL, stop, &left);
         if (err != TV_OK && err != TV_ERR_STOPPED) {
             abort();
         }

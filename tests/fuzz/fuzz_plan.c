@@ -22,7 +22,7 @@ static void run(tv_max78000_plan_t *plan, tv_max78000_sim_t *sim) {
     int err = tv_max78000_on(&dev, plan);
     err = err ? err : tv_max78000_load(&dev, plan, NULL, NULL);
     err = err ? err : tv_max78000_selftest(&dev, plan, row, 100, NULL, NULL);
-    err = err ? err : tv_max78000_results(&dev, plan, out);
+    err = err ? err : tv_max78000_results(&dev, plan, plan->out_c, out);
     if (plan->crc % 16 == 0) { // its memories forget a million bytes then: not always
         tv_max78000_off(&dev, false);
     }

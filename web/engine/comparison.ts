@@ -81,7 +81,7 @@ export class Comparison {
         const { memory, exports } = this.engine;
         const { rows, cols } = this.dense!;
         exports.tv_map_region(at.heat, rows, cols, side, at.mask, at.box);
-        exports.tv_map_mean(at.map, cells, this.mapDim, at.mask, at.embedding);
+        exports.tv_map_mean(at.map, cells, this.mapDim, at.mask, this.dim, at.embedding);
         return Array.from(memory.uint16(at.box, 4)) as Region;
     }
 

@@ -68,7 +68,7 @@ int engine_embed(uint8_t *pixels, uint32_t width, uint32_t height, void *arena, 
         .data = pixels, .size = (size_t)(to - pixels), .width = width, .height = height, .format = TV_RGB888,
     };
     int err = tv_frame_check(&frame, NULL);
-    return err ? err : tv_run(&model, &frame, arena, embedding, map, NULL, NULL);
+    return err ? err : tv_run(&model, &frame, arena, model.dim, embedding, map, NULL, NULL);
 }
 
 int engine_selftest(void *arena, int8_t *embedding) {

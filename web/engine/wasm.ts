@@ -75,7 +75,14 @@ export interface Exports {
         levels: Address,
         heat: Address,
     ): void;
-    tv_map_mean(map: Address, cells: number, mapDim: number, mask: Address, embedding: Address): void;
+    tv_map_mean(
+        map: Address,
+        cells: number,
+        mapDim: number,
+        mask: Address,
+        dim: number,
+        embedding: Address,
+    ): void;
     tv_map_region(
         heat: Address,
         height: number,

@@ -15,7 +15,7 @@ static size_t outputs(const tv_model_t *m, int8_t *out) {
     if (size > OUTPUTS || tv_frame_check(&f, NULL) != TV_OK) {
         stop("an encoder's image or map is too large");
     }
-    int err = tv_run(m, &f, arena_of(m), out, map ? out + m->dim : NULL, NULL, NULL);
+    int err = tv_run(m, &f, arena_of(m), m->dim, out, map ? out + m->dim : NULL, NULL, NULL);
     if (err) {
         stop(tv_strerror(err));
     }

@@ -58,7 +58,7 @@ int main(void) {
             }
             err = tv_frame_check(&f, NULL);
             if (!err) {
-                err = tv_run(&m, &f, arena_of(&m), out, map ? out + m.dim : NULL, hook, NULL);
+                err = tv_run(&m, &f, arena_of(&m), m.dim, out, map ? out + m.dim : NULL, hook, NULL);
             }
             for (int i = -1; i < m.layers; i++) {
                 PRINT("%d %s %lu\n", i, tv_backend_name(tv_backend(b)),
