@@ -724,6 +724,31 @@ def test_a_name_behind_five_others_is_mended_whatever_its_cosine(others, mended,
     assert shift.any(1).tolist() == [mended] + [False] * 7
 
 
+def test_a_photo_of_a_man_goes_between_man_and_person(tmp_path):
+    settings, loss = loss_of_names(["jersey", "man", "person", "rocket"], AXES, tmp_path)
+    keys = [str(i) for i in range(40)]
+    write(tmp_path / "web-000.tar", (f for key in keys for f in pair(key, b"x", "a man walks")))
+    points = np.tile(AXES[0], (40, 1)).astype("f2")
+    ids = [f"web-000/{key}" for key in keys]
+    teacher_cache.write(tmp_path, "web-000", teacher_cache.Cached(ids, points, None), "fake")
+    alone = World(0, 1, torch.device("cpu"))
+    shift = blind.shifts(settings, loss, [tmp_path / "web-000.tar"], alone)
+    half = 0.5**0.5
+    assert torch.allclose(shift[1, :4], torch.tensor([-1.0, half, half, 0]), atol=1e-3)
+    assert not shift[[0, 2, 3]].any()
+
+
+def test_images_with_captions_are_shown_more_often():
+    index = {"trained": 100, "texts": {"cat": [50, 50]}, "samples": 100}
+    classes = loss_of_names(["cat"], AXES[:1], "")[1].classes
+    plain, more = (
+        task.weight_of(index, classes, config.TrainConfig(teacher="x", captions=captions))
+        for captions in (1, 3)
+    )
+    assert more("a man with a cat on his arm") == 3 * plain("a man with a cat on his arm")
+    assert more("cat") == plain("cat") and more("a photo") == plain("a photo")
+
+
 def shifts_of_a_process(rank, size, cache):
     return blind.shifts(*names_of_persons(cache), World(rank, size, torch.device("cpu")))
 

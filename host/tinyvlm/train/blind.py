@@ -8,7 +8,8 @@ learns jerseys, whatever the label says. Of dishes it knows a few: the mean poin
 nearest to "paella", at a cosine of 0.4 to the dish's own name.
 
 So all points of such a class are moved by one vector, which takes their mean to the class's name;
-how they differ from each other stays.
+how they differ from each other stays. "Man" and "person" are far apart in CLIP's space, at a
+cosine of 0.44: photos of a man go half the way between.
 """
 
 from __future__ import annotations
@@ -73,4 +74,8 @@ def shifts(
             f"the teacher is blind for {len(some)} classes of {sum(-n for n, _ in some)} images,"
             f" such as {', '.join(name for _, name in some[:8])}: mended"
         )
+    if labels.PERSON in classes.names:
+        people = torch.tensor([name in labels.PEOPLE for name in classes.names])
+        between = F.normalize(names + names[classes.names.index(labels.PERSON)], dim=1)
+        names = torch.where(people[:, None], between, names)
     return torch.where(blind[:, None], names - mean, 0.0)

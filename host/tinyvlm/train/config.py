@@ -115,6 +115,7 @@ class TrainConfig:
     small: int = option(0, "image side at first (0: about two thirds of the model's)")
     large_from: float = option(0.8, "part of the run after which images have the model's size")
     balance: float = option(0.5, "a class with n images is shown in proportion to n**balance")
+    captions: float = option(1.0, "images with captions are shown so many times as often")
 
     augment: str = option("mild", "what is done to the images: mild, or strong")
 

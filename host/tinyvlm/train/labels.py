@@ -93,7 +93,9 @@ CONTENTS = (
     ("milk", "milk"),
 )
 
-# No data set has people for classes, but most captions are of some.
+# No data set has people for classes, but most captions are of some. Which of these words one uses
+# is chance: it means a person just as well.
+PERSON = "person"
 PEOPLE = ("man", "woman", "boy", "girl", "child", "baby")
 
 # Hypernym -> its hyponyms (only names that occur in the data matter).
@@ -161,7 +163,7 @@ HYPERNYMS = {
     "ball": "basketball, volleyball, soccer ball, baseball, tennis ball, ping pong ball",
     "house": "cottage, cliff dwelling",
     "mushroom": "gyromitra, earthstar, coral fungus",
-    "person": ", ".join(PEOPLE) + ", human face, boxing, wrestling,"
+    PERSON: ", ".join(PEOPLE) + ", human face, boxing, wrestling,"
     " professional wrestling, kabaddi, gymnastics,"
     " fencing, weightlifting, swimming, tennis, badminton, table tennis, field hockey, ice hockey,"
     " soccer, sport shooting, ballplayer, groom, scuba diver, soldier, academic gown,"

@@ -21,11 +21,12 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from tinyvlm.train.config import DIMS, TrainConfig
-from tinyvlm.train.labels import Classes
+from tinyvlm.train.labels import PEOPLE, Classes
 
 FIRST_SCALE, MAX_SCALE = 15.0, 60.0  # logit factor of a prefix at the start, at most
 RELATION = 0.1  # temperature of "alike"
 SAME = 0.9  # cosine from which two names or captions are no wrong answer for each other
+PERSONS = 0.5  # chance that a man is called a person
 NEAR = 0.1  # temperature of the neighbourhood that a class target is softened with
 
 
@@ -77,6 +78,9 @@ class MatryoshkaLoss(nn.Module):
         hypernyms = torch.tensor(classes.hypernyms)
         self.register_buffer("hypernyms", hypernyms.float(), persistent=False)
         self.register_buffer("has_hypernym", hypernyms.any(1), persistent=False)
+        rate = self.config.hypernyms
+        chance = [max(rate, PERSONS) if n in PEOPLE else rate for n in classes.names]
+        self.register_buffer("chance", torch.tensor(chance), persistent=False)
 
     # -- spaces ----------------------------------------------------------------------------------
 
@@ -111,7 +115,7 @@ class MatryoshkaLoss(nn.Module):
 
     def use_hypernyms(self, label: Tensor) -> Tensor:
         """Now and then call a thing by a hypernym of its name."""
-        lift = torch.rand(len(label), device=label.device) < self.config.hypernyms
+        lift = torch.rand(len(label), device=label.device) < self.chance[label]
         rows = (lift & self.has_hypernym[label]).nonzero().squeeze(1)
         if not len(rows):
             return label

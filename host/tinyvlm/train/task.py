@@ -150,7 +150,13 @@ def weight_of(index: dict, classes: Classes | None, config: TrainConfig) -> Call
     other = epoch_images(index, config) / index["trained"]
     if config.teacher == "labels":
         other = 0.0  # nothing to learn from it
-    return lambda text: table.get(text, other)
+
+    def weight(text: str) -> float:
+        if (known := table.get(text)) is not None:
+            return known
+        return other * config.captions if len(text.split()) >= labels.FEWEST else other
+
+    return weight
 
 
 def target(texts: list[str], classes: Classes | None) -> Tensor:
