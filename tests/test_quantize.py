@@ -16,7 +16,15 @@ from tars import write  # noqa: E402
 
 from tinyvlm.net import reference, samples, tvlm  # noqa: E402
 from tinyvlm.net.graph import Conv, Quant  # noqa: E402
-from tinyvlm.train import checkpoint, distributed, export, integer, main, quantize  # noqa: E402
+from tinyvlm.train import (  # noqa: E402
+    average,
+    checkpoint,
+    distributed,
+    export,
+    integer,
+    main,
+    quantize,
+)
 from tinyvlm.train.config import DIMS, read  # noqa: E402
 from tinyvlm.train.student import Student, to_input  # noqa: E402
 from tinyvlm.words.space import load_space  # noqa: E402
@@ -260,6 +268,24 @@ def test_a_run_becomes_a_file(run, tmp_path, capsys):
     assert rows[-1]["step"] == 6 and np.isfinite(rows[-1]["loss"])
 
 
+def test_weights_on_the_way_from_where_a_run_began(run, tmp_path):
+    options = checkpoint.load(run).config
+    main.main(
+        f"--config smoke --train-data {options.train_data} --text-vectors {options.text_vectors} "
+        f"--logs {tmp_path} --name more --init {run} --epochs 1 --lr 0.05 --device cpu".split()
+    )
+    first, last = (checkpoint.load(where).model.state_dict() for where in (run, tmp_path / "more"))
+    for part in (0.0, 0.25, 1.0):
+        point = checkpoint.load(tmp_path / "more")
+        data = export.load_data(point, point.config)
+        average.between(point.model, point.config, data.loss.space(), None, part)
+        for key, value in point.model.state_dict().items():
+            if value.is_floating_point():
+                want = (1 - part) * first[key] + part * last[key]
+                assert torch.allclose(value, want, atol=1e-5), key
+    assert not torch.equal(first["head.weight"], last["head.weight"])
+
+
 def test_the_integers_are_not_left_to_a_gpu_without_float64(run, monkeypatch):
     asked = []
 
@@ -281,7 +307,8 @@ def test_the_integers_are_not_left_to_a_gpu_without_float64(run, monkeypatch):
         ("--out model.bin", "--out model.bin: name a file that ends in .tvlm"),
         ("--out nowhere/model.tvlm", "in a folder that exists"),
         ("--qat-steps -1", "--qat-steps must not be negative"),
-        ("--centre 2", "--centre and --equalize must be between 0 and 1"),
+        ("--centre 2", "--centre, --equalize and --part must be between 0 and 1"),
+        ("--part 0.5", "--part 0.5: this run has no --init, there is no way to go back on"),
         ("--train-data nothing.tar", "--train-data: no shard matches 'nothing.tar'"),
     ],
 )

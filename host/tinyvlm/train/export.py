@@ -26,13 +26,24 @@ from torch import Tensor, nn
 
 from tinyvlm.net import cost, graph, tvlm
 from tinyvlm.net.plan import plan as make_plan
-from tinyvlm.train import checkpoint, integer, labels, quantize, shards, space, task, text
+from tinyvlm.train import (
+    average,
+    checkpoint,
+    integer,
+    labels,
+    quantize,
+    shards,
+    space,
+    task,
+    text,
+)
 from tinyvlm.train.config import DIMS, Help, TrainConfig
 from tinyvlm.train.distributed import World, join
 from tinyvlm.train.loader import Loader
 from tinyvlm.train.loss import MatryoshkaLoss
 from tinyvlm.train.streams import Shard
 from tinyvlm.train.student import to_input
+from tinyvlm.train.train import some_images
 from tinyvlm.words.encoders import create_text_encoder
 from tinyvlm.words.space import TextMap, save_space, space_beside
 
@@ -248,6 +259,12 @@ def make(args: argparse.Namespace) -> dict:
     config = replace(point.config, **given, logs=str(run.parent), name=run.name)
     data = load_data(point, config)
     device = data.world.device
+    if args.part < 1:
+
+        def began() -> Tensor:
+            return to_input(some_images(config, data.paths))
+
+        average.between(point.model, config, data.loss.space(), began, args.part)
     model = point.model.to(device)
     count = -(-args.calibration_images // BATCH)
     images = [b.images.to(device) for b in islice(data.loader(0, BATCH, False), count)]
@@ -329,6 +346,9 @@ def parse(argv: list[str] | None) -> argparse.Namespace:
     p.add_argument("--run", type=Path, required=True, help="folder of the run")
     p.add_argument("--out", type=Path, required=True, metavar="FILE.tvlm", help="file to write")
     p.add_argument("--name", default="", help="name of the encoder (default: of the file)")
+    p.add_argument(
+        "--part", type=float, default=1.0, help="of the way from --init to the run (1: all of it)"
+    )
     p.add_argument("--qat-steps", type=int, default=300, help="steps of fine-tuning in int8")
     p.add_argument("--qat-lr", type=float, default=1e-4, help="learning rate of its first step")
     p.add_argument("--centre", type=float, default=0.75, help="part of the mean embedding to drop")
@@ -343,8 +363,8 @@ def parse(argv: list[str] | None) -> argparse.Namespace:
         p.error(f"--out {args.out}: name a file that ends in .tvlm, in a folder that exists")
     if args.qat_steps < 0 or args.qat_lr <= 0 or args.calibration_images < 1:
         p.error("--qat-steps must not be negative, --qat-lr and --calibration-images more than 0")
-    if not (0 <= args.centre <= 1 and 0 <= args.equalize <= 1):
-        p.error("--centre and --equalize must be between 0 and 1")
+    if not all(0 <= value <= 1 for value in (args.centre, args.equalize, args.part)):
+        p.error("--centre, --equalize and --part must be between 0 and 1")
     return args
 
 
