@@ -268,6 +268,16 @@ def test_a_run_becomes_a_file(run, tmp_path, capsys):
     assert rows[-1]["step"] == 6 and np.isfinite(rows[-1]["loss"])
 
 
+def test_every_class_has_the_same_share_of_the_mean():
+    label = torch.tensor([3, 3, -1, 1, 3, 3])
+    assert export.shares(label).tolist() == [0.125, 0.125, 0, 0.5, 0.125, 0.125]
+    assert export.shares(torch.tensor([-1, -1])).tolist() == [0.5, 0.5]
+    head = torch.zeros(1)
+    images = [torch.tensor([[1.0], [1]]), torch.tensor([[9.0], [5]]), torch.tensor([[1.0], [1]])]
+    export.centre(lambda x: x, images, export.shares(label), head, 0.5)
+    assert head.tolist() == [-0.5 * (1 + 5) / 2]
+
+
 def test_weights_on_the_way_from_where_a_run_began(run, tmp_path):
     options = checkpoint.load(run).config
     main.main(

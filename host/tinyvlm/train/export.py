@@ -172,28 +172,47 @@ def finetune(
             raise SystemExit("the data have no whole batch to fine-tune with: use more shards")
 
 
+def shares(label: Tensor) -> Tensor:
+    """(n,): how much each image counts where every class counts once, -1 (none) not at all.
+
+    Without any class all count alike.
+    """
+    known = label >= 0
+    if not known.any():
+        return torch.full(label.shape, 1 / len(label))
+    count = torch.bincount(label[known])
+    return known / count[label.clamp(min=0)].clamp(min=1) / (count > 0).sum()
+
+
 @torch.no_grad()
 def centre(
-    embed: Callable[[Tensor], Tensor], images: list[Tensor], head: nn.Parameter, part: float
+    embed: Callable[[Tensor], Tensor],
+    images: list[Tensor],
+    share: Tensor,
+    head: nn.Parameter,
+    part: float,
 ):
-    """Take `part` of the mean embedding out of the head's bias.
+    """Take `part` of the mean embedding out of the head's bias; share: of each image, from above.
 
-    The mean over training images is what the student says about no image in particular: which
-    names were frequent.  Words it never saw should not have to compete with that.
+    The mean over training images is what the student says about no image in particular.  Words it
+    never saw should not have to compete with that.  Every class counts once: people are on one
+    image in seven, and a mean with so many of them takes "person" from all others, too.
     """
-    head -= part * torch.cat([embed(x) for x in images]).mean(0)
+    seen = torch.cat([embed(x) for x in images])
+    head -= part * share.to(seen) @ seen
 
 
 def finish(
     nodes: list[quantize.Node],
     quants: dict[str, graph.Quant],
     images: list[Tensor],
+    share: Tensor,
     part: float,
     info: dict,
 ) -> graph.Graph:
     """The graph of the nodes, centred; they stay as they are."""
     nodes = copy.deepcopy(nodes)
-    centre(lambda x: quantize.run_int8(nodes, x, quants), images, nodes[-1].b, part)
+    centre(lambda x: quantize.run_int8(nodes, x, quants), images, share, nodes[-1].b, part)
     moved = quantize.calibrate(nodes, images[:4])
     outputs = (quantize.EMBEDDING, quantize.DENSE)
     quants = quants | {name: moved[name] for name in outputs}
@@ -267,9 +286,11 @@ def make(args: argparse.Namespace) -> dict:
         average.between(point.model, config, data.loss.space(), began, args.part)
     model = point.model.to(device)
     count = -(-args.calibration_images // BATCH)
-    images = [b.images.to(device) for b in islice(data.loader(0, BATCH, False), count)]
-    if not images:
+    batches = list(islice(data.loader(0, BATCH, False), count))
+    if not batches:
         raise SystemExit("--train-data has no image to calibrate with")
+    images = [batch.images.to(device) for batch in batches]
+    share = shares(torch.cat([task.target(batch.texts, data.classes) for batch in batches]))
     scales = dict(zip(DIMS, (round(s, 2) for s in data.loss.scales().tolist()), strict=True))
     words = text_space(point, config)
     info = {
@@ -287,12 +308,12 @@ def make(args: argparse.Namespace) -> dict:
         quantize.equalize(nodes, images, args.equalize)
     quants = quantize.calibrate(nodes, images)
     with torch.no_grad():
-        centre(lambda x: model(to_input(x)), images, model.head.bias, args.centre)
+        centre(lambda x: model(to_input(x)), images, share, model.head.bias, args.centre)
     validation = {"float": data.validate(model)}
     say(f"float: {validation['float']}")
 
     def candidate(name: str) -> graph.Graph:
-        net = finish(nodes, quants, images, args.centre, info)
+        net = finish(nodes, quants, images, share, args.centre, info)
         validation[name] = data.validate(Int8(net))
         say(f"{name}: {validation[name]}")
         return net
@@ -351,7 +372,7 @@ def parse(argv: list[str] | None) -> argparse.Namespace:
     )
     p.add_argument("--qat-steps", type=int, default=300, help="steps of fine-tuning in int8")
     p.add_argument("--qat-lr", type=float, default=1e-4, help="learning rate of its first step")
-    p.add_argument("--centre", type=float, default=0.75, help="part of the mean embedding to drop")
+    p.add_argument("--centre", type=float, default=0.5, help="part of the mean embedding to drop")
     p.add_argument("--equalize", type=float, default=0.5, help="0: leave channels, 1: all alike")
     p.add_argument("--calibration-images", type=int, default=2048, help="to choose scales by")
     for flag in ("train-data", "text-vectors", "teacher", "device"):
