@@ -196,4 +196,5 @@ def test_the_page_s_copy_of_detect_takes_the_page_s_words():
 def test_the_estimate_is_the_readme_s():
     row = next(s for s in (TOP / "README.md").read_text().splitlines() if "frames/s on a" in s)
     cycles = json.loads(page_data.card("base"))["cycles"]
-    assert 480e6 / cycles == pytest.approx(float(re.search(r"\| ([\d.]+), ", row)[1]), rel=0.01)
+    # The page's is by the model of shapes, and for all dimensions of an embedding.
+    assert 480e6 / cycles == pytest.approx(float(re.search(r"\| ([\d.]+), ", row)[1]), rel=0.02)

@@ -192,11 +192,12 @@ def precision(
     }
 
 
-def macs(model: tvlm.Encoder) -> dict[str, float]:
+def macs(model: tvlm.Encoder, dim: int) -> dict[str, float]:
     """Way -> multiply-accumulates for one picture, in millions."""
     graph = model.graph
     one = sum(graph.macs().values())
-    cost = {"frame": one, "detect": sum(graph.macs(dense=True).values())}
+    dense = sum(graph.macs(dense=True).values()) - one  # of which `dim` dimensions are computed
+    cost = {"frame": one, "detect": one + dense * dim / graph.shapes()[graph.embedding][-1]}
     for grid, sizes in GRIDS.items():
         cost[grid] = one * sum(count * count for _, count in sizes)
     return {way: count / 1e6 for way, count in cost.items()}
@@ -204,7 +205,7 @@ def macs(model: tvlm.Encoder) -> dict[str, float]:
 
 def table(scenes: Sequence[Scene], words: Words, slide: bool, every: bool) -> list[str]:
     """Both tables, as lines to print. slide: with sliding crops."""
-    result, cost = pointing(scenes, words, slide), macs(words.model)
+    result, cost = pointing(scenes, words, slide), macs(words.model, words.dim)
     found, warmest = result.pop("found")[0], result.pop("warmest")[0]
     boxes = [(scene, box) for scene in scenes for _, box in scene.objects]
     small = sum(scene.small(box) for scene, box in boxes)
