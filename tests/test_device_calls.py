@@ -162,6 +162,34 @@ def test_detect_finds_it_where_it_is(machines):
     assert left < 60 < right and right - left >= 20
 
 
+def test_a_vocabulary_of_more_dimensions_than_the_encoder_has_is_refused(machines):
+    """Such a file was made by nobody's tinyvlm-pack, but its labels are of this encoder."""
+    base = tvlm.load(DEFAULT_MODEL)
+    rows = np.eye(2, 300, dtype=np.float32)
+    made = tvp.to_bytes(tvp.Prototypes(["cat", "dog"], rows, base.fingerprint, "base", "lexicon"))
+    there, here = both(
+        machines,
+        f"v, f = tinyvlm.Vocab({made!r}), picture('rocket')\n"
+        "def said(call):\n"
+        "    try:\n"
+        "        print(call())\n"
+        "    except ValueError as error:\n"
+        "        print(error)\n"
+        "said(lambda: tinyvlm.classify(f, v))\n"
+        "said(lambda: tinyvlm.detect(f, v))\n"
+        "said(lambda: tinyvlm.heatmap(f, 'cat', v))\n"
+        "said(lambda: v.add('x', f))\n",
+    )
+    cells = "a map of 9216 bytes has not 36 cells of 300 dimensions"
+    assert here.splitlines() == [
+        "the embedding has 256 dimensions, dim is 300",
+        cells,
+        cells,
+        "the embedding has 256 dimensions, the vocabulary 300",
+    ]
+    assert there == here
+
+
 def test_load_frees_what_detect_used(machines):
     """The old encoder and detect()'s buffers must make room before a new one is opened."""
     board = machines[0]

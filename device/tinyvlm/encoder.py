@@ -89,6 +89,7 @@ class Encoder:
 
     def _take(self, dim):
         """A buffer for that much of an embedding, which nobody else has until it is given back."""
+        dim = min(dim, self.dim)  # a damaged file wants more: what compares refuses it
         try:
             return self._spare[dim].pop()
         except KeyError:

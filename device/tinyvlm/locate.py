@@ -196,7 +196,7 @@ def heatmap(frame, label, vocab):
 def _begin(vocab):
     encoder = loaded()
     encoder.check(vocab)
-    rows, dim = vocab.prototypes()[1], vocab.dim
+    rows, dim = vocab.prototypes()[1], min(vocab.dim, encoder.dim)
     try:
         work = encoder._work.pop()  # nobody else has it until it is given back
     except IndexError:
