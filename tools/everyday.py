@@ -12,9 +12,7 @@ from __future__ import annotations
 
 import argparse
 import sys
-from collections import Counter
-from collections.abc import Iterator
-from dataclasses import replace
+from itertools import chain
 from pathlib import Path
 
 import numpy as np
@@ -22,7 +20,7 @@ import numpy as np
 import tinyvlm
 from tinyvlm import options
 from tinyvlm.files import explain
-from tinyvlm.measure import answers, labelled
+from tinyvlm.measure import answers, held_out, labelled
 from tinyvlm.measure.embedding import embed_all
 from tinyvlm.measure.eval_table import markdown
 from tinyvlm.shipped import ENCODERS, model_path
@@ -33,6 +31,7 @@ WORDS = (
     " keyboard tree chair horse house guitar shoe bottle cup apple pizza bus boat train airplane"
     " book hat fish shirt table"
 ).split()
+KINDS = "thing", "active", "caption"
 HEADER = (
     "encoder",
     "things: right",
@@ -57,32 +56,37 @@ def shown(sample: labelled.Sample) -> tuple[str, str]:
     return word, ("active" if word == labels.PERSON else "thing") if word else ""
 
 
-def photos(paths: list[Path], kinds: Counter) -> Iterator[labelled.Sample]:
-    """The photos that training holds out and that show a word, named "KIND WORD"."""
-    for path in paths:
+def photos(folder: Path) -> tuple[list[labelled.Sample], np.ndarray, np.ndarray]:
+    """The photos that training holds out and that show a word; which word, and their kinds."""
+    samples, words, kinds = [], [], []
+    for path in chain.from_iterable(labelled.sets([str(folder)]).values()):
         for sample in labelled.read(path):
-            key = sample.where.rpartition(": ")[2]
-            if labels.held_out_image(f"{labelled.stem(path)}/{key}", sample.name):
+            if held_out.aside(path, sample):
                 word, kind = shown(sample)
                 if kind:
-                    kinds[kind] += 1
-                    yield replace(sample, name=f"{kind} {word}", box=None)
+                    samples.append(sample)
+                    words.append(WORDS.index(word))
+                    kinds.append(kind)
+    return samples, np.array(words), np.array(kinds)
 
 
-def row(model: str, paths: list[Path], args: argparse.Namespace, kinds: Counter) -> list[str]:
+def row(
+    model: str,
+    samples: list[labelled.Sample],
+    target: np.ndarray,
+    kind: np.ndarray,
+    args: argparse.Namespace,
+) -> list[str]:
     """One encoder's line of the table."""
     path = model_path(model)
     vocab = tinyvlm.pack(WORDS, dim=args.dim, model=model, unknown="off")
-    kind, target, embeddings = [], [], []
-    for found in embed_all(photos(paths, kinds), path, {}, args.workers):
-        if not found.problem:
-            kind.append(found.name.partition(" ")[0])
-            target.append(WORDS.index(found.name.partition(" ")[2]))
-            embeddings.append(found.embedding)
-    said = answers.ask(vocab, np.stack(embeddings), np.array(target)).said
-    kind, target, person = np.array(kind), np.array(target), WORDS.index(labels.PERSON)
-    right, called = 100 * (said == target), 100 * (said == person)
-    thing, active, caption = (kind == k for k in ("thing", "active", "caption"))
+    found = list(embed_all(samples, path, {}, args.workers))
+    good = np.array([not one.problem for one in found])
+    target, kind = target[good], kind[good]
+    embeddings = np.stack([one.embedding for one in found if not one.problem])
+    said = answers.ask(vocab, embeddings, target).said
+    right, called = 100 * (said == target), 100 * (said == WORDS.index(labels.PERSON))
+    thing, active, caption = (kind == k for k in KINDS)
     shares = right[thing], called[thing], right[active], right[caption]
     return [path.stem, *(f"{share.mean():.1f}" for share in shares)]
 
@@ -97,16 +101,13 @@ def main(argv: list[str] | None = None) -> int:
     args = parser.parse_args(argv)
     try:
         options.check_counts(args, workers=1, dim=1)
-        paths = [path for found in labelled.sets([str(args.data)]).values() for path in found]
-        rows, kinds = [], Counter()
-        for model in args.model:
-            kinds = Counter()
-            rows.append(row(model, paths, args, kinds))
+        samples, target, kind = photos(args.data)
+        rows = [row(model, samples, target, kind, args) for model in args.model]
     except (OSError, ValueError) as error:
         print(f"everyday: {explain(error)}", file=sys.stderr)
         return 2
     print(markdown([HEADER, *rows]))
-    counts = f"{kinds['thing']}, {kinds['active']} and {kinds['caption']} photos"
+    counts = "{}, {} and {} photos".format(*((kind == k).sum() for k in KINDS))
     print(f"\n{counts}, {args.dim} dimensions")
     return 0
 

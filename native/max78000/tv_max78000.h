@@ -123,7 +123,7 @@ int tv_max78000_run(tv_max78000_t *dev, const tv_max78000_plan_t *plan, uint32_t
 int tv_max78000_start(tv_max78000_t *dev, const tv_max78000_plan_t *plan);
 int tv_max78000_wait(tv_max78000_t *dev, const tv_max78000_plan_t *plan, uint32_t polls, tv_max78000_wait_t wait, void *ctx);
 
-// Results as int8, out_h x out_w x out_c: what the encoder says.
+// The first `dim` results of every pixel as int8, out_h x out_w x dim: what the encoder says.
 int tv_max78000_results(tv_max78000_t *dev, const tv_max78000_plan_t *plan, uint32_t dim, int8_t *out);
 
 // The accelerator's own values: sums if out_bytes is 4, else as above.

@@ -65,6 +65,12 @@ class _Seen(labelled.Sample):
         return self.look(super().image())
 
 
+def aside(path: Path, sample: labelled.Sample) -> bool:
+    """Does training hold this photo of a shard out?"""
+    key = sample.where.rpartition(": ")[2]
+    return known.held_out_image(f"{labelled.stem(path)}/{key}", sample.name)
+
+
 def gather(
     patterns: Iterable[str],
     model: Path,
@@ -140,13 +146,11 @@ def _embedded(
         for path in paths:
             for sample in labelled.read(path):
                 name = known.text_name(sample.name)
-                key = sample.where.rpartition(": ")[2]
                 if not sample.name or sample.name == known.UNLABELLED or count[name] >= most:
                     continue
                 if sample.captions or sample.things:
                     continue
-                aside = known.held_out_image(f"{labelled.stem(path)}/{key}", sample.name)
-                if every or aside != trained:
+                if every or aside(path, sample) != trained:
                     count[name] += 1
                     photo = sample.where, sample.name, None, sample.content
                     yield from [_Seen(*photo, look=look) for look in looks] or [sample]

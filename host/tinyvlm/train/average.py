@@ -8,14 +8,13 @@ zero-shot models", arXiv 2109.01903, section 3).
 
 from __future__ import annotations
 
-from collections.abc import Callable
-
 import torch
 from torch import Tensor
 
-from tinyvlm.train import checkpoint, pretrained
 from tinyvlm.train.config import TrainConfig
+from tinyvlm.train.streams import Shard
 from tinyvlm.train.student import Student
+from tinyvlm.train.train import start
 
 
 @torch.no_grad()
@@ -23,21 +22,18 @@ def between(
     model: Student,
     config: TrainConfig,
     space: dict[str, Tensor],
-    images: Callable[[], Tensor],
+    paths: list[Shard],
     part: float,
 ) -> None:
     """Take the student of a run back to `part` (0 ... 1) of the way from its --init.
 
-    space: as checkpoint.warm_start() needs it; images: gives those that the run began with,
-    (n, 3, H, W).
+    space: as checkpoint.warm_start() needs it; paths: what it was trained on.
     SystemExit if the run began from nothing.
     """
     if not config.init:
         raise SystemExit(f"--part {part}: this run has no --init, there is no way to go back on")
     began = Student(config.student)
-    checkpoint.warm_start(config.init, began, {k: v.clone() for k, v in space.items()})
-    if pretrained.kind_of(config.init) in pretrained.FOLDED:
-        began.settle(images())
+    start(config, began, {k: v.clone() for k, v in space.items()}, paths)
     first = began.state_dict()
     for key, last in model.state_dict().items():
         if last.is_floating_point():

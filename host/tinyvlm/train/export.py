@@ -43,7 +43,6 @@ from tinyvlm.train.loader import Loader
 from tinyvlm.train.loss import MatryoshkaLoss
 from tinyvlm.train.streams import Shard
 from tinyvlm.train.student import to_input
-from tinyvlm.train.train import some_images
 from tinyvlm.words.encoders import create_text_encoder
 from tinyvlm.words.space import TextMap, save_space, space_beside
 
@@ -279,11 +278,7 @@ def make(args: argparse.Namespace) -> dict:
     data = load_data(point, config)
     device = data.world.device
     if args.part < 1:
-
-        def began() -> Tensor:
-            return to_input(some_images(config, data.paths))
-
-        average.between(point.model, config, data.loss.space(), began, args.part)
+        average.between(point.model, config, data.loss.space(), data.paths, args.part)
     model = point.model.to(device)
     count = -(-args.calibration_images // BATCH)
     batches = list(islice(data.loader(0, BATCH, False), count))

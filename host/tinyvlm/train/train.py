@@ -85,12 +85,19 @@ def begin(config: TrainConfig, world: World, index: dict, paths: list[Shard]):
         f" {sum(row[3] for row in cost) / 1e3:.0f} K weights; {world.size} x {world.device}"
     )
     if config.init:
-        taken = checkpoint.warm_start(config.init, student, loss.space())
-        log.info(f"starting from {taken}")
-        if pretrained.kind_of(config.init) in pretrained.FOLDED:
-            student.settle(to_input(some_images(config, paths)))
+        log.info(f"starting from {start(config, student, loss.space(), paths)}")
     student.freeze(config.freeze)
     return student.to(world.device), loss.to(world.device), classes
+
+
+def start(
+    config: TrainConfig, student: Student, space: dict[str, Tensor], paths: list[Shard]
+) -> str:
+    """Give a student what --init has of it; space: as checkpoint.warm_start(). Says how much."""
+    taken = checkpoint.warm_start(config.init, student, space)
+    if pretrained.kind_of(config.init) in pretrained.FOLDED:
+        student.settle(to_input(some_images(config, paths)))
+    return taken
 
 
 def some_images(config: TrainConfig, paths: list[Shard]) -> Tensor:
