@@ -119,7 +119,9 @@ class Encoder:
                 times[i], before = now - before & 0x3FFFFFFF, now
             if layer.dense and map_out is None:
                 continue
-            planes = pure_ops.run(layer, file.data, [tensors[k] for k in file.reads[i]])
+            alone = (i == file.embed_layer or layer.dense) and i not in last  # nothing reads it
+            most = dim if alone else layer.out_c
+            planes = pure_ops.run(layer, file.data, [tensors[k] for k in file.reads[i]], most)
             if i == file.embed_layer:
                 for c in range(dim):
                     _store(out, c, planes[c][0])

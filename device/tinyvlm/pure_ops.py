@@ -30,12 +30,16 @@ def work(layer):
     return 4 * inputs * rows_at_a_time(layer) * layer.out_w
 
 
-def run(layer, data, sources):
-    """The planes of a layer's output. data: the file; sources: the planes of what it reads."""
+def run(layer, data, sources, most):
+    """The planes of a layer's output. data: the file; sources: the planes of what it reads.
+
+    most: so many of a convolution's are wanted, at most; the others are not computed.
+    """
     # All planes first: pieces of them between what only passes would leave holes in the heap.
     if hasattr(gc, "mem_free"):  # not on a PC, where it takes longer than the layer
         gc.collect()
-    planes = [bytearray(layer.out_h * layer.out_w) for _ in range(layer.out_c)]
+    count = min(layer.out_c, most) if layer.op == CONV else layer.out_c
+    planes = [bytearray(layer.out_h * layer.out_w) for _ in range(count)]
     if layer.op > ADD:
         move = _pool if layer.op == AVGPOOL else _space_to_depth
         for channel, plane in enumerate(sources[0]):
