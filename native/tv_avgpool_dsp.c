@@ -38,7 +38,7 @@ static void pool_row(const tv_layer_t *l, int8_t *arena, uint32_t y) {
 }
 
 void tv_avgpool_dsp(const tv_layer_t *l, int8_t *arena, void *scratch, uint32_t scratch_size, uint32_t y, uint32_t rows) {
-    if (l->in_c % 4 || l->kernel * l->kernel > MOST) {
+    if (l->kernel == 1 || l->in_c % 4 || l->kernel * l->kernel > MOST) {
         tv_avgpool(l, arena, scratch, scratch_size, y, rows);
         return;
     }

@@ -130,8 +130,8 @@ static int find_producer(const tv_model_t *m, int index, const tv_layer_t *reade
     for (int i = index - 1; i >= -1; i--) {
         tv_layer_t l;
         tv_record_get(m, i, &l);
-        if (!same_tensor(&l.out, t) || (l.flags & TV_FLAG_DENSE)) {
-            continue;
+        if (!same_tensor(&l.out, t) || (l.flags & ~reader->flags & TV_FLAG_DENSE)) {
+            continue; // what a DENSE record writes is there for DENSE records alone
         }
         if (l.out_h != reader->in_h || l.out_w != reader->in_w || l.out_c != reader->in_c
             || l.out_zero_point != (second ? reader->in2_zero_point : reader->in_zero_point)) {

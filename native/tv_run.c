@@ -104,10 +104,10 @@ static int run_segment(run_t *run, tv_stage_t *stages, tv_stage_t *last) {
     return TV_OK;
 }
 
-// Does a later record read what is written at `offset`?
+// Does a later record read what is written at `offset`, before another one writes there?
 static bool is_read_after(const tv_model_t *m, int index, uint32_t offset) {
-    tv_layer_t l;
-    while (++index < m->layers) {
+    tv_layer_t l = { .out.offset = ~offset };
+    while (++index < m->layers && l.out.offset != offset) {
         tv_layer_get(m, (unsigned)index, &l);
         if (l.in.offset == offset || (l.op == TV_OP_ADD && l.in2.offset == offset)) {
             return true;

@@ -200,6 +200,22 @@ FILES = {
         file(replace(STEM, flags=STREAM), replace(conv(A, B), flags=DENSE), conv(A, C)),
         "segment",
     ),
+    "a dense layer that reads another": (
+        file(STEM, *(replace(x, flags=DENSE) for x in (conv(A, B), conv(B, C))), conv(A, D)),
+        None,
+    ),
+    "what is there for the map alone": (
+        file(STEM, replace(conv(A, B), flags=DENSE), conv(B, C)),
+        "not what an earlier layer writes",
+    ),
+    "a dense layer over what the next one reads": (
+        file(
+            STEM,
+            *(replace(x, flags=DENSE) for x in (conv(A, B), conv(A, A), conv(B, C))),
+            conv(A, D),
+        ),
+        _OVERLAP,
+    ),
     "a stream without an end": (
         file(STEM, replace(conv(A, Tensor(3072)), flags=STREAM), embed=1),
         "segment",

@@ -37,7 +37,8 @@ def random_graph(
 ) -> Graph:
     """A small random net: stem, 1-4 random blocks, odd sizes and channels, pool, embedding.
 
-    Some begin with SpaceToDepth, and some ReLUs have another zero point than -128.
+    Some begin with SpaceToDepth, some go on with every second cell at the end, and some ReLUs have
+    another zero point than -128.
 
     Keyword arguments fix what would otherwise be drawn from `seed`.
     """
@@ -73,6 +74,10 @@ def random_graph(
                 build.residual(in_c, int(rng.integers(1, 5)), kernel, 1)
             case _:
                 build.residual(out_c, int(rng.integers(1, 5)), kernel, stride)
+    if seed % 5 == 2:  # an embedding of every second cell
+        build.thin()
+        for _ in range(1 + seed // 5 % 2):
+            build.conv(int(rng.integers(1, 26)), relu=bool(rng.integers(0, 2)))
     return build.finish(
         dim or int(rng.integers(1, 41)), bool(rng.integers(0, 2)) if dense is None else dense
     )

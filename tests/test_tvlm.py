@@ -241,7 +241,8 @@ def _shared_input(graph):
         (_set(-2, src="dense", kernel=9), "layer 'pool6': window 9x9 is larger"),
         (_set(4, out=Quant(1e-12, 0)), "layer 'add4': scales .* too far apart"),
         (_set(-3, dense=False), "the dense map 'dense' is not a convolution marked dense"),
-        (_set(1, dense=True), "layer 'conv1': marked dense"),
+        (_set(1, dense=True), "layer 'dw2': reads 'conv1', which exists only when the dense map"),
+        (_set(-1, dense=True), "layer 'embed': marked dense, but the map does not need it"),
         (_image((9, 8, 3)), "the image must be square"),
         (_image((9, 9, 1)), "the image must be square, RGB"),
         (_image((1025, 1025, 3)), "at most 1024"),
@@ -294,6 +295,7 @@ class Arena:
         self.bytes = np.full(size, -1)
         self.image = struct.unpack_from("<IIHH", data, 56), struct.unpack_from("<HHH", data, 24)
         self.producer = {struct.unpack_from("<IIHH", data, 56): -1}
+        self.dense_too = {}  # and what records for the map alone made, for their like
         self.done = {}
 
     def rows(self, tensor, shape, y, count):
@@ -344,18 +346,19 @@ class Arena:
     def play(self, dense: bool) -> None:
         stages = [self.stage(-1)]
         for index, record in enumerate(self.records):
-            before = dict(self.producer)
+            before, out = dict(self.producer), struct.unpack_from("<IIHH", record, 32)
+            if record[1] & 1:
+                self.producer |= self.dense_too
             stages.append(self.stage(index))
             if record[1] & 1:
-                self.producer = before
+                self.producer, self.dense_too[out] = before, index
+            else:
+                self.dense_too.pop(out, None)
             if record[1] & 2:
                 continue
             if dense or not record[1] & 1:
                 self.segment(stages)
-                out, shape = (
-                    struct.unpack_from("<IIHH", record, 32),
-                    struct.unpack_from("<HHH", record, 14),
-                )
+                shape = struct.unpack_from("<HHH", record, 14)
                 self.read(out, shape, 0, shape[0], index + 2)  # complete when the segment ends
             stages = []
 

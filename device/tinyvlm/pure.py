@@ -119,13 +119,13 @@ class Encoder:
                 times[i], before = now - before & 0x3FFFFFFF, now
             if layer.dense and map_out is None:
                 continue
-            alone = (i == file.embed_layer or layer.dense) and i not in last  # nothing reads it
+            alone = i in (file.embed_layer, file.dense_layer) and i not in last  # nothing reads it
             most = dim if alone else layer.out_c
             planes = pure_ops.run(layer, file.data, [tensors[k] for k in file.reads[i]], most)
             if i == file.embed_layer:
                 for c in range(dim):
                     _store(out, c, planes[c][0])
-            if layer.dense:
+            if i == file.dense_layer:
                 for c in range(dim):
                     for pixel, value in enumerate(planes[c]):
                         _store(map_out, pixel * dim + c, value)

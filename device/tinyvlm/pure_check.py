@@ -51,14 +51,16 @@ def layers(file):
             raise _named(file, index, error) from None
         if last:
             first = index + 1
-    reads, written = [], {file.image: -1}
+    reads, written, dense = [], {file.image: -1}, {file.image: -1}
     for index in range(file.count):
+        layer = file.layer(index)
         try:
-            reads.append(plan.operands(file, index, written))
+            known = dense if layer.flags & DENSE else written
+            reads.append(plan.operands(file, index, known))
         except ValueError as error:
             raise _named(file, index, error) from None
-        layer = file.layer(index)
-        if not layer.flags & DENSE:
+        dense[layer.target] = index
+        if not layer.flags & DENSE:  # what such a record writes is there for its like alone
             written[layer.target] = index
     return reads
 

@@ -87,7 +87,7 @@ class File:
         self.arena, *self.scratch = struct.unpack_from("<III", data, 44)
         self.image = bytes(data[56:68])
         self.macs = struct.unpack_from("<I", data, 68)[0]
-        self.size, self.count = h, count
+        self.size, self.count, self.dense_layer = h, count, dense
         offset, length = self.scratch
         good = 0 < h <= pure_check.MAX_IMAGE and w == h and c == 3
         good = good and 0 < count <= pure_check.MAX_LAYERS

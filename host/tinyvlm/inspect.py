@@ -41,7 +41,7 @@ def facts(encoder: tvlm.Encoder) -> list[tuple[str, str]]:
     dense = "none"
     if graph.dense:
         h, w, c = shapes[graph.dense]
-        macs = graph.macs(dense=True)[graph.dense]
+        macs = sum(graph.macs(dense=True).values()) - encoder.macs
         dense = f"{h} x {w} x {c}, {macs / 1e6:.2f} M MAC more, only when wanted"
     ours = encoder.sections.get("WGHT")
     numbers = f"{ours} weights" if ours else f"{encoder.sections['CMNN']} CMSIS-NN's weights"
@@ -89,7 +89,7 @@ def layer_table(encoder: tvlm.Encoder) -> list[str]:
         bracket = "|" if i < plan.segments[segment][1] else " "  # runs on into the next record
         ops = {Add: "add", AvgPool: "avgpool", Conv: "conv", SpaceToDepth: "todepth"}
         op = ops.get(type(layer), "dw")
-        op += " dense" if getattr(layer, "dense", False) else ""
+        op += " dense" if graph.is_dense(layer.name) else ""
         kernel, stride = tvlm.record_window(layer, shapes)
         lines.append(
             f"{mark(i)} {bracket} {layer.name:{width}} {op:10}{kernel}/{stride} "
@@ -136,7 +136,7 @@ def profile(encoder: tvlm.Encoder) -> list[str]:
     """
     graph, shapes, macs = encoder.graph, encoder.graph.shapes(), encoder.graph.macs(dense=True)
     counts = [_predicted(encoder, index) for index in range(len(graph.layers))]
-    dense = [getattr(layer, "dense", False) for layer in graph.layers]
+    dense = [graph.is_dense(layer.name) for layer in graph.layers]
     total = sum(count or 0 for count, more in zip(counts, dense, strict=True) if not more)
     rows = [("layer", "output", "k cycles", "%", "per MAC")]
     for layer, count, more in zip(graph.layers, counts, dense, strict=True):

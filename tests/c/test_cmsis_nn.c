@@ -10,7 +10,8 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "tv.h"
+#include "tv_format.h"
+#include "tv_kernels.h"
 
 typedef struct {
     int layer, stop;    // the layer that runs, or -2; the call to stop at, counted down
@@ -85,7 +86,9 @@ static void hooks(const tv_model_t *m, void *arena, const char *path) {
     check(tv_selftest(m, arena, embedding, hook, &w) == TV_OK, "the known answer is another", path);
     check(w.seen[0] == (m->image < 100 ? m->image : 100), "hook calls of the intake", path);
     for (int i = 0; i < m->layers; i++) {
-        check(w.seen[i + 1] == (i != m->dense_layer), "hook calls of a layer", path);
+        tv_layer_t l;
+        tv_layer_get(m, (unsigned)i, &l);
+        check(w.seen[i + 1] == !(l.flags & TV_FLAG_DENSE), "hook calls of a layer", path);
     }
     for (int stop = 1; stop <= 2 * (m->image + 2); stop += m->image) {
         w.layer = -2;

@@ -196,8 +196,9 @@ def macs(model: tvlm.Encoder, dim: int) -> dict[str, float]:
     """Way -> multiply-accumulates for one picture, in millions."""
     graph = model.graph
     one = sum(graph.macs().values())
-    dense = sum(graph.macs(dense=True).values()) - one  # of which `dim` dimensions are computed
-    cost = {"frame": one, "detect": one + dense * dim / graph.shapes()[graph.embedding][-1]}
+    every = graph.macs(dense=True)
+    unused = 1 - dim / graph.shapes()[graph.embedding][-1]  # of the map, `dim` dimensions are made
+    cost = {"frame": one, "detect": sum(every.values()) - every[graph.dense] * unused}
     for grid, sizes in GRIDS.items():
         cost[grid] = one * sum(count * count for _, count in sizes)
     return {way: count / 1e6 for way, count in cost.items()}

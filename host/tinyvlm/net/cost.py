@@ -134,7 +134,7 @@ def layers(graph: Graph, plan: Plan | None = None) -> list[float]:
 def cycles(graph: Graph, plan: Plan | None = None) -> float:
     """Cycles of one frame, intake, dense map and scoring not counted."""
     costs = zip(graph.layers, layers(graph, plan), strict=True)
-    return sum(count for layer, count in costs if not getattr(layer, "dense", False))
+    return sum(count for layer, count in costs if not graph.is_dense(layer.name))
 
 
 def arena(graph: Graph, plan: Plan | None = None) -> int:
@@ -149,7 +149,7 @@ def fit(measured: list[tuple[Graph, Plan, list[int]]]) -> dict[str, dict[str, fl
     rows: dict[str, list[tuple[dict[str, float], int]]] = {}
     for graph, plan, counts in measured:
         for index, count in enumerate(counts):
-            if not getattr(graph.layers[index], "dense", False):
+            if not graph.is_dense(graph.layers[index].name):
                 kind, numbers = terms(graph, plan, index)
                 rows.setdefault(kind, []).append((numbers, count))
     result = {}

@@ -45,7 +45,8 @@ class Conv:
     weights: int8 (out_c, k, k, in_c); bias: int32 (out_c,), in units of in_scale * weight_scale,
     for inputs (q - in_zero_point); weight_scale: float32 (out_c,).
     `relu` clamps at out.zero_point, as TFLite does; at -128 saturation to int8 is the ReLU itself.
-    `dense` marks the layer that makes the dense embedding map; it runs only when that is wanted.
+    `dense` marks the layer that makes the dense embedding map, and those that only it needs; they
+    run only when that is wanted.
     """
 
     name: str
@@ -150,6 +151,10 @@ def window(layer: Layer, height: int, width: int) -> Window:
 class Graph:
     """A quantized encoder. `embedding` and `dense` name the two output layers.
 
+    An embedding made of fewer cells than the map has is a tail of its own: an AvgPool of kernel 1
+    and stride 2 takes every second cell, and layers marked dense share the weights of those that
+    come after it.
+
     The embedding has shape (1, 1, dim) and zero point 0, so that any prefix can be scored by
     integer dot products; the dense map has shape (h, w, dim), zero point 0, and may be absent.
     `info` travels in the file: name, text_space, data, licence, ... (JSON values).
@@ -168,6 +173,10 @@ class Graph:
             if layer.name == name:
                 return layer
         raise KeyError(f"no layer called {name!r}")
+
+    def is_dense(self, name: str) -> bool:
+        """Is tensor `name` there only when the dense map is wanted?"""
+        return name != INPUT and getattr(self.layer(name), "dense", False)
 
     def quant(self, name: str) -> Quant:
         """Quantization of the tensor that layer `name` writes (or of the image)."""
@@ -191,7 +200,7 @@ class Graph:
     def macs(self, dense: bool = False) -> dict[str, int]:
         """Multiply-accumulates per layer, counted as out_h * out_w * out_c * k * k * in_c.
 
-        Additions, pooling and SpaceToDepth count 0. The dense layer counts only if `dense`.
+        Additions, pooling and SpaceToDepth count 0. Dense layers count only if `dense`.
         """
         shapes, macs = self.shapes(), {}
         for layer in self.layers:

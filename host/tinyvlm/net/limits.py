@@ -63,8 +63,9 @@ def _check_layer(graph: Graph, layer: Layer, shapes: dict[str, tuple[int, int, i
     if shapes[layer.name][2] > 0xFFFF:
         raise ValueError(f"{shapes[layer.name][2]} channels; at most 65535 fit the format")
     for source in {layer.src, getattr(layer, "src2", layer.src)}:
-        if source == graph.dense:
-            raise ValueError(f"reads {source!r}, the dense map, which exists only when wanted")
+        known = graph.is_dense(layer.name) and source != graph.dense
+        if graph.is_dense(source) and not known:
+            raise ValueError(f"reads {source!r}, which exists only when the dense map is wanted")
     if isinstance(layer, AvgPool):
         _check_pool(layer, shapes[layer.src])
     elif isinstance(layer, SpaceToDepth):
@@ -163,9 +164,10 @@ def _check_planar(graph: Graph, layer: Depthwise) -> None:
 
 
 def _check_outputs(graph: Graph, shapes: dict[str, tuple[int, int, int]]) -> None:
+    read = {layer.src for layer in graph.layers}
     for layer in graph.layers:
-        if getattr(layer, "dense", False) and layer.name != graph.dense:
-            raise ValueError(f"layer {layer.name!r}: marked dense, but graph.dense is another")
+        if graph.is_dense(layer.name) and layer.name not in (graph.dense, *read):
+            raise ValueError(f"layer {layer.name!r}: marked dense, but the map does not need it")
     shape = shapes.get(graph.embedding)
     if shape is None or graph.embedding == INPUT:
         raise ValueError(f"the embedding {graph.embedding!r} is not a layer")
@@ -174,11 +176,11 @@ def _check_outputs(graph: Graph, shapes: dict[str, tuple[int, int, int]]) -> Non
             f"layer {graph.embedding!r}: the embedding must be 1x1 with zero point 0, got "
             f"{shape[0]}x{shape[1]} with {graph.quant(graph.embedding).zero_point}"
         )
-    if getattr(graph.layer(graph.embedding), "dense", False):
+    if graph.is_dense(graph.embedding):
         raise ValueError(f"layer {graph.embedding!r}: the embedding cannot be the dense layer")
     if graph.dense is None:
         return
-    if graph.dense not in shapes or not getattr(graph.layer(graph.dense), "dense", False):
+    if graph.dense not in shapes or not graph.is_dense(graph.dense):
         raise ValueError(f"the dense map {graph.dense!r} is not a convolution marked dense")
     dense = graph.layer(graph.dense)
     if dense is graph.layers[0]:

@@ -227,7 +227,7 @@ def _linear(graph: Graph, layer: Layer, tensors: dict[str, np.ndarray]) -> np.nd
 
 
 def run(graph: Graph, image_q: np.ndarray, dense: bool = True) -> dict[str, np.ndarray]:
-    """All tensors by name for image_q, int8 (..., H, W, 3); the dense layer only if `dense`."""
+    """All tensors by name for image_q, int8 (..., H, W, 3); dense layers only if `dense`."""
     if tuple(image_q.shape[-3:]) != tuple(graph.input_shape) or image_q.dtype != np.int8:
         raise ValueError(
             f"the image must be int8 {tuple(graph.input_shape)}, "
@@ -235,7 +235,7 @@ def run(graph: Graph, image_q: np.ndarray, dense: bool = True) -> dict[str, np.n
         )
     tensors = {INPUT: image_q}
     for layer in graph.layers:
-        if dense or not getattr(layer, "dense", False):
+        if dense or not graph.is_dense(layer.name):
             tensors[layer.name] = run_layer(graph, layer, tensors)
     return tensors
 

@@ -13,6 +13,7 @@ Own ones are put together with `Builder`.
 
 from __future__ import annotations
 
+import dataclasses
 import functools
 import itertools
 
@@ -49,6 +50,7 @@ class Builder:
         self.graph = Graph((h, w, 3), IMAGE_QUANT, [], "")
         self.tensors = {INPUT: random_image(self.graph, seed + 1)}
         self.last = INPUT
+        self.whole: tuple[str, int] | None = None  # what `thin` thins, and the layer after it
 
     def _append(self, layer: Layer) -> str:
         self.graph.layers.append(layer)
@@ -141,11 +143,25 @@ class Builder:
             self.add(src)
         return self.last
 
+    def thin(self) -> str:
+        """Every second cell, from here to the embedding; the map has all of them."""
+        self.whole = self.last, len(self.graph.layers) + 1
+        return self.pool(1, 2)
+
+    def _all_cells(self) -> str:
+        """What the map is made of: the convolutions since `thin`, once more for it alone."""
+        src, first = self.whole or (self.last, len(self.graph.layers))
+        for layer in self.graph.layers[first:]:
+            more = {"name": f"dense.{layer.name}", "src": src, "dense": True}
+            src = self._append(dataclasses.replace(layer, **more))
+        return src
+
     def finish(self, dim: int, dense: bool = False, head=None) -> Graph:
         """Pool and embed; with `dense` also the map of embeddings. head: how both are made."""
         features, head = self.last, head or functools.partial(self.conv, zero_point=0)
         if dense:
-            self.graph.dense = head(dim, relu=False, src=features, name="dense", dense=True)
+            src = self._all_cells()
+            self.graph.dense = head(dim, relu=False, src=src, name="dense", dense=True)
             self.last = features
         if self.tensors[self.last].shape[:2] != (1, 1):
             self.pool()

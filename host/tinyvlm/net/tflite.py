@@ -192,6 +192,6 @@ def to_bytes(graph: Graph, dense: bool = False) -> bytes:
         raise ValueError("this encoder has no dense map; leave --dense out")
     writer = _Writer(graph)
     for layer in graph.layers:
-        if dense or not getattr(layer, "dense", False):
+        if dense or not graph.is_dense(layer.name):
             writer.layer(layer)
     return writer.finish([graph.embedding] + ([graph.dense] if dense else [])) + footer(graph)

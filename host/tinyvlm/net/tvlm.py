@@ -91,11 +91,13 @@ def fingerprint(graph: Graph) -> bytes:
 
 
 def record_window(layer: Layer, shapes: dict[str, tuple[int, int, int]]) -> tuple[int, int]:
-    """kernel and stride of a record: 0 of an addition; a lone window of a pool has one stride."""
+    """kernel and stride of a record: 0 of an addition; a pool's lone window has its own size."""
     if isinstance(layer, Add):
         return 0, 0
-    seen = window(layer, *shapes[layer.src][:2])
+    size = shapes[layer.src][:2]
+    seen = window(layer, *size)
     lone = isinstance(layer, AvgPool) and shapes[layer.name][:2] == (1, 1)
+    lone = lone and max(size) < 2 * seen.kernel  # no other one fits beside it
     return seen.kernel, seen.kernel if lone else seen.stride
 
 
@@ -360,7 +362,8 @@ def _layer(
     moves = op in (OPS[AvgPool], OPS[SpaceToDepth])  # values stay what they are
     if op not in OPS.values() or flags > (DENSE | STREAM | (not moves) * RELU):
         raise ValueError(f"operation {op} with flags {flags} is not known; update tinyvlm")
-    src = _producer(source, refs, graph, in_zero, in_shape)
+    dense = bool(flags & DENSE)
+    src = _producer(source, refs, graph, in_zero, in_shape, dense)
     relu = out_zero == -128 or bool(flags & RELU)
     if op == OPS[AvgPool]:
         whole = kernel == in_shape[0] and out_shape[:2] == (1, 1)
@@ -370,7 +373,7 @@ def _layer(
             raise ValueError(f"blocks of {kernel} with stride {stride} are not supported")
         layer = SpaceToDepth(name, src, kernel)
     elif op == OPS[Add]:
-        src2 = _producer(source2, refs, graph, in2_zero, in_shape)
+        src2 = _producer(source2, refs, graph, in2_zero, in_shape, dense)
         layer = Add(name, src, src2, Quant(scale, out_zero), relu=relu)
         scales = graph.quant(src).scale, graph.quant(src2).scale, layer.out.scale
         mults, shifts = add_multipliers(*scales)
@@ -385,7 +388,7 @@ def _layer(
         unpack = order.unpack_conv if conv else order.unpack_depthwise
         array = unpack(weights, at, shape)
         numbers = order.unpack_table(weights, table, array, graph.quant(src), scale)
-        more = {"dense": bool(flags & DENSE)} if conv else {}
+        more = {"dense": dense} if conv else {}
         cls = Conv if conv else Depthwise
         layer = cls(name, src, array, *numbers, Quant(scale, out_zero), stride, relu, **more)
         if tuple(pads) != window(layer, *in_shape[:2]).pads:
@@ -400,17 +403,13 @@ def _layer(
 
 
 def _producer(
-    raw: bytes, refs: dict[str, Ref], graph: Graph, zero_point: int, shape: tuple
+    raw: bytes, refs: dict[str, Ref], graph: Graph, zero_point: int, shape: tuple, dense: bool
 ) -> str:
-    """The tensor that was last written to exactly this place."""
+    """The tensor that was last written to exactly this place; dense: for a dense layer."""
     shapes = graph.shapes()
     for name in reversed(refs):
-        if _tensor(refs[name]) == raw and not (name in shapes and _is_dense(graph, name)):
+        if _tensor(refs[name]) == raw and (dense or not graph.is_dense(name)):
             if shapes[name] != shape or graph.quant(name).zero_point != zero_point:
                 break
             return name
     raise ValueError("an operand is not what an earlier layer writes")
-
-
-def _is_dense(graph: Graph, name: str) -> bool:
-    return name != INPUT and bool(getattr(graph.layer(name), "dense", False))

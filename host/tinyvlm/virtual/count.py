@@ -130,14 +130,13 @@ def measure(session: Session, name: str, data: bytes, brief: bool = False) -> di
             continue
         session.exec(f"open_encoder({name!r}, {backend!r})")
         if not result["layers"]:
-            for i in range(len(encoder.graph.layers)):
-                result["layers"].append(_layer(session.eval(f"core.layer({i})"), encoder))
+            result["layers"] = _rows(session, encoder)
         if brief:
             result["backends"][backend] = {"frames": {FRAMES[0][0]: {}}}
             continue
         entry, counts = _count(session)
-        for row, count in zip(result["layers"], counts, strict=True):
-            row["instructions"][backend] = entry["dense"] if row["dense"] else count
+        for row in result["layers"]:
+            row["instructions"][backend] = entry["dense"] if row["dense"] else counts[row["index"]]
         answers[backend] = b""
         for i in range(COMPARED):
             session.exec(f"run({frame(i)})")
@@ -174,15 +173,20 @@ def _count(session: Session) -> tuple[dict, list[int]]:
     return entry, layers
 
 
-def _layer(said: tuple, encoder: tvlm.Encoder) -> dict:
-    keys = ("name", "op", "in", "out", "macs")
-    return dict(zip(keys, said, strict=True)) | {
-        "dense": said[0] == encoder.graph.dense,
-        "instructions": {},
-        "cycles": {},
-        "lines": {},
-        "ram_lines": {},
-    }
+def _rows(session: Session, encoder: tvlm.Encoder) -> list[dict]:
+    """A row for every layer, and one for all that only the dense map needs."""
+    rows, more = [], 0
+    for index, layer in enumerate(encoder.graph.layers):
+        said = session.eval(f"core.layer({index})")
+        row = dict(zip(("name", "op", "in", "out", "macs"), said, strict=True)) | {"index": index}
+        row |= {"dense": encoder.graph.is_dense(layer.name)}
+        row |= {key: {} for key in ("instructions", "cycles", "lines", "ram_lines")}
+        if row["dense"]:
+            more += row["macs"]
+            row["macs"] = more
+        if not row["dense"] or layer.name == encoder.graph.dense:
+            rows.append(row)
+    return rows
 
 
 def estimate(
@@ -225,8 +229,8 @@ def estimate(
             entry = result["backends"][backend]
             profile, place = next(found), places.pop(0)
             entry["inner"] = program.inner(profile.every)
-            for i, row in enumerate(result["layers"], 1):
-                at = place + 4 * i
+            for row in result["layers"]:
+                at = place + 4 * (row["index"] + 1)
                 if not row["dense"]:
                     row["cycles"][backend] = round(program.layer(profile.parts.get(at, {})))
                     fills = profile.fills.get(at, cycles.Fills())
