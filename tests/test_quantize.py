@@ -127,7 +127,11 @@ def test_other_images_are_refused():
 def student(model):
     """A student with batch norm statistics of random blocks of colour, and such images."""
     torch.manual_seed(1)
-    config = read(model, "--model")["student"]
+    name, _, thin = model.partition(", ")
+    config = read(name, "--model")["student"]
+    if thin:  # its last block has a residual sum
+        last = dataclasses.replace(config.blocks[-1], out=32)
+        config = dataclasses.replace(config, thin=True, blocks=(*config.blocks[:-1], last))
     net = Student(config).to(memory_format=torch.channels_last)
     images = torch.randint(0, 256, (24, config.size // 8, config.size // 8, 3), dtype=torch.uint8)
     images = images.repeat_interleave(8, 1).repeat_interleave(8, 2)
@@ -171,7 +175,7 @@ def test_a_residual_operand_is_not_evened_out():
     assert torch.equal(nodes[0].w, weights[0]) and not torch.equal(nodes[1].w, weights[1])
 
 
-@pytest.mark.parametrize("model", ["smoke", "max78000"])
+@pytest.mark.parametrize("model", ["smoke", "smoke, thin", "max78000"])
 def test_fine_tuning_computes_what_is_exported(model):
     """Of random weights, and again after steps that moved all of them."""
     net, images = student(model)
@@ -202,7 +206,7 @@ def test_fine_tuning_computes_what_is_exported(model):
     assert losses[-1] < 0.8 * losses[0]
 
 
-@pytest.mark.parametrize("model", ["smoke", "max78000"])
+@pytest.mark.parametrize("model", ["smoke", "smoke, thin", "max78000"])
 def test_int8_is_close_to_float(model):
     net, images = student(model)
     with torch.no_grad():
@@ -210,6 +214,25 @@ def test_int8_is_close_to_float(model):
     nodes, quants = to_nodes(net, images)
     got = quantize.run_int8(nodes, images, quants)
     assert torch.cosine_similarity(got, want).min() > 0.99
+
+
+def test_a_thin_students_map_has_the_cells_that_its_embedding_leaves_out():
+    net, images = student("smoke, thin")
+    nodes, quants = to_nodes(net, images)
+    graph = quantize.to_graph(nodes, quants, net.config.size, {})
+    of = integer.run(graph, (images ^ 128).view(torch.int8), everything=True)
+    assert of["map"].shape[1:3] == (6, 6) and of["last"].shape[1:3] == (3, 3)
+    assert torch.equal(of["map.last"][:, ::2, ::2], of["last"])
+    data = tvlm.to_bytes(graph)
+    others = [x for x in graph.layers if not graph.is_dense(x.name)]
+    alone = dataclasses.replace(graph, layers=others, dense=None)
+    records = (len(graph.layers) - len(others)) * (72 + 1 + 32)  # weights lie there once,
+    assert len(data) < len(tvlm.to_bytes(alone)) + records + 9 * 256  # of tables the map's twice
+    got = _tinyvlm.Encoder(data)
+    out, cells = np.empty(256, np.int8), np.empty((6, 6, 256), np.int8)
+    got.embed_map(images[0].numpy().tobytes(), 48, 48, _tinyvlm.RGB888, 0, out, cells)
+    assert np.array_equal(cells, of["map"][0].numpy())
+    assert np.array_equal(out, of["embedding"][0].numpy().ravel())
 
 
 def test_the_accelerators_graph_has_only_what_it_computes():

@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: MIT
 """The training command on a handful of generated pictures: shards in, checkpoints out."""
 
+import dataclasses
 import json
 import logging
 import os
@@ -373,6 +374,12 @@ def test_mistakes_get_one_sentence(folder, tmp_path, more, says, capsys):
             {"scheme": "max78000", "blocks": [{"out": 8, "expand": 0}]},
             "max78000 has no depthwise convolution",
         ),
+        ({"thin": True, "blocks": []}, "`thin` needs a last block with `expand`"),
+        ({"thin": True, "blocks": [{"out": 8}, {"out": 8}]}, "`thin` needs a last block with"),
+        (
+            {"thin": True, "blocks": [{"out": 8, "expand": 0}, {"out": 8, "expand": 16}]},
+            "without a residual sum",
+        ),
     ],
 )
 def test_a_shape_that_is_none_is_refused(tmp_path, shape, says):
@@ -618,6 +625,25 @@ def test_every_student_gives_an_embedding_and_a_map(name):
     if shape.scheme == "tflite":  # sides that halve to odd ones are rounded up
         side = net.features(torch.zeros(1, 3, 45, 45)).shape[2]
         assert f"{side}x{side}x" in " ".join(row[1] for row in student.cost_table(shape, 45))
+
+
+def test_a_thin_student_sees_other_cells_at_each_step_of_training():
+    shape = student_of("smoke")
+    last = dataclasses.replace(shape.blocks[-1], out=32)
+    shape = dataclasses.replace(shape, thin=True, blocks=(*shape.blocks[:-1], last))
+    net, seen = student.Student(shape), []
+    net.blocks[-1].depthwise.register_forward_hook(lambda *args: seen.append(args[2].detach()))
+    net.blocks[-1].project.register_forward_pre_hook(lambda _, args: seen.append(args[0].detach()))
+    x = student.to_input(torch.randint(0, 256, (2, 48, 48, 3), dtype=torch.uint8))
+    for row, column in ((0, 0), (1, 0), (0, 1), (1, 1), (0, 0)):
+        net(x)
+        assert torch.equal(seen[-2][:, :, row::2, column::2], seen[-1])
+    net.eval()(x)
+    assert torch.equal(seen[-2][:, :, ::2, ::2], seen[-1])
+    net.train().set_grad_checkpointing()  # blocks are computed once more, of the same cells
+    seen.clear()
+    net(x).sum().backward()
+    assert len(seen) == 4 and torch.equal(seen[1], seen[3])
 
 
 def test_the_max78000_student_keeps_to_its_range():

@@ -53,6 +53,8 @@ class StudentConfig:
     last    channels of the final 1x1 convolution with ReLU (0: there is none)
     scheme  whose arithmetic the int8 net follows: "tflite" or "max78000"
     relu6   scheme tflite: ReLUs end at 6, as in MobileNetV2; in int8 that is the saturation
+    thin    scheme tflite: behind the last depthwise convolution the embedding is made of every
+            second cell, rows and columns, a quarter of the work; the dense map has all of them
     """
 
     size: int
@@ -62,6 +64,7 @@ class StudentConfig:
     dim: int = DIMS[-1]
     scheme: str = "tflite"
     relu6: bool = False
+    thin: bool = False
 
 
 def student_config(raw: dict) -> StudentConfig:
@@ -72,7 +75,16 @@ def student_config(raw: dict) -> StudentConfig:
         raise ValueError(f"scheme {scheme!r} is neither tflite nor max78000")
     if scheme == "max78000" and any(isinstance(b, Bottleneck) for b in blocks):
         raise ValueError("scheme max78000 has no depthwise convolution: no block may `expand`")
+    if raw.get("thin") and not (len(blocks) > 1 and is_thinnable(*blocks[-2:])):
+        raise ValueError("`thin` needs a last block with `expand`, without a residual sum")
     return StudentConfig(**{**raw, "blocks": tuple(blocks)})
+
+
+def is_thinnable(before: Bottleneck | Conv, last: Bottleneck | Conv) -> bool:
+    """May cells be left out in the last block? In one with a residual sum they may not."""
+    if not isinstance(last, Bottleneck):
+        return False
+    return not last.expand or last.stride > 1 or last.out != before.out
 
 
 def option(default, text: str):

@@ -221,7 +221,7 @@ def run(graph: Graph, images: Tensor, everything: bool = False) -> Tensor | dict
     tensors = {INPUT: x.contiguous(memory_format=torch.channels_last)}
     with torch.no_grad():
         for layer in graph.layers:
-            if everything or not getattr(layer, "dense", False):
+            if everything or not graph.is_dense(layer.name):
                 tensors[layer.name] = _layer(graph, layer, tensors)
     wanted = tensors if everything else [graph.embedding]
     whole = {

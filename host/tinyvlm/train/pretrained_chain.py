@@ -29,7 +29,7 @@ EPSILON = torch.nn.BatchNorm2d(1).eps
 
 @dataclass
 class Layer:
-    """kind: conv, depthwise, add, pool or space_to_depth.
+    """kind: conv, depthwise, add, pool, thin (every second cell) or space_to_depth.
 
     weight: (out, in, k, k), of depthwise layers (c, 1, k, k); bias: (out,)
     relu:   "", "relu" or "relu6"
@@ -68,6 +68,7 @@ class _Walk:
         self.state: State = {}
         self.tensor, self.channels = INPUT, 3
         self.relus: set[str] = set()
+        self.thin = False
 
     def is_next(self, kind: str, kernel: int = 0, relu: bool | None = None, skip: int = 0) -> bool:
         if len(self.layers) <= skip:
@@ -139,9 +140,8 @@ class _Walk:
             raise ValueError(f"layer {self.layers[0].name} comes after what a student ends with")
         if len(self.relus) > 1:
             raise ValueError("some layers end with ReLU and some with ReLU6; a student has one")
-        shape = StudentConfig(size, stem, tuple(blocks), last, dim, self.scheme)
-        if "relu6" in self.relus:
-            shape = StudentConfig(**{**vars(shape), "relu6": True})
+        relu6 = "relu6" in self.relus
+        shape = StudentConfig(size, stem, tuple(blocks), last, dim, self.scheme, relu6, self.thin)
         return shape, self.state
 
     def block(self, name: str) -> Bottleneck | Conv | None:
@@ -157,6 +157,11 @@ class _Walk:
         if not self.is_next("depthwise", relu=True):
             raise self.refuse("depthwise convolution with a ReLU")
         depthwise = self.convolution(f"{name}.depthwise", "a depthwise convolution")
+        if self.thin:
+            raise ValueError(f"layer {depthwise.name}: no cell may be left out before it")
+        if self.is_next("thin"):
+            self.take("every second cell")
+            self.thin = True
         if not self.is_next("conv", 1, False):
             raise self.refuse("linear 1x1 convolution")
         out = len(self.convolution(f"{name}.project", "a projection").weight)

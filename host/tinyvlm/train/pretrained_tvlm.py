@@ -58,6 +58,8 @@ def _layer(net: graph.Graph, layer: graph.Layer) -> Layer:
     if isinstance(layer, graph.Add):
         return Layer(layer.name, "add", layer.src, layer.src2)
     if isinstance(layer, graph.AvgPool):
+        if (layer.kernel, layer.stride) == (1, 2):
+            return Layer(layer.name, "thin", layer.src)
         height = net.shapes()[layer.src][0]
         side = 0 if layer.kernel in (0, height) else layer.kernel
         return Layer(layer.name, "pool", layer.src, side=side)

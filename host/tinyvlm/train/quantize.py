@@ -18,7 +18,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import torch
@@ -34,18 +34,19 @@ from tinyvlm.train.student import (
     SpaceToDepth,
     Student,
     pad_same,
+    thinned,
     to_input,
 )
 
 INPUT_QUANT = graph.Quant(1 / 128, 0)
 LAST, POOL, EMBEDDING, DENSE = "last", "pool", "embedding", "map"
-MOVES = ("pool", "space_to_depth")  # kinds that keep scale and zero point
+MOVES = ("pool", "thin", "space_to_depth")  # kinds that keep scale and zero point
 SHIFTED = 1 - 2.0**-24  # times a power of two: the multiplier that rounds once (docs/format.md)
 
 
 @dataclass
 class Node:
-    """One layer: kind is conv, depthwise, add, pool or space_to_depth.
+    """One layer: kind is conv, depthwise, add, pool, thin or space_to_depth.
 
     w: (out, in / groups, k, k); size: side of pooling windows (0: the whole map) or of blocks;
     top: where a ReLU's output ends; bounded: quantized as the accelerator does; shift: weights are
@@ -90,6 +91,9 @@ def fold(model: Student) -> list[Node]:
         if isinstance(block, InvertedResidual):
             y = conv(f"block{i}.expand", block.expand, x) if block.expand else x
             y = conv(f"block{i}.depthwise", block.depthwise, y)
+            if block.thin:
+                nodes.append(Node(f"block{i}.thin", "thin", y))
+                y = nodes[-1].name
             y = conv(f"block{i}.project", block.project, y)
             if block.residual:
                 nodes.append(Node(f"block{i}.add", "add", y, x))
@@ -118,6 +122,8 @@ def run(
             y = x + tensors[node.src2]
         elif node.kind == "pool":
             y = F.avg_pool2d(x, node.size or tuple(x.shape[2:]))
+        elif node.kind == "thin":
+            y = thinned(x)
         elif node.kind == "space_to_depth":
             y = integer.space_to_depth(x, node.size)
         else:
@@ -231,7 +237,7 @@ def equalize(nodes: list[Node], batches: list[Tensor], strength: float = 0.5) ->
         if not node.relu:
             continue
         after = readers.get(node.name, [])
-        while len(after) == 1 and after[0].kind == "pool":
+        while len(after) == 1 and after[0].kind in ("pool", "thin"):
             after = readers.get(after[0].name, [])
         if len(after) != 1 or after[0].w is None:
             continue
@@ -290,6 +296,8 @@ def run_int8(nodes: list[Node], images: Tensor, quants: dict[str, graph.Quant]) 
             y = integer.add(x, tensors[node.src2], source, quants[node.src2], out, node.relu)
         elif node.kind == "pool":
             y = integer.pool(x, source, node.size)
+        elif node.kind == "thin":
+            y = thinned(x)
         elif node.kind == "space_to_depth":
             y = integer.space_to_depth(x, node.size)
         else:
@@ -303,7 +311,7 @@ def run_int8(nodes: list[Node], images: Tensor, quants: dict[str, graph.Quant]) 
 def to_graph(
     nodes: list[Node], quants: dict[str, graph.Quant], size: int, info: dict
 ) -> graph.Graph:
-    """The integer graph, with a dense map layer that shares the head's weights."""
+    """The integer graph, with a dense map that shares the weights of the embedding."""
     layers: list[graph.Layer] = []
     for node in nodes:
         source, out = quants[node.src], quants[node.name]
@@ -311,6 +319,8 @@ def to_graph(
             layers.append(graph.Add(node.name, node.src, node.src2, out))
         elif node.kind == "pool":
             layers.append(graph.AvgPool(node.name, node.src, node.size, node.size))
+        elif node.kind == "thin":
+            layers.append(graph.AvgPool(node.name, node.src, 1, 2))
         elif node.kind == "space_to_depth":
             layers.append(graph.SpaceToDepth(node.name, node.src, node.size))
         else:
@@ -323,7 +333,18 @@ def to_graph(
             w = np.ascontiguousarray(w.transpose(0, 2, 3, 1))
             args = w, b, scale, out, node.stride, node.relu
             layers.append(graph.Conv(node.name, node.src, *args))
-    head = layers[-1]
-    shared = head.weights, head.bias, head.weight_scale
-    layers.append(graph.Conv(DENSE, nodes[-2].src, *shared, quants[DENSE], dense=True))
+    layers += dense_tail(layers, quants[DENSE])
     return graph.Graph((size, size, 3), INPUT_QUANT, layers, EMBEDDING, DENSE, info)
+
+
+def dense_tail(layers: list[graph.Layer], out: graph.Quant) -> list[graph.Layer]:
+    """What makes the dense map: the head for each cell; of a thin student, for the cells left out
+    as well, the convolutions before it once more."""
+    head, src, tail = layers[-1], layers[-2].src, []
+    thin = [i for i, x in enumerate(layers) if isinstance(x, graph.AvgPool) and x.kernel == 1]
+    if thin:
+        src = layers[thin[0]].src
+        for layer in layers[thin[0] + 1 : -2]:
+            tail.append(replace(layer, name=f"{DENSE}.{layer.name}", src=src, dense=True))
+            src = tail[-1].name
+    return [*tail, replace(head, name=DENSE, src=src, out=out, dense=True)]

@@ -19,9 +19,9 @@ def build(student: StudentConfig, dense: bool = True) -> Graph:
         net.space_to_depth(student.stem)
     else:
         net.conv(student.stem, 3, 2)
-    for block in student.blocks:
+    for i, block in enumerate(student.blocks, 1):
         if isinstance(block, Bottleneck):
-            bottleneck(net, block)
+            bottleneck(net, block, student.thin and i == len(student.blocks))
             continue
         if block.pool > 1:
             net.pool(block.pool)
@@ -33,12 +33,14 @@ def build(student: StudentConfig, dense: bool = True) -> Graph:
     return graph
 
 
-def bottleneck(net: Builder, block: Bottleneck) -> None:
+def bottleneck(net: Builder, block: Bottleneck, thin: bool = False) -> None:
     """Expand, depthwise, project; a residual sum where shapes allow it."""
     src, channels = net.last, net.tensors[net.last].shape[-1]
     if block.expand:
         net.conv(block.expand)
     net.depthwise(block.kernel, block.stride)
+    if thin:
+        net.thin()
     net.conv(block.out, relu=False)
     if block.stride == 1 and block.out == channels and block.expand:
         net.add(src)

@@ -9,6 +9,10 @@ convolution, depthwise 3x3, plain ReLU, residual sums of linear bottlenecks.  Sc
 A 96 x 96 image becomes a 6 x 6 map; the head, of 256 dimensions, is a linear 1x1 convolution, so
 it may stand before the global average pool (a dense map, one embedding per cell) or after it (one
 embedding per image).  Pixels enter as (p - 128) / 128.  Padding is TensorFlow's SAME.
+
+Neighbouring cells see nearly the same: a `thin` student embeds an image by every second row and
+column of them.  Behind the last depthwise convolution all layers are 1x1, so the cells that are
+left out cost nothing, and the map can still be made of all.
 """
 
 from __future__ import annotations
@@ -98,11 +102,21 @@ class InvertedResidual(nn.Module):
         self.depthwise = ConvBN(mid, mid, block.kernel, block.stride, groups=mid, relu6=relu6)
         self.project = ConvBN(mid, block.out, 1, relu=False)
         self.residual = block.stride == 1 and block.out == cin and block.expand > 0
+        self.thin = False  # goes on with every second cell,
+        self.first = (0, 0)  # from this row and column on
 
     def forward(self, x: Tensor) -> Tensor:
         y = self.expand(x) if self.expand else x
-        y = self.project(self.depthwise(y))
+        y = self.depthwise(y)
+        if self.thin:
+            y = thinned(y, *self.first)
+        y = self.project(y)
         return x + y if self.residual else y
+
+
+def thinned(x: Tensor, row: int = 0, column: int = 0) -> Tensor:
+    """Every second row and column of (n, c, h, w), from these on."""
+    return x[:, :, row::2, column::2]
 
 
 class PooledConv(ConvBN):
@@ -141,6 +155,8 @@ class Student(nn.Module):
                 blocks.append(InvertedResidual(channels, block, config.relu6))
             channels = block.out
         self.blocks = nn.ModuleList(blocks)
+        if config.thin:
+            blocks[-1].thin = True
         last = {"bounded": bounded, "relu6": config.relu6}
         self.last = ConvBN(channels, config.last, 1, **last) if config.last else None
         self.head = nn.Conv2d(config.last or channels, config.dim, 1)
@@ -190,6 +206,11 @@ class Student(nn.Module):
 
     def features(self, x: Tensor) -> Tensor:
         """(n, channels, h, w): what the head sees before the pool."""
+        if self.config.thin:
+            # in training each step begins elsewhere, so that all cells of the map become good
+            block = self.blocks[-1]
+            step = int(block.depthwise.bn.num_batches_tracked) if self.training else 0
+            block.first = (step % 2, step // 2 % 2)
         x = self.stem(x)
         for block in self.blocks:
             x = again(block, x) if self.grad_checkpointing and self.training else block(x)
@@ -251,6 +272,8 @@ def cost_table(config: StudentConfig, size: int = 0) -> list[tuple[str, str, int
             add(f"block{i} expand 1x1", side, mid, channels)
         side = -(-side // b.stride)
         add(f"block{i} depthwise {b.kernel}x{b.kernel} s{b.stride}", side, mid, b.kernel**2)
+        if config.thin and i == len(config.blocks) - 1:
+            side = -(-side // 2)
         add(f"block{i} project 1x1", side, b.out, mid)
         channels = b.out
     if config.last:
