@@ -85,7 +85,8 @@ def test_words_over_the_camera_s_picture(seen):
     assert facts["labels"] == ["cat", "coffee", "flower", "rocket", "unknown"]
     assert facts["over"].startswith("cat ")
     assert "frames/s here" in facts["speed"]
-    assert "38 frames/s on an STM32H7 at 480 MHz (estimated)" in facts["speed"]
+    rate = 480e6 / json.loads(page_data.card("base"))["cycles"]
+    assert f"about {rate:.0f} frames/s on an STM32H7 at 480 MHz (estimated)" in facts["speed"]
 
 
 def test_where_and_heat(seen):
@@ -196,5 +197,5 @@ def test_the_page_s_copy_of_detect_takes_the_page_s_words():
 def test_the_estimate_is_the_readme_s():
     row = next(s for s in (TOP / "README.md").read_text().splitlines() if "frames/s on a" in s)
     cycles = json.loads(page_data.card("base"))["cycles"]
-    # The page's is by the model of shapes, and for all dimensions of an embedding.
-    assert 480e6 / cycles == pytest.approx(float(re.search(r"\| ([\d.]+), ", row)[1]), rel=0.02)
+    # The page's is by the model of shapes.
+    assert 480e6 / cycles == pytest.approx(float(re.search(r"\| ([\d.]+), ", row)[1]), rel=0.01)

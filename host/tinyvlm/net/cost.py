@@ -30,15 +30,22 @@ COLUMNS, UNROLLED = 3, 8  # pixels of a tile, steps of the loop (native/tv_conv_
 ROWS = 8  # rows that the depthwise kernel takes at a time
 
 
-def terms(graph: Graph, plan: Plan, index: int) -> tuple[str, dict[str, float]]:
-    """Kind of layer `index`, and how often its kernel does what."""
+def terms(graph: Graph, plan: Plan, index: int, dim: int = 0) -> tuple[str, dict[str, float]]:
+    """Kind of layer `index`, and how often its kernel does what.
+
+    dim: as many numbers of an embedding are wanted (0: all).
+    """
     layer, shapes = graph.layers[index], graph.shapes()
     height, width, channels = shapes[layer.name]
+    if dim and layer.name == graph.embedding:
+        channels = min(channels, dim)
     in_height, in_width, in_c = shapes[layer.src]
     seen = window(layer, in_height, in_width)
     first, last = plan.segments[plan.segment_of(index)]
     streamed = last > first or first == 0
     outputs, all_rows = height * width * channels, height if streamed else 1
+    if isinstance(layer, AvgPool) and seen.kernel == 1:
+        return "spacetodepth", {"runs": height * width, "bytes": outputs, "calls": all_rows}
     if isinstance(layer, AvgPool):
         inputs = outputs * seen.kernel**2
         return "avgpool", {"inputs": inputs, "outputs": outputs, "calls": all_rows}
@@ -122,18 +129,18 @@ def table() -> dict[str, dict[str, float]]:
     return json.loads(TABLE.read_text())
 
 
-def layers(graph: Graph, plan: Plan | None = None) -> list[float]:
-    """Cycles of every layer. KeyError for a kernel that has never been measured."""
+def layers(graph: Graph, plan: Plan | None = None, dim: int = 0) -> list[float]:
+    """Cycles of every layer; dim: of terms(). KeyError for a kernel that was never measured."""
     plan, result = plan or make_plan(graph), []
     for index in range(len(graph.layers)):
-        kind, counts = terms(graph, plan, index)
+        kind, counts = terms(graph, plan, index, dim)
         result.append(sum(number * table()[kind][name] for name, number in counts.items()))
     return result
 
 
-def cycles(graph: Graph, plan: Plan | None = None) -> float:
-    """Cycles of one frame, intake, dense map and scoring not counted."""
-    costs = zip(graph.layers, layers(graph, plan), strict=True)
+def cycles(graph: Graph, plan: Plan | None = None, dim: int = 0) -> float:
+    """Cycles of one frame, intake, dense map and scoring not counted; dim: of terms()."""
+    costs = zip(graph.layers, layers(graph, plan, dim), strict=True)
     return sum(count for layer, count in costs if not graph.is_dense(layer.name))
 
 
