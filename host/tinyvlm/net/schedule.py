@@ -184,7 +184,7 @@ class Schedule:
         for stage in range(first, last + 1):
             if stage > first and self.reads[stage][0] != stage:
                 return None  # does not continue the chain
-            if last > first and getattr(self.layers[stage], "dense", False):
+            if last > first and self.graph.is_dense(self.layers[stage].name):
                 return None
             if stage < last and self.names[stage + 1] == self.graph.embedding:
                 return None  # it is copied out when its segment has run
@@ -226,7 +226,10 @@ class Schedule:
         return alias
 
     def _fetched(self, first: int, last: int) -> int:
-        """Weight bytes read: once a row, but only once by a layer that runs alone."""
+        """Weight bytes that a frame without the map reads: once a row, but only once by a layer
+        that runs alone."""
+        if self.graph.is_dense(self.layers[first].name):
+            return 0
         alone = first == last and first > 0
         return sum(
             weight_bytes(self.layers[stage]) * (1 if alone else self.heights[stage + 1])
