@@ -16,8 +16,8 @@ static void *get_items(mp_obj_t obj, mp_uint_t flags, const char *name, size_t n
             name, (unsigned)item, item == 1 ? "" : "s", (unsigned)size);
     }
     if (buf.len < need) {
-        mp_raise_msg_varg(&mp_type_ValueError, MP_ERROR_TEXT("%s needs %u bytes, the buffer has %u"),
-            name, (unsigned)need, (unsigned)buf.len);
+        mp_raise_msg_varg(&mp_type_ValueError, MP_ERROR_TEXT("%s needs %u byte%s, the buffer has %u"),
+            name, (unsigned)need, need == 1 ? "" : "s", (unsigned)buf.len);
     }
     return buf.buf;
 }

@@ -264,7 +264,7 @@ def test_the_first_dimensions_alone(seed):
 
 def test_bad_calls(small):
     engine = _tinyvlm.Encoder(small[1])
-    with pytest.raises(ValueError, match="the embedding needs 1 bytes, the buffer has 0"):
+    with pytest.raises(ValueError, match="the embedding needs 1 byte, the buffer has 0"):
         engine.embed(bytes(64), 8, 8, 0, 0, bytearray())
     with pytest.raises(ValueError, match="the map needs"):
         engine.embed_map(bytes(64), 8, 8, 0, 0, bytearray(6), bytearray(5))

@@ -86,8 +86,8 @@ class Encoder:
     def _need(what, buffer, size):
         check_items(what, buffer, 1)
         if len(buffer) < size:
-            message = "%s needs %d bytes, the buffer has %d"
-            raise ValueError(message % (what, size, len(buffer)))
+            message = "%s needs %d byte%s, the buffer has %d"
+            raise ValueError(message % (what, size, "" if size == 1 else "s", len(buffer)))
 
     def _last_reads(self, dense):
         # By the index of a layer (-1: the image), the last one that reads its output.

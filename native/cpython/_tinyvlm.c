@@ -142,8 +142,8 @@ static int check_size(const char *name, const Py_buffer *buf, uint64_t count, ui
     if (tv_holds((size_t)buf->len, count, item)) {
         return 0;
     }
-    PyErr_Format(PyExc_ValueError, "%s needs %llu bytes, the buffer has %zd", name,
-        (unsigned long long)(count * item), buf->len);
+    PyErr_Format(PyExc_ValueError, "%s needs %llu byte%s, the buffer has %zd", name,
+        (unsigned long long)(count * item), count * item == 1 ? "" : "s", buf->len);
     return -1;
 }
 
