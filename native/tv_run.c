@@ -104,7 +104,7 @@ static int run_segment(run_t *run, tv_stage_t *stages, tv_stage_t *last) {
     return TV_OK;
 }
 
-// Does a later record read what is written at `offset`, before another one writes there?
+// Does a later record read what is written at `offset`, before another writes there?
 static bool is_read_after(const tv_model_t *m, int index, uint32_t offset) {
     tv_layer_t l = { .out.offset = ~offset };
     while (++index < m->layers && l.out.offset != offset) {

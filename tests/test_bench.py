@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: MIT
 """tinyvlm-bench on a small model, the estimate of cycles, and the cost model."""
 
+import dataclasses
 import json
 import shutil
 import subprocess
@@ -10,7 +11,7 @@ import pytest
 from nets import Builder
 
 from tinyvlm import bench
-from tinyvlm.net import cost, mlperf, samples, tvlm
+from tinyvlm.net import cost, mlperf, plan, samples, tvlm
 from tinyvlm.virtual import calibration, count, cycles, marks
 
 BENCH = [sys.executable, "-m", "tinyvlm.bench"]
@@ -22,6 +23,10 @@ def small(tmp_path_factory):
     build = Builder(16, seed=1)
     build.conv(8, 3, 2)
     build.residual(8, 2)
+    build.conv(16)
+    build.depthwise()
+    build.thin()
+    build.conv(8)
     path = tmp_path_factory.mktemp("bench") / "tiny.tvlm"
     tvlm.write(build.finish(32, dense=True), path)
     return path
@@ -43,9 +48,11 @@ def run(*arguments):
 def test_report(firmware, small):
     report = json.loads(run("--model", small, "--json", "--no-cycles"))
     (model,) = report["models"]
-    graph, plan = (loaded := tvlm.load(small)).graph, loaded.plan
-    assert model["unaligned"] == plan.fetched // 4 * 3
-    assert [row["name"] for row in model["layers"]] == [layer.name for layer in graph.layers]
+    graph = (loaded := tvlm.load(small)).graph
+    assert model["unaligned"] == loaded.plan.fetched // 4 * 3
+    names = [x.name for x in graph.layers if x.name == graph.dense or not graph.is_dense(x.name)]
+    assert [row["name"] for row in model["layers"]] == names  # one row for all of the map's
+    assert sum(row["macs"] for row in model["layers"]) == sum(graph.macs(dense=True).values())
     assert model["macs"] == sum(row["macs"] for row in model["layers"] if not row["dense"])
     assert model["differ"] == 0
     assert model["compared"] > 0
@@ -195,6 +202,32 @@ def test_cycles_of_blocks():
     assert found[0] >= 8 and found[1] == pytest.approx(4, abs=0.1)
     assert cycles._more_accesses(several[0]) == 1
     assert cycles._mca([independent, ("nonsense r0",)]) == ([], {1})
+
+
+def test_an_embedding_is_cut_though_the_map_takes_its_place(firmware, tmp_path):
+    """A later layer that reads what lies there then does not read the embedding."""
+    build = Builder(16, seed=2)
+    build.conv(8, 3, 2)
+    build.conv(64)
+    build.depthwise()
+    build.thin()
+    build.conv(64)
+    graph = build.finish(256, dense=True)
+    graph.layers = sorted(graph.layers, key=lambda x: graph.is_dense(x.name))  # as training does
+    made = plan.plan(graph)
+    there = made.refs[graph.layer(graph.dense).src].offset
+    made.refs[graph.embedding] = dataclasses.replace(made.refs[graph.embedding], offset=there)
+    data = tvlm.to_bytes(graph, made)
+    files = count.frames() | {"net.tvlm": data, "net.tvp": count.vocabulary(data, 256)}
+    counts = []
+    with count.Session(firmware, tmp_path / "files", files) as session:
+        session.exec("open_encoder('net', 'dsp'); frame0 = read('frame0')")
+        for dim in (16, 256):
+            call = f"core.embed, {count.frame(0)}, bytearray({dim})"
+            counts.append(session.eval(f"virt.count({call})"))
+    few, every = counts
+    print(f"{few} instructions for 16 numbers, {every} for 256")
+    assert every - few > 240 * 64 / 2  # the weights that are not read, two at a time
 
 
 def test_cost_model(firmware):
