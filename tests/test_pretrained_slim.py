@@ -12,7 +12,7 @@ torch = pytest.importorskip("torch", reason="torch is not installed (extra `trai
 
 import tars  # noqa: E402
 
-from tinyvlm.train import checkpoint, pretrained, pretrained_slim  # noqa: E402
+from tinyvlm.train import checkpoint, pretrained, pretrained_slim, slim  # noqa: E402
 from tinyvlm.train.config import Bottleneck, StudentConfig  # noqa: E402
 from tinyvlm.train.student import Student  # noqa: E402
 
@@ -122,3 +122,21 @@ def test_another_shape_is_refused():
     narrow = replace(SHAPE, blocks=(*SHAPE.blocks, Bottleneck(20, 40)))
     with pytest.raises(ValueError, match="no block of the body"):
         pretrained_slim.start((SHAPE, state_of(body(SHAPE))), narrow, batches(1))
+
+
+def test_a_head_is_kept_and_corrected():
+    """Of a body that has one: its features, too, go by what the head misses least."""
+    wide = body(replace(SHAPE, last=24))
+    fewer = [replace(block, expand=block.expand * 3 // 4) for block in SHAPE.blocks]
+    narrow = replace(SHAPE, last=18, blocks=tuple(fewer))
+    student, _ = pretrained_slim.start((wide.config, wide.state_dict()), narrow, batches())
+    cut = Student(narrow).eval()
+    cut.load_state_dict(slim.slim(wide.state_dict(), cut.state_dict()))
+    cosines = []
+    for model in (student, cut):
+        with torch.no_grad():
+            got, want = (net(batches()[0]) for net in (model, wide))
+            got, want = got - want.mean(0), want - want.mean(0)  # what tells images apart
+            cosines.append(torch.cosine_similarity(got, want).mean().item())
+    print(f"cosine with the wide net: {cosines[0]:.3f}, by its batch norms alone {cosines[1]:.3f}")
+    assert cosines[0] > 0.9 and cosines[0] > cosines[1]

@@ -9,7 +9,7 @@ slim.py judges channels by their batch norms, which a folded body has not.  Here
 that the layers reading it miss least: its place is taken by what the other channels say about it
 on photos, so those layers' weights are changed with every channel that goes (Optimal Brain
 Surgeon, Hassibi and Stork 1993, with a channel in the place of a weight).  Features that nothing
-reads yet, as a body has no head, are turned to their principal components.
+reads, of a body without a head, are turned to their principal components.
 
 Blocks that the model leaves out are left out first (align.py).  At the end the batch norms get the
 statistics of the photos, so that they may be trained.
@@ -75,13 +75,16 @@ def gather_moments(wide: Student, batches: list[Tensor]) -> dict[str, Moments]:
     for images in batches:
         features = wide.features(images).mean((2, 3), keepdim=True)
         found.setdefault(FEATURES, Moments()).add(features)
+    found["head"] = found[FEATURES]
     for hook in hooks:
         hook.remove()
     return found
 
 
 def gain(state: State, name: str) -> Tensor:
-    """(out, 1) what a ConvBN's norm multiplies by."""
+    """(out, 1) what a ConvBN's norm multiplies by; a head has none."""
+    if name == "head":
+        return torch.ones(len(state["head.weight"]), 1, dtype=torch.float64)
     spread = torch.sqrt(state[f"{name}.bn.running_var"] + torch.nn.BatchNorm2d(1).eps)
     return (state[f"{name}.bn.weight"] / spread).double()[:, None]
 
@@ -133,7 +136,10 @@ def shrink(state: State, channels: Channels, moments: dict[str, Moments]) -> Non
         mean = moments[name].mean
         state[weight_of(name)] = weight.float()[:, :, None, None]
         shift = (weight @ mean[keep] - old[name] @ mean).float()
-        state[f"{name}.bn.running_mean"] = state[f"{name}.bn.running_mean"] + shift
+        if name == "head":
+            state["head.bias"] = state["head.bias"] - shift
+        else:
+            state[f"{name}.bn.running_mean"] = state[f"{name}.bn.running_mean"] + shift
 
 
 def turn(state: State, channels: Channels, features: Moments) -> None:
@@ -175,14 +181,16 @@ def start(
         for old, block in zip(kept, narrow.blocks, strict=True)
     )
     wide = Student(replace(shape, size=narrow.size, blocks=blocks, dim=narrow.dim)).eval()
-    taken = {k: v for k, v in align.take(state, kept).items() if not k.startswith("head")}
+    taken = align.take(state, kept)
+    if len(taken.get("head.bias", ())) != narrow.dim:
+        taken = {k: v for k, v in taken.items() if not k.startswith("head")}
     try:
         wide.load_state_dict(taken, strict=False)
     except RuntimeError:
         raise ValueError("its blocks do not follow each other without those left out") from None
     moments = gather_moments(wide.to(memory_format=torch.channels_last), batches)
     student = Student(narrow).eval().to(memory_format=torch.channels_last)
-    state = {k: v for k, v in wide.state_dict().items() if not k.startswith("head")}
+    state = {k: v for k, v in wide.state_dict().items() if k in taken or "head" not in k}
     for channels in slim.groups(state, student.state_dict()):
         shrink(state, channels, moments)
     student.load_state_dict(state, strict=False)
@@ -236,7 +244,7 @@ def main(argv: list[str] | None = None) -> None:
     except ValueError as e:
         p.error(f"--model {args.model} does not fit {args.init}: {e}")
     info = {"config": asdict(TrainConfig(model=args.model, student=narrow)), "epoch": 0, "step": 0}
-    tensors = {k: v for k, v in student.state_dict().items() if not k.startswith("head")}
+    tensors = {k: v for k, v in student.state_dict().items() if k in body[1] or "head" not in k}
     checkpoint.write(args.out, {f"student.{k}": v for k, v in tensors.items()}, info)
     print(f"{args.out}: blocks {', '.join(map(str, kept))} of {args.init}")
 
