@@ -175,6 +175,19 @@ def test_a_residual_operand_is_not_evened_out():
     assert torch.equal(nodes[0].w, weights[0]) and not torch.equal(nodes[1].w, weights[1])
 
 
+def test_a_silent_channel_is_left_alone():
+    """However often a file is trained on and exported, its weights do not outgrow their grid."""
+    net, images = student("smoke")
+    with torch.no_grad():
+        norm = net.blocks[1].depthwise.bn
+        norm.bias[3] = -100 * norm.weight.abs().max()
+    nodes = quantize.fold(net)
+    (node,) = (n for n in nodes if n.name == "block1.depthwise")
+    before = node.b.detach().clone()  # which no other layer's evening out changes
+    quantize.equalize(nodes, [images])
+    assert node.b[3] == before[3] and node.b[2] != before[2]
+
+
 @pytest.mark.parametrize("model", ["smoke", "smoke, thin", "max78000"])
 def test_fine_tuning_computes_what_is_exported(model):
     """Of random weights, and again after steps that moved all of them."""

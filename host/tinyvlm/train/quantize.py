@@ -219,7 +219,8 @@ def equalize(nodes: list[Node], batches: list[Tensor], strength: float = 0.5) ->
 
     A channel that is divided by s before its ReLU is multiplied by s in the layer that reads it,
     be it behind a pool.  Only tensors that one convolution reads are changed (never a residual
-    path).  Tensors with an end (`top`) only grow, and no further than that.
+    path).  Tensors with an end (`top`) only grow, and no further than that.  A silent channel
+    stays as it is: each export of an int8 file that was trained on would make its weights larger.
     """
     peak: dict[str, Tensor] = {}
 
@@ -244,6 +245,7 @@ def equalize(nodes: list[Node], batches: list[Tensor], strength: float = 0.5) ->
         (after,) = after
         top = peak[node.name].clamp(min=1e-3 * peak[node.name].max().item())
         s = (top / (top.mean() if node.top == math.inf else node.top)) ** strength
+        s[peak[node.name] < top] = 1  # silent on photos: there is nothing to even out
         node.w.div_(s[:, None, None, None])
         node.b.div_(s)
         if after.kind == "depthwise":
