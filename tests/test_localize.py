@@ -46,7 +46,7 @@ def test_photos_on_grey_are_pointed_at(tmp_path, capsys):
     first, second = (rows(part) for part in output.split("\n\n")[1:])
     assert output.startswith("8 pictures, 2 labels, 8 boxes, 0 of them small")
     assert first["detect"][1] >= 75 and first["detect"][2] > first["frame"][2]
-    assert float(output.split("points into ")[1].split()[0]) > 60  # the warmest cell
+    assert float(output.split("points into ")[1].split()[0]) > 75  # the warmest cell
     assert first["detect"][0] == second["detect"][0] < first["14"][0] / 9
     assert set(second) == {"frame", "14", "39", "detect"}
     assert second["39"][0] == pytest.approx(39 * second["frame"][0], abs=2)
