@@ -340,8 +340,11 @@ def to_graph(
 
 
 def dense_tail(layers: list[graph.Layer], out: graph.Quant) -> list[graph.Layer]:
-    """What makes the dense map: the head for each cell; of a thin student, for the cells left out
-    as well, the convolutions before it once more."""
+    """The layers of the dense map: the head, of every cell.
+
+    A thin student's map has the cells, too, that its embedding leaves out: the convolutions
+    behind that come once more.
+    """
     head, src, tail = layers[-1], layers[-2].src, []
     thin = [i for i, x in enumerate(layers) if isinstance(x, graph.AvgPool) and x.kernel == 1]
     if thin:

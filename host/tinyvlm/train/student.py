@@ -115,8 +115,8 @@ class InvertedResidual(nn.Module):
 
 
 def thinned(x: Tensor, row: int = 0, column: int = 0) -> Tensor:
-    """Every second row and column of (n, c, h, w), from these on."""
-    return x[:, :, row::2, column::2]
+    """Every second row and column of (n, c, h, w), from these on; of a single one that one."""
+    return x[:, :, row % x.shape[2] :: 2, column % x.shape[3] :: 2]
 
 
 class PooledConv(ConvBN):
