@@ -60,6 +60,13 @@ def test_real_shapes(make, size):
     assert wrong == 0
 
 
+def test_weights_that_the_map_shares_are_stored_once():
+    graph = tvlm.read(DATA / "base.tvlm")
+    plain, dense = (len(tflite.to_bytes(graph, more)) for more in (False, True))
+    print(f"{plain} bytes, {dense} with the map")
+    assert dense < plain + graph.layer(graph.embedding).weights.size / 2
+
+
 def test_the_encoder_that_ships_on_real_photos(tmp_path):
     """numpy = the C engine = LiteRT on every photo, embedding and dense map."""
     graph = tvlm.read(DATA / "base.tvlm")

@@ -48,6 +48,7 @@ class _Writer:
         self.s = _schema()
         self.graph, self.shapes = graph, graph.shapes()
         self.buffers = [self.s.BufferT()]  # index 0 stands for "no data"
+        self.known: dict[bytes, int] = {}  # the map has weights of the embedding: stored once
         self.tensors, self.operators, self.codes = [], [], []
         self.index = {INPUT: self.activation(INPUT)}
 
@@ -59,12 +60,18 @@ class _Writer:
         t.quantization.zeroPoint = np.asarray(quant["zero_point"], np.int64)
         t.quantization.quantizedDimension = quant.get("axis", 0)
         if data is not None:
-            buffer = self.s.BufferT()
-            buffer.data = np.frombuffer(np.ascontiguousarray(data).tobytes(), np.uint8)
-            t.buffer = len(self.buffers)
-            self.buffers.append(buffer)
+            t.buffer = self.buffer(np.ascontiguousarray(data).tobytes())
         self.tensors.append(t)
         return len(self.tensors) - 1
+
+    def buffer(self, data: bytes) -> int:
+        """Index of the buffer that holds these bytes, added when they are new."""
+        if data not in self.known:
+            buffer = self.s.BufferT()
+            buffer.data = np.frombuffer(data, np.uint8)
+            self.known[data] = len(self.buffers)
+            self.buffers.append(buffer)
+        return self.known[data]
 
     def activation(self, name: str) -> int:
         quant = self.graph.quant(name)
