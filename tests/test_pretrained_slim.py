@@ -140,3 +140,9 @@ def test_a_head_is_kept_and_corrected():
             cosines.append(torch.cosine_similarity(got, want).mean().item())
     print(f"cosine with the wide net: {cosines[0]:.3f}, by its batch norms alone {cosines[1]:.3f}")
     assert cosines[0] > 0.9 and cosines[0] > cosines[1]
+
+
+def test_a_head_of_other_dimensions_is_none_for_the_start():
+    state = body(replace(SHAPE, last=24)).state_dict()
+    assert pretrained_slim.fitting(state, SHAPE.dim) is state
+    assert state.keys() - pretrained_slim.fitting(state, 8).keys() == {"head.weight", "head.bias"}

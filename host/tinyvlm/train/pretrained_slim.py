@@ -164,6 +164,13 @@ def turn(state: State, channels: Channels, features: Moments) -> None:
     state[f"{name}.bn.running_var"] = torch.ones(channels.want) - torch.nn.BatchNorm2d(1).eps
 
 
+def fitting(state: State, dim: int) -> State:
+    """The state without its head, if that is of other dimensions."""
+    if len(state.get("head.bias", ())) == dim:
+        return state
+    return {k: v for k, v in state.items() if not k.startswith("head")}
+
+
 def start(
     body: pretrained.Body, narrow: StudentConfig, batches: list[Tensor]
 ) -> tuple[Student, list[int]]:
@@ -181,9 +188,7 @@ def start(
         for old, block in zip(kept, narrow.blocks, strict=True)
     )
     wide = Student(replace(shape, size=narrow.size, blocks=blocks, dim=narrow.dim)).eval()
-    taken = align.take(state, kept)
-    if len(taken.get("head.bias", ())) != narrow.dim:
-        taken = {k: v for k, v in taken.items() if not k.startswith("head")}
+    taken = align.take(fitting(state, narrow.dim), kept)
     try:
         wide.load_state_dict(taken, strict=False)
     except RuntimeError:
@@ -244,7 +249,8 @@ def main(argv: list[str] | None = None) -> None:
     except ValueError as e:
         p.error(f"--model {args.model} does not fit {args.init}: {e}")
     info = {"config": asdict(TrainConfig(model=args.model, student=narrow)), "epoch": 0, "step": 0}
-    tensors = {k: v for k, v in student.state_dict().items() if k in body[1] or "head" not in k}
+    given = fitting(body[1], narrow.dim)
+    tensors = {k: v for k, v in student.state_dict().items() if k in given or "head" not in k}
     checkpoint.write(args.out, {f"student.{k}": v for k, v in tensors.items()}, info)
     print(f"{args.out}: blocks {', '.join(map(str, kept))} of {args.init}")
 
