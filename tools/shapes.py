@@ -26,7 +26,7 @@ HEADER = "| shape | M MAC | K weights | M cycles | frames/s | arena, bytes | MAX
 def row(name: str, student: StudentConfig) -> str:
     graph = build(student)
     made = plan(graph)
-    layers = (layer for layer in graph.layers if not getattr(layer, "dense", False))
+    layers = (layer for layer in graph.layers if not graph.is_dense(layer.name))
     weights = sum(layer.weights.size for layer in layers if hasattr(layer, "weights"))
     cycles = cost.cycles(graph, made)
     rate = CLOCK / (cycles + AROUND)

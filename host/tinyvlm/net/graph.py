@@ -11,7 +11,7 @@ Padding is TensorFlow's SAME for every kernel larger than 1 (`same_padding`); po
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 
@@ -210,6 +210,15 @@ class Graph:
                 taps = layer.weights[0].size
             macs[layer.name] = h * w * c * taps
         return macs
+
+
+def once_more(layers: list[Conv], src: str, prefix: str) -> list[Conv]:
+    """These convolutions for the dense map alone, one after another from `src` on."""
+    again: list[Conv] = []
+    for layer in layers:
+        again.append(replace(layer, name=prefix + layer.name, src=src, dense=True))
+        src = again[-1].name
+    return again
 
 
 def _output_shape(layer: Layer, shapes: dict[str, tuple[int, int, int]]) -> tuple[int, int, int]:

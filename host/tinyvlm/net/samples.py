@@ -13,14 +13,24 @@ Own ones are put together with `Builder`.
 
 from __future__ import annotations
 
-import dataclasses
 import functools
 import itertools
 
 import numpy as np
 
 from . import reference
-from .graph import INPUT, Add, AvgPool, Conv, Depthwise, Graph, Layer, Quant, SpaceToDepth
+from .graph import (
+    INPUT,
+    Add,
+    AvgPool,
+    Conv,
+    Depthwise,
+    Graph,
+    Layer,
+    Quant,
+    SpaceToDepth,
+    once_more,
+)
 
 IMAGE_QUANT = Quant(1 / 128, 0)
 SHIFT_SCALE = 1 - 2.0**-24  # times a power of two: the multiplier that shifts (docs/format.md)
@@ -151,9 +161,8 @@ class Builder:
     def _all_cells(self) -> str:
         """What the map is made of: the convolutions since `thin`, once more for it alone."""
         src, first = self.whole or (self.last, len(self.graph.layers))
-        for layer in self.graph.layers[first:]:
-            more = {"name": f"dense.{layer.name}", "src": src, "dense": True}
-            src = self._append(dataclasses.replace(layer, **more))
+        for layer in once_more(self.graph.layers[first:], src, "dense."):
+            src = self._append(layer)
         return src
 
     def finish(self, dim: int, dense: bool = False, head=None) -> Graph:

@@ -248,6 +248,8 @@ def provenance(point: checkpoint.Checkpoint, data: Data) -> dict:
 def needs(net: graph.Graph, size: int) -> dict:
     """What the file will take of a device."""
     plan = make_plan(net)
+    # The dense map has the weights of the embedding.
+    own = (x for x in net.layers if hasattr(x, "weights") and not net.is_dense(x.name))
     try:
         cycles = round(cost.cycles(net, plan))
     except KeyError:  # a layer that the cost model has not measured
@@ -255,15 +257,10 @@ def needs(net: graph.Graph, size: int) -> dict:
     return {
         "file_bytes": size,
         "arena_bytes": plan.arena_size,
-        "weights": sum(x.weights.size for x in net.layers if _counts(x)),
+        "weights": sum(x.weights.size for x in own),
         "macs": sum(net.macs().values()),
         "cycles": cycles,
     }
-
-
-def _counts(layer: graph.Layer) -> bool:
-    """Has it weights of its own? The dense map shares those of the head."""
-    return hasattr(layer, "weights") and not getattr(layer, "dense", False)
 
 
 def make(args: argparse.Namespace) -> dict:

@@ -23,7 +23,7 @@ def load(path: Path) -> tuple[StudentConfig, dict[str, Tensor]]:
     OSError, or ValueError in one sentence: the file is damaged, or no student has its layers.
     """
     net = tvlm.read(path)
-    layers = [_layer(net, layer) for layer in net.layers if not getattr(layer, "dense", False)]
+    layers = [_layer(net, layer) for layer in net.layers if not net.is_dense(layer.name)]
     scheme = net.info.get("scheme", "tflite")
     if scheme == "tflite":
         _end_at_six(net, layers)

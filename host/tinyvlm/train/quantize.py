@@ -348,8 +348,6 @@ def dense_tail(layers: list[graph.Layer], out: graph.Quant) -> list[graph.Layer]
     head, src, tail = layers[-1], layers[-2].src, []
     thin = [i for i, x in enumerate(layers) if isinstance(x, graph.AvgPool) and x.kernel == 1]
     if thin:
-        src = layers[thin[0]].src
-        for layer in layers[thin[0] + 1 : -2]:
-            tail.append(replace(layer, name=f"{DENSE}.{layer.name}", src=src, dense=True))
-            src = tail[-1].name
+        tail = graph.once_more(layers[thin[0] + 1 : -2], layers[thin[0]].src, f"{DENSE}.")
+        src = tail[-1].name
     return [*tail, replace(head, name=DENSE, src=src, out=out, dense=True)]
