@@ -41,6 +41,16 @@ void *modargs_array(mp_obj_t obj, mp_uint_t flags, const char *name, size_t coun
     return buf;
 }
 
+float *modargs_floats(mp_obj_t obj, mp_uint_t flags, const char *name, size_t count) {
+    float *items = modargs_array(obj, flags, name, count, sizeof(float));
+    mp_buffer_info_t buf;
+    mp_get_buffer_raise(obj, &buf, flags);
+    if (mp_binary_get_size('@', (char)buf.typecode, NULL) == sizeof(float) && buf.typecode != 'f') {
+        mp_raise_msg_varg(&mp_type_ValueError, MP_ERROR_TEXT("%s must be an array('f'), of floats"), name);
+    }
+    return items;
+}
+
 void modargs_frame(tv_frame_t *frame, const mp_obj_t *args) {
     mp_int_t n[4];
     for (int i = 0; i < 4; i++) { // first: an object's __int__() may resize the buffer

@@ -21,6 +21,9 @@ void *modargs_buffer(mp_obj_t obj, mp_uint_t flags, const char *name, size_t nee
 // The same for `count` items of `item` bytes, aligned.
 void *modargs_array(mp_obj_t obj, mp_uint_t flags, const char *name, size_t count, size_t item);
 
+// The same for floats; whole numbers of as many bytes are refused.
+float *modargs_floats(mp_obj_t obj, mp_uint_t flags, const char *name, size_t count);
+
 // Memory for an embedding. *dim: dimensions that there are; then, how many of them it has room for.
 int8_t *modargs_embedding(mp_obj_t obj, size_t *dim);
 

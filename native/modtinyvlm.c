@@ -497,7 +497,7 @@ static mp_obj_t tinyvlm_score(size_t n_args, const mp_obj_t *args) {
     get_sizes(&v, args + 2);
     get_vectors(&v, args[1]);
     const int8_t *embedding = modargs_buffer(args[0], MP_BUFFER_READ, "the embedding", v.dim);
-    float *out = modargs_array(args[6], MP_BUFFER_WRITE, "out", v.rows, sizeof(float));
+    float *out = modargs_floats(args[6], MP_BUFFER_WRITE, "out", v.rows);
     hook_t h = hold(args, 1 << 0 | 1 << 1 | 1 << 6);
     tv_score(embedding, v.data, v.rows, v.stored_dim, v.bits, v.dim, out, tinyvlm_hook, &h);
     raise_stopped(&h);
@@ -531,9 +531,9 @@ static mp_obj_t tinyvlm_weigh(size_t n_args, const mp_obj_t *args) {
     size_t count = get_count(args[2], UINT16_MAX, "count");
     mp_buffer_info_t buf;
     mp_get_buffer_raise(args[0], &buf, MP_BUFFER_WRITE);
-    float *cosines = modargs_array(args[0], MP_BUFFER_WRITE, "cosines", 0, sizeof(float));
+    float *cosines = modargs_floats(args[0], MP_BUFFER_WRITE, "cosines", 0);
     const uint16_t *index = get_index(args[1], count, buf.len / sizeof(float));
-    const float *factors = modargs_array(args[3], MP_BUFFER_READ, "factors", count, sizeof(float));
+    const float *factors = modargs_floats(args[3], MP_BUFFER_READ, "factors", count);
     check_apart("cosines", cosines, buf.len, "index", index, count * sizeof(uint16_t));
     check_apart("cosines", cosines, buf.len, "factors", factors, count * sizeof(float));
     tv_weigh(cosines, index, count, factors);
@@ -545,7 +545,7 @@ static MP_DEFINE_CONST_FUN_OBJ_VAR_BETWEEN(tinyvlm_weigh_obj, 4, 4, tinyvlm_weig
 static mp_obj_t tinyvlm_largest(size_t n_args, const mp_obj_t *args) {
     (void)n_args;
     size_t rows = get_count(args[1], UINT16_MAX + 1, "rows"), count = get_count(args[2], UINT16_MAX, "count");
-    const float *values = modargs_array(args[0], MP_BUFFER_READ, "values", rows, sizeof(float));
+    const float *values = modargs_floats(args[0], MP_BUFFER_READ, "values", rows);
     uint16_t *index = modargs_array(args[3], MP_BUFFER_WRITE, "index", count, sizeof(uint16_t));
     return MP_OBJ_NEW_SMALL_INT(tv_largest(values, rows, count, index));
 }
@@ -557,9 +557,9 @@ static mp_obj_t tinyvlm_rank(size_t n_args, const mp_obj_t *args) {
     size_t rows = get_count(args[2], UINT16_MAX * 2, "rows");
     size_t labels = get_count(args[1], rows < UINT16_MAX ? (mp_int_t)rows : UINT16_MAX, "labels");
     size_t count = get_count(args[5], UINT16_MAX, "count");
-    const float *how = modargs_array(args[3], MP_BUFFER_READ, "scale, threshold and none", 3, sizeof(float));
-    const float *cosines = modargs_array(args[0], MP_BUFFER_READ, "cosines", rows, sizeof(float));
-    float *scores = modargs_array(args[4], MP_BUFFER_WRITE, "scores", labels, sizeof(float));
+    const float *how = modargs_floats(args[3], MP_BUFFER_READ, "scale, threshold and none", 3);
+    const float *cosines = modargs_floats(args[0], MP_BUFFER_READ, "cosines", rows);
+    float *scores = modargs_floats(args[4], MP_BUFFER_WRITE, "scores", labels);
     uint16_t *index = modargs_array(args[6], MP_BUFFER_WRITE, "index", count, sizeof(uint16_t));
     size_t size = labels * sizeof(float), list = count * sizeof(uint16_t);
     check_apart("scores", scores, size, "cosines", cosines, rows * sizeof(float));
@@ -580,16 +580,16 @@ static mp_obj_t tinyvlm_best(size_t n_args, const mp_obj_t *args) {
     size_t shown = get_count(args[8], (mp_int_t)labels, "shown"), count = get_count(args[11], UINT16_MAX, "count");
     get_vectors(&v, args[1]);
     const int8_t *embedding = modargs_buffer(args[0], MP_BUFFER_READ, "the embedding", v.dim);
-    const float *how = modargs_array(args[10], MP_BUFFER_READ, "scale, threshold and none", 3, sizeof(float));
+    const float *how = modargs_floats(args[10], MP_BUFFER_READ, "scale, threshold and none", 3);
     hook_t h = hold(args, 1 << 0 | 1 << 1 | 1 << 7 | 1 << 9 | 1 << 10 | 1 << 12 | 1 << 13);
     const tv_prototypes_t p = {
         .vectors = v.data, .labels = labels, .rows = v.rows, .stored_dim = v.stored_dim, .dim = v.dim,
         .bits = v.bits, .shown = modargs_array(args[7], MP_BUFFER_READ, "shown", shown, sizeof(uint16_t)),
-        .shown_count = shown, .gains = modargs_array(args[9], MP_BUFFER_READ, "gains", shown, sizeof(float)),
+        .shown_count = shown, .gains = modargs_floats(args[9], MP_BUFFER_READ, "gains", shown),
         .hook = tinyvlm_hook, .hook_ctx = &h,
     };
     uint16_t *index = modargs_array(args[12], MP_BUFFER_WRITE, "index", count, sizeof(uint16_t));
-    float *scores = modargs_array(args[13], MP_BUFFER_WRITE, "scores", count, sizeof(float));
+    float *scores = modargs_floats(args[13], MP_BUFFER_WRITE, "scores", count);
     size_t found = tv_best(embedding, &p, how[0], how[1], how[2], count, index, scores);
     raise_stopped(&h);
     return MP_OBJ_NEW_SMALL_INT(found);
@@ -604,9 +604,9 @@ static mp_obj_t tinyvlm_map_peaks(size_t n_args, const mp_obj_t *args) {
     get_sizes(&v, args + 3);
     get_map(&m, args, v.dim);
     get_vectors(&v, args[2]);
-    float *cosines = modargs_array(args[7], MP_BUFFER_WRITE, "cosines", v.rows, sizeof(float));
-    float *peaks = modargs_array(args[8], MP_BUFFER_WRITE, "peaks", v.rows, sizeof(float));
-    float *levels = modargs_array(args[9], MP_BUFFER_WRITE, "levels", 2 * m.cells, sizeof(float));
+    float *cosines = modargs_floats(args[7], MP_BUFFER_WRITE, "cosines", v.rows);
+    float *peaks = modargs_floats(args[8], MP_BUFFER_WRITE, "peaks", v.rows);
+    float *levels = modargs_floats(args[9], MP_BUFFER_WRITE, "levels", 2 * m.cells);
     hook_t h = hold(args, 1 << 0 | 1 << 2 | 1 << 7 | 1 << 8 | 1 << 9);
     tv_map_peaks(m.data, m.cells, m.dim, v.data, v.rows, v.stored_dim, v.bits, v.dim, cosines, peaks, levels,
         tinyvlm_hook, &h);
@@ -628,8 +628,8 @@ static mp_obj_t tinyvlm_map_heat(size_t n_args, const mp_obj_t *args) {
     if (v.rows == 0) {
         mp_raise_msg(&mp_type_ValueError, MP_ERROR_TEXT("rows count from 0"));
     }
-    float *levels = modargs_array(args[7], MP_BUFFER_READ, "levels", 2 * m.cells, sizeof(float));
-    float *heat = modargs_array(args[8], MP_BUFFER_WRITE, "heat", m.cells, sizeof(float));
+    float *levels = modargs_floats(args[7], MP_BUFFER_READ, "levels", 2 * m.cells);
+    float *heat = modargs_floats(args[8], MP_BUFFER_WRITE, "heat", m.cells);
     const uint8_t *vector = v.data + (v.rows - 1) * tv_vector_size(v.stored_dim, v.bits);
     tv_map_heat(m.data, m.cells, m.dim, vector, v.stored_dim, v.bits, v.dim, levels, heat);
     return mp_const_none;
@@ -657,7 +657,7 @@ static mp_obj_t tinyvlm_map_region(size_t n_args, const mp_obj_t *args) {
     if (height == 0 || width == 0) {
         mp_raise_msg(&mp_type_ValueError, MP_ERROR_TEXT("a map has cells"));
     }
-    const float *heat = modargs_array(args[0], MP_BUFFER_READ, "heat", height * width, sizeof(float));
+    const float *heat = modargs_floats(args[0], MP_BUFFER_READ, "heat", height * width);
     uint8_t *mask = modargs_buffer(args[4], MP_BUFFER_WRITE, "the mask", height * width);
     uint16_t *box = modargs_array(args[5], MP_BUFFER_WRITE, "box", 4, sizeof(uint16_t));
     tv_map_region(heat, height, width, (uint32_t)side, mask, box);

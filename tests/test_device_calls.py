@@ -509,7 +509,19 @@ ERRORS = [
         "tinyvlm.classify_into(f, v, array('d', [0] * 6))",
         "scores must have items of 4 bytes, these have 8 bytes",
     ),
+    (
+        "tinyvlm.classify_into(f, v, array('i', [0] * 6))",
+        "scores must be an array('f'), of floats",
+    ),
     ("tinyvlm.load().embed_into(f, array('f', [0] * 256))", "items of 1 byte, these have 4"),
+    (
+        "tinyvlm.Frame(array('f', [0] * 192), 8, 8, 'RGB888')",
+        "a buffer of floats; give the pixels",
+    ),
+    (
+        "tinyvlm.Frame(array('H', [0] * 63), 8, 8, 'RGB565_LE')",
+        "frame 8x8 RGB565_LE needs 128 bytes, the buffer has 126",
+    ),
     ("tinyvlm.load(1)", "an encoder is read from a .tvlm file; its path is a str, not int"),
     ("tinyvlm.Encoder(None)", "its path is a str, not NoneType"),
     ("tinyvlm.Encoder(b'base.tvlm')", "its path is a str, not bytes"),
@@ -534,6 +546,19 @@ def test_errors_say_what_to_do(machines):
         )
         for said, message in zip(says, (*messages, messages[0])[:2], strict=True):
             assert message in said and said != "nothing was wrong", (code, said)
+
+
+def test_pixels_of_two_bytes_are_a_frame(machines):
+    """As a CircuitPython Bitmap or array('H') of RGB565 has them; counted in bytes."""
+    there, here = both(
+        machines,
+        "from array import array\n"
+        "raw = bytes((i * 37 + i // 96) % 256 for i in range(24 * 20 * 2))\n"
+        "frames = (tinyvlm.Frame(p, 24, 20, 'RGB565_LE') for p in (raw, array('H', raw)))\n"
+        "one, two = (bytes(tinyvlm.embed(f)) for f in frames)\n"
+        "print(one == two, sum(one))",
+    )
+    assert there == here and there.startswith("True")
 
 
 def test_a_label_that_is_no_utf_8_leaves_the_vocabulary_as_it_was(machines):

@@ -1,6 +1,8 @@
 # SPDX-License-Identifier: MIT
 """Frames: pixels with their size and format. Nothing is guessed that could be wrong silently."""
 
+from .rows import item_size
+
 # The values are those of the engine (`_tinyvlm`, native/tv.h).
 GRAY8 = 0
 RGB565_LE = 1
@@ -28,13 +30,16 @@ class Frame:
             format = _NAMES.index(format)
         if not 0 <= format < len(_NAMES):
             raise ValueError("format %r: use tinyvlm.RGB565_BE, tinyvlm.GRAY8, ..." % (format,))
-        have = len(memoryview(buffer))
+        view = memoryview(buffer)
+        have = len(view) * item_size(view)
+        if have and isinstance(view[0], float):  # their bytes would be taken as pixels
+            raise ValueError("a buffer of floats; give the pixels as uint8, 0 ... 255")
         row = width * _BYTES[format]
         need = (height - 1) * (stride or row) + row
         if width < 1 or height < 1 or (stride and stride < row):
             raise ValueError("frame %dx%d with stride %d is impossible" % (width, height, stride))
         if have < need:
-            if bytes(memoryview(buffer)[:2]) == b"\xff\xd8":
+            if bytes(view[:2]) == b"\xff\xd8":
                 raise ValueError("this is a JPEG; ask the camera for RGB565 or grayscale pixels")
             raise ValueError(
                 "frame %dx%d %s needs %d bytes, the buffer has %d; check size and format"

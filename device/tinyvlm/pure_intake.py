@@ -10,6 +10,7 @@ import struct
 
 from .frame import BGR888, RGB565_BE, YUYV
 from .lanes import Lanes
+from .rows import check_items
 
 _MAX_SIDE = 4096
 _BYTES = (1, 2, 2, 3, 3, 2)
@@ -34,6 +35,7 @@ class Intake:
         self.stride = stride or row
         if self.stride < row:
             raise ValueError("stride is less than a row of pixels")
+        check_items("the frame", buffer, 1)
         self.data = memoryview(buffer)
         need = (height - 1) * self.stride + row
         if _is_jpeg(self.data, need):

@@ -14,12 +14,24 @@ def check_items(name, data, size):
 
     Where plain Python computes; the engine finds out without allocating, in the same words.
     """
-    found = len(bytes(memoryview(data)[:1]))
+    found = item_size(memoryview(data))
     if found > size:
         raise ValueError(
             "%s must have items of %d byte%s, these have %d bytes"
             % (name, size, "" if size == 1 else "s", found)
         )
+
+
+def check_floats(name, data):
+    """The same for an array('f')."""
+    check_items(name, data, 4)
+    if len(data) and not isinstance(data[0], float):
+        raise ValueError("%s must be an array('f'), of floats" % name)
+
+
+def item_size(view):
+    """Bytes of an item of a memoryview, 0 if it is empty. (MicroPython's has no itemsize.)"""
+    return len(bytes(view[:1]))
 
 
 def nibble(row, i):

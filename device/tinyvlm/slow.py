@@ -10,7 +10,7 @@ arrays given. Cosines and scores are equal to the last bit, except on ports with
 from array import array
 from math import sqrt
 
-from .rows import check_items, nibble, row_size, signed
+from .rows import check_floats, check_items, nibble, row_size, signed
 
 _ONE = 1 << 31  # the unit of powers
 _single = array("f", [0, 0, 0])  # a number that was here is one of C's floats
@@ -79,7 +79,7 @@ def rank(cosines, labels, rows, how, scores, count, index):
 
     how: scale, threshold, and the cosine of "none of them", below -1 if that takes no part.
     """
-    check_items("scores", scores, 4)
+    check_floats("scores", scores)
     count = largest(cosines, labels, count, index)
     if not count:
         return 0

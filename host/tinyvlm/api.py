@@ -50,7 +50,7 @@ class Frame(DeviceFrame):
         self, buffer: Any, width: int, height: int, format: int | str, stride: int = 0
     ) -> None:
         view = memoryview(buffer)
-        if view.format in ("e", "f", "d"):  # their bytes would be taken as pixels
+        if view.format in ("e", "f", "d"):  # a view of several dimensions gives no item
             raise ValueError("a buffer of floats; give the pixels as uint8, 0 ... 255")
         if not view.c_contiguous:
             raise ValueError(

@@ -367,6 +367,32 @@ static int check_array(const char *name, const Py_buffer *buf, size_t count, siz
     return 0;
 }
 
+// Are items of 4 bytes numbers of another kind? Arguments were parsed without asking for that.
+static bool no_floats(const Py_buffer *buf) {
+    Py_buffer asked;
+    if (buf->itemsize != sizeof(float) || buf->obj == NULL) {
+        return false;
+    }
+    if (PyObject_GetBuffer(buf->obj, &asked, PyBUF_FORMAT) != 0) {
+        PyErr_Clear();
+        return false;
+    }
+    bool found = asked.format == NULL || strchr(asked.format, 'f') == NULL;
+    PyBuffer_Release(&asked);
+    return found;
+}
+
+static int check_floats(const char *name, const Py_buffer *buf, uint64_t count) {
+    if (check_array(name, buf, count, sizeof(float)) < 0) {
+        return -1;
+    }
+    if (no_floats(buf)) {
+        PyErr_Format(PyExc_ValueError, "%s must be an array('f'), of floats", name);
+        return -1;
+    }
+    return 0;
+}
+
 // What is written must not share memory with something else that the call uses.
 static int check_apart(const char *name, const Py_buffer *written, size_t size,
     const char *other, const Py_buffer *used, size_t used_size) {
@@ -429,7 +455,7 @@ static PyObject *score(PyObject *Py_UNUSED(module), PyObject *args) {
     }
     bool ok = check_vectors(&v, &b[1]) == 0
         && check_size("the embedding", &b[0], (size_t)v.dim, 1) == 0
-        && check_array("out", &b[2], (size_t)v.rows, sizeof(float)) == 0;
+        && check_floats("out", &b[2], (size_t)v.rows) == 0;
     if (ok) {
         tv_score(b[0].buf, b[1].buf, (size_t)v.rows, (size_t)v.stored_dim, (int)v.bits, (size_t)v.dim, b[2].buf,
             NULL, NULL);
@@ -459,10 +485,10 @@ static PyObject *weigh(PyObject *Py_UNUSED(module), PyObject *args) {
     if (!PyArg_ParseTuple(args, "w*y*ny*:weigh", &b[0], &b[1], &count, &b[2])) {
         return NULL;
     }
-    bool ok = check_array("cosines", &b[0], 0, sizeof(float)) == 0
+    bool ok = check_floats("cosines", &b[0], 0) == 0
         && check_count("count", count, UINT16_MAX) == 0
         && check_index(&b[1], (size_t)count, (size_t)b[0].len / sizeof(float)) == 0
-        && check_array("factors", &b[2], (size_t)count, sizeof(float)) == 0
+        && check_floats("factors", &b[2], (size_t)count) == 0
         && check_apart("cosines", &b[0], (size_t)b[0].len, "index", &b[1], (size_t)count * sizeof(uint16_t)) == 0
         && check_apart("cosines", &b[0], (size_t)b[0].len, "factors", &b[2], (size_t)count * sizeof(float)) == 0;
     if (ok) {
@@ -479,7 +505,7 @@ static PyObject *largest(PyObject *Py_UNUSED(module), PyObject *args) {
         return NULL;
     }
     bool ok = check_count("rows", rows, UINT16_MAX + 1) == 0 && check_count("count", count, UINT16_MAX) == 0
-        && check_array("values", &b[0], (size_t)rows, sizeof(float)) == 0
+        && check_floats("values", &b[0], (size_t)rows) == 0
         && check_array("index", &b[1], (size_t)count, sizeof(uint16_t)) == 0;
     size_t found = ok ? tv_largest(b[0].buf, (size_t)rows, (size_t)count, b[1].buf) : 0;
     release(b, 2);
@@ -495,10 +521,10 @@ static PyObject *rank(PyObject *Py_UNUSED(module), PyObject *args) {
     bool ok = check_count("rows", rows, UINT16_MAX * 2) == 0
         && check_count("labels", labels, rows < UINT16_MAX ? rows : UINT16_MAX) == 0
         && check_count("count", count, UINT16_MAX) == 0
-        && check_array("cosines", &b[0], (size_t)rows, sizeof(float)) == 0
-        && check_array("scores", &b[1], (size_t)labels, sizeof(float)) == 0
+        && check_floats("cosines", &b[0], (size_t)rows) == 0
+        && check_floats("scores", &b[1], (size_t)labels) == 0
         && check_array("index", &b[2], (size_t)count, sizeof(uint16_t)) == 0
-        && check_array("scale, threshold and none", &b[3], 3, sizeof(float)) == 0;
+        && check_floats("scale, threshold and none", &b[3], 3) == 0;
     size_t size = (size_t)labels * sizeof(float), list = (size_t)count * sizeof(uint16_t);
     ok = ok && check_apart("scores", &b[1], size, "cosines", &b[0], (size_t)rows * sizeof(float)) == 0
         && check_apart("scores", &b[1], size, "index", &b[2], list) == 0
@@ -525,10 +551,10 @@ static PyObject *best(PyObject *Py_UNUSED(module), PyObject *args) {
         && check_count("shown", shown, labels) == 0
         && check_size("the embedding", &b[0], (size_t)v.dim, 1) == 0
         && check_array("index", &b[2], (size_t)count, sizeof(uint16_t)) == 0
-        && check_array("scores", &b[3], (size_t)count, sizeof(float)) == 0
+        && check_floats("scores", &b[3], (size_t)count) == 0
         && check_array("shown", &b[4], (size_t)shown, sizeof(uint16_t)) == 0
-        && check_array("gains", &b[5], (size_t)shown, sizeof(float)) == 0
-        && check_array("scale, threshold and none", &b[6], 3, sizeof(float)) == 0;
+        && check_floats("gains", &b[5], (size_t)shown) == 0
+        && check_floats("scale, threshold and none", &b[6], 3) == 0;
     size_t found = 0;
     if (ok) {
         const float *how = b[6].buf;
@@ -553,9 +579,9 @@ static PyObject *map_peaks(PyObject *Py_UNUSED(module), PyObject *args) {
     }
     size_t map_dim = 0;
     bool ok = check_vectors(&v, &b[1]) == 0 && (map_dim = check_map(&b[0], cells, v.dim)) > 0
-        && check_array("cosines", &b[2], (size_t)v.rows, sizeof(float)) == 0
-        && check_array("peaks", &b[3], (size_t)v.rows, sizeof(float)) == 0
-        && check_array("levels", &b[4], 2 * (size_t)cells, sizeof(float)) == 0;
+        && check_floats("cosines", &b[2], (size_t)v.rows) == 0
+        && check_floats("peaks", &b[3], (size_t)v.rows) == 0
+        && check_floats("levels", &b[4], 2 * (size_t)cells) == 0;
     if (ok) {
         tv_map_peaks(b[0].buf, (size_t)cells, map_dim, b[1].buf, (size_t)v.rows, (size_t)v.stored_dim,
             (int)v.bits, (size_t)v.dim, b[2].buf, b[3].buf, b[4].buf, NULL, NULL);
@@ -580,8 +606,8 @@ static PyObject *map_heat(PyObject *Py_UNUSED(module), PyObject *args) {
     }
     v.rows = row + 1; // the last of these rows
     ok = ok && check_vectors(&v, &b[1]) == 0 && (map_dim = check_map(&b[0], cells, v.dim)) > 0
-        && check_array("levels", &b[2], 2 * (size_t)cells, sizeof(float)) == 0
-        && check_array("heat", &b[3], (size_t)cells, sizeof(float)) == 0;
+        && check_floats("levels", &b[2], 2 * (size_t)cells) == 0
+        && check_floats("heat", &b[3], (size_t)cells) == 0;
     if (ok) {
         const uint8_t *vector = (const uint8_t *)b[1].buf
             + (size_t)row * tv_vector_size((size_t)v.stored_dim, (int)v.bits);
@@ -620,7 +646,7 @@ static PyObject *map_region(PyObject *Py_UNUSED(module), PyObject *args) {
         PyErr_SetString(PyExc_ValueError, "a map has cells");
         ok = false;
     }
-    ok = ok && check_array("heat", &b[0], (size_t)(height * width), sizeof(float)) == 0
+    ok = ok && check_floats("heat", &b[0], (size_t)(height * width)) == 0
         && check_size("the mask", &b[1], (size_t)height, (size_t)width) == 0
         && check_array("box", &b[2], 4, sizeof(uint16_t)) == 0;
     if (ok) {
