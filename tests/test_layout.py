@@ -36,7 +36,7 @@ MAY_IMPORT = {
     "measure.eval_encoders": {"net", "max78000"},  # what the accelerator takes
     "boards": {"files", "shipped", "release", "net.tflite", "net.tvlm", "words.tvp"},
     "virtual": {"files", "shipped", "release", "net", "words"},
-    "virtual.count": {"boards.romfs", "net", "words"},
+    "virtual.count": {"boards.romfs", "net", "shipped", "words"},
     "max78000": {"files", "shipped", "net", "virtual.board"},
     "train": {"files", "options", "shipped", "net", "words", "measure"},
 }

@@ -96,7 +96,7 @@ def main(argv: list[str] | None = None) -> int:
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
     parser.add_argument("data", type=Path, help="a folder of training's shards")
     parser.add_argument("--model", nargs="+", default=list(ENCODERS), metavar="NAME|FILE.tvlm")
-    parser.add_argument("--dim", type=int, default=64, help="dimensions (default: 64)")
+    options.dim(parser, "dimensions of the vocabularies")
     options.workers(parser)
     args = parser.parse_args(argv)
     try:

@@ -20,13 +20,12 @@ from PIL import Image
 
 from tinyvlm.boards.deployment import package_files
 from tinyvlm.net import cost, tvlm
-from tinyvlm.shipped import CHECKOUT, DATA
+from tinyvlm.shipped import CHECKOUT, DATA, DEFAULT_DIM
 from tinyvlm.virtual.photos import photos
 
 SIDE = 300  # shorter side of a photo
 QUALITY = 72
 FIRST = ("chelsea", "coffee", "dahlia", "motorcycle")  # the easy ones
-DIM = 64  # that a vocabulary has by default
 FRAME = 350_000  # what `make bench` has for a frame of base beyond the layers of the model
 SETTING = "VOCAB = None"  # in detect.py
 WORDS = 'VOCAB = "words.tvp"'  # the page's file, whatever else is on the board
@@ -37,7 +36,7 @@ def card(name: str) -> bytes:
     known = json.loads((DATA / f"{name}.json").read_text())
     kept = {key: known[key] for key in ("name", "text_space", "logit_scale")}
     encoder = tvlm.load(DATA / f"{name}.tvlm")
-    kept["cycles"] = round(cost.cycles(encoder.graph, encoder.plan, DIM) + FRAME)
+    kept["cycles"] = round(cost.cycles(encoder.graph, encoder.plan, DEFAULT_DIM) + FRAME)
     return json.dumps(kept).encode()
 
 

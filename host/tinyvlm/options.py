@@ -14,7 +14,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from .files import check_folder
-from .shipped import DEFAULT_MODEL, ENCODERS, model_path
+from .shipped import DEFAULT_DIM, DEFAULT_MODEL, ENCODERS, model_path
 from .words.background import KNOB
 from .words.encoders import default_text_encoder
 
@@ -76,7 +76,9 @@ def unknown(parser: argparse.ArgumentParser, default: str | None, otherwise: str
 
 def dim(parser: argparse.ArgumentParser, what: str) -> None:
     """--dim; `what` says what the dimensions are for."""
-    parser.add_argument("--dim", type=int, default=64, help=f"{what} (default: 64)")
+    parser.add_argument(
+        "--dim", type=int, default=DEFAULT_DIM, help=f"{what} (default: %(default)s)"
+    )
 
 
 def workers(parser: argparse.ArgumentParser) -> None:

@@ -11,6 +11,7 @@ DATA = PACKAGE / "data"
 EXAMPLES = PACKAGE / "examples"  # programs for boards: a link to device/examples
 ENCODERS = ("base", "large", "nano", "max78000")  # those that ship
 DEFAULT_MODEL = DATA / "base.tvlm"  # the encoder that is used where none is named
+DEFAULT_DIM = 64  # the dimensions of a vocabulary where none are named
 
 
 def model_path(name: str) -> Path:

@@ -16,6 +16,7 @@ import numpy as np
 from tqdm import tqdm
 
 from ..net import tvlm
+from ..shipped import DEFAULT_DIM
 from ..words import background, tvp
 from . import labelled, metrics, overlap, pointing
 from .embedding import Found, embed_all
@@ -94,7 +95,7 @@ def evaluate(
     labels: Labels,
     words: Words,
     *,
-    dim: int = 64,
+    dim: int = DEFAULT_DIM,
     workers: int = 1,
     imagenet: list[str] | None = None,
 ) -> list[dict]:

@@ -5,9 +5,9 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from ..shipped import DEFAULT_DIM
 from .plot_style import Figure, FixedLocator, NullLocator, look, save
 
-DIM = 64  # what a vocabulary has by default
 NEAR = 1.3  # times as large: the labels would touch, so the next one stands lower
 
 
@@ -18,7 +18,7 @@ def draw(results: dict, names: dict[str, str], path: Path) -> Path:
     sets: dict[str, list[tuple[float, float]]] = {}
     for report in results["reports"]:
         at = {row["dim"]: row["int8_top1"] for row in report["rows"]}
-        value = at.get(DIM, report["rows"][-1]["int8_top1"])
+        value = at.get(DEFAULT_DIM, report["rows"][-1]["int8_top1"])
         sets.setdefault(report["set"], []).append((size[report["fingerprint"]], value))
     figure = Figure(figsize=(6.4, 3.8), layout="constrained")
     axes = figure.subplots()
@@ -29,7 +29,11 @@ def draw(results: dict, names: dict[str, str], path: Path) -> Path:
     axes.xaxis.set_major_locator(FixedLocator(list(size.values())))
     axes.xaxis.set_minor_locator(NullLocator())
     axes.set_xticklabels(_labels({names.get(p, p[:6]): kb for p, kb in size.items()}))
-    axes.set(ylim=(0, 100), xlabel="encoder file", ylabel=f"top-1 accuracy (%), {DIM} dimensions")
+    axes.set(
+        ylim=(0, 100),
+        xlabel="encoder file",
+        ylabel=f"top-1 accuracy (%), {DEFAULT_DIM} dimensions",
+    )
     figure.legend(loc="outside right center", fontsize=8)
     return save(figure, path)
 

@@ -15,6 +15,7 @@ from pathlib import Path
 import numpy as np
 
 from ..device.vocab import Vocab
+from ..shipped import DEFAULT_DIM
 from ..words import background, tvp
 from ..words import prototypes as pack
 from ..words.encoders import create_text_encoder
@@ -45,7 +46,9 @@ class Trial:
 class Maker:
     """Packs classes of a pool as tinyvlm-pack does, and opens them as a board does."""
 
-    def __init__(self, photos: Photos, model: Path, unknown: str = "balanced", dim: int = 64):
+    def __init__(
+        self, photos: Photos, model: Path, unknown: str = "balanced", dim: int = DEFAULT_DIM
+    ):
         self.photos, self.model, self.unknown, self.dim = photos, model, unknown, dim
         self.text = create_text_encoder("lexicon")
 

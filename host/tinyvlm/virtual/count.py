@@ -19,12 +19,13 @@ from mpremote.transport_serial import SerialTransport
 
 from ..boards.romfs import make_image
 from ..net import cost, samples, tvlm
+from ..shipped import DEFAULT_DIM
 from ..words import tvp
 from . import cycles, m7
 from .board import FIRMWARE, Board, VirtualBoardError, find_firmware
 
 MHZ = 480  # of the fastest STM32H7
-LABELS, DIM = 20, 64
+LABELS, DIM = 20, DEFAULT_DIM
 # What cameras send: the first is resized to the encoder's size, the second is not.
 FRAMES = [("160x120 RGB565", 160, 120, 2), ("96x96 RGB888", 96, 96, 3)]
 PIXEL = (1, 2, 2, 3, 3, 2)  # bytes

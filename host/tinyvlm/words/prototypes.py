@@ -9,7 +9,7 @@ import re
 import numpy as np
 
 from ..net import tvlm
-from ..shipped import extra
+from ..shipped import DEFAULT_DIM, extra
 from . import background, tvp, vocabulary
 from .lexicon import Lexicon
 from .space import TextEncoder, UnknownPhrase, normalize
@@ -82,7 +82,7 @@ def build(
     vectors: np.ndarray,
     model: tvlm.Encoder,
     *,
-    dim: int = 64,
+    dim: int = DEFAULT_DIM,
     bits: int = 8,
     text_encoder: str = "",
     prompts: tuple[str, ...] = (),
