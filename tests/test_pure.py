@@ -198,6 +198,12 @@ def test_bad_frames_are_refused_in_the_words_of_the_c_engine(arguments):
     assert said[0] == said[1]
 
 
+def test_pixels_of_two_bytes_are_refused():
+    """Where plain Python computes, a buffer is read byte by byte."""
+    with pytest.raises(ValueError, match="the frame must have items of 1 byte, these have 2"):
+        Intake(array("H", [0] * 64), 8, 8, 1, 0, 8)
+
+
 @pytest.mark.parametrize("out", [array("f", [0] * 6), array("h", [0] * 6), bytearray()])
 def test_an_embedding_that_does_not_fit_is_refused_in_the_words_of_the_c_engine(out):
     data = tvlm.to_bytes(random_graph(3, size=8, dim=6))
