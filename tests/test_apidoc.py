@@ -42,6 +42,13 @@ def test_the_page_is_current():
     assert text == apidoc.page(), "make it again: python tools/apidoc.py docs/api.md"
 
 
+def test_help_is_no_file(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(SystemExit, match="0"):
+        apidoc.main(["--help"])
+    assert not list(tmp_path.iterdir())
+
+
 def test_every_public_name_is_on_the_page():
     shown = {name for _, _, names in apidoc.SECTIONS for name in names}
     constants = {name for name in device.__all__ if name.isupper()}

@@ -8,6 +8,7 @@ Nothing is imported: the sources are read, as an editor reads them. Run in a che
 
 from __future__ import annotations
 
+import argparse
 import ast
 import re
 import sys
@@ -178,13 +179,17 @@ def _commands() -> str:
 
 
 def main(argv: list[str] | None = None) -> int:
-    """Writes the page to the path that is given, or prints it."""
-    arguments = sys.argv[1:] if argv is None else argv
+    """Command line. Returns the exit status: 0, or 2 after a message on stderr."""
+    parser = argparse.ArgumentParser(
+        prog="python tools/apidoc.py", description="Make docs/api.md from docstrings and stubs."
+    )
+    parser.add_argument("page", type=Path, nargs="?", help="to write (default: it is printed)")
+    args = parser.parse_args(argv)
     try:
         if not DEVICE.is_dir():
             raise ValueError(f"{DEVICE}: not there; run this in a checkout")
-        if arguments:
-            write_atomic(arguments[0], page().encode())
+        if args.page:
+            write_atomic(args.page, page().encode())
         else:
             print(page(), end="")
     except (OSError, ValueError) as error:
