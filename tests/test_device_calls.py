@@ -665,7 +665,7 @@ def test_ten_thousand_labels(machines, rom):
     matching = board.eval("virt.count(v.match, x)")
     rows = [
         ["", "instructions", "bytes of heap"],
-        ["`Vocab('/rom/many.tvp')`", f"{opening / 1e6:.1f} M", f"{heap:,}"],
+        ["`Vocab('/rom/many.tvp')`", f"{opening / 1e6:.1f} M", f"{round(heap, -2):,}"],
         ["`v.match(embedding)`", f"{matching / 1e6:.2f} M", board.eval("c - b")],
     ]
     print("\n" + markdown(rows))
