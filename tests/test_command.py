@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: MIT
-"""Ctrl-C ends every command alike, from its first moment on: one line, and the shell's status."""
+"""Ctrl-C ends every command alike, from its first moment on: one line, and the shell's status.
+So does a reader that goes: without a word."""
 
 import os
 import re
@@ -39,6 +40,35 @@ def ended(name, *arguments):
 def test_while_an_installed_command_starts(pressed, name, module, function):
     """The code is what pip writes into its scripts."""
     ended(name, "-c", f"import sys; from {module} import {function}; sys.exit({function}())")
+
+
+def without_reader(function, *arguments):
+    """Run a command whose output nobody reads any more, as after `head`: (status, complaints)."""
+    read, write = os.pipe()
+    os.close(read)
+    code = f"import sys; from tinyvlm.command import {function}; sys.exit({function}())"
+    command = [sys.executable, "-c", code, *map(str, arguments)]
+    done = subprocess.run(command, stdout=write, stderr=subprocess.PIPE, text=True)
+    os.close(write)
+    return done.returncode, done.stderr
+
+
+@pytest.mark.skipif(os.name == "nt", reason="no SIGPIPE there")
+@pytest.mark.parametrize("option", ["--help", "--version"])
+@pytest.mark.parametrize("function", [function for *_, function in ENTRIES])
+def test_a_reader_that_goes_at_the_end(function, option):
+    assert without_reader(function, option) == (141, "")
+
+
+@pytest.mark.skipif(os.name == "nt", reason="no SIGPIPE there")
+def test_a_reader_that_goes_at_once(tmp_path):
+    """More than fits into a buffer: the pipe is found broken while the command works. What it
+    writes into files is there."""
+    assert without_reader("inspect", *["base", "nano"] * 8) == (141, "")
+    words = tmp_path / "v.txt"
+    words.write_text("cat\ndog\n")
+    assert without_reader("pack", words) == (141, "")
+    assert len(tinyvlm.Vocab(tmp_path / "v.tvp")) == 2
 
 
 @pytest.mark.skipif(not VENV.exists(), reason="no .venv: run `make setup`")
